@@ -1,1 +1,1 @@
-//! 
+//! Postern's mock-dc.
