@@ -1,1 +1,213 @@
-//! Postern's relay.
+//! The relay: the cloud side of Postern.
+//!
+//! A sign-in comes in over HTTP ([`api`]), its password is sealed ([`sealer`]), the [`core`] decides which agent gets
+//! it, the [`driver`] carries that out, a [`session`] brings it to the agent and the verdict back. Data flows in that
+//! one direction; only the core decides, and it does so without a socket or a clock.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use postern_service::http::{Options, Phases, serve};
+use postern_service::net::bind_tcp;
+use postern_service::program::{Program, run_reloading};
+use postern_service::shutdown::Shutdown;
+use postern_service::{admin, metrics as process_metrics, tls};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub mod api;
+pub mod clock;
+pub mod config;
+pub mod core;
+pub mod deny;
+pub mod driver;
+pub mod envelope;
+pub mod keys;
+pub mod limits;
+pub mod metrics;
+pub mod reload;
+pub mod replays;
+pub mod sealer;
+pub mod session;
+
+use api::ApiState;
+use clock::Clock;
+use config::Config;
+use core::{Core, RealmIndex, RealmRules};
+use driver::{Driver, Surroundings};
+use keys::KeyDirectory;
+use metrics::Metrics;
+use sealer::Sealer;
+use session::link::LinkContext;
+use session::listener;
+use session::registry::Registry;
+
+/// The binary from its arguments to its exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let program = Program {
+        name: "postern-relay",
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Takes sign-ins in the cloud and has them validated by agents on premises",
+    };
+    run_reloading::<config::raw::Raw, _, _, _>(program, arguments, run)
+}
+
+/// Runs a relay until it is told to end. `path` is watched for changes of the deny list.
+///
+/// # Errors
+/// When something that it needs cannot be opened; the text says what to do.
+pub async fn run(config: Config, path: PathBuf, shutdown: Shutdown) -> anyhow::Result<()> {
+    let clock = Clock::start();
+    let registry = process_metrics::registry("relay", env!("CARGO_PKG_VERSION"))?;
+    let metrics = Metrics::new(&registry)?;
+    note_certificates(&config, &metrics);
+    let readiness = admin::Readiness::new();
+
+    // Everything that can be missing is opened before the first task runs.
+    let admin_listener = bind_tcp(config.admin_listen)?;
+    let api_listener = bind_tcp(config.api.listen)?;
+    let endpoint = listener::open(&config)?;
+    let api_tls = config
+        .api
+        .tls
+        .as_ref()
+        .map(|identity| api_tls(identity, &config))
+        .transpose()?;
+
+    let sealer = Arc::new(Sealer::new(config.sign_in.epoch));
+    let keys = Arc::new(KeyDirectory::default());
+    let surroundings = Surroundings {
+        clock,
+        sealer: sealer.clone(),
+        keys: keys.clone(),
+        metrics: metrics.clone(),
+        realms: config
+            .realms
+            .iter()
+            .map(|(key, realm)| (key.clone(), realm.ambiguous))
+            .collect(),
+    };
+    let core = Core::new(realm_rules(&config), rand::random());
+    let (driver, sign_ins, events) = Driver::new(core, surroundings);
+    let (deny_sender, deny) = watch::channel(config.deny.clone());
+    let goodbye = CancellationToken::new();
+    let context = Arc::new(LinkContext {
+        trust_domain: config.trust_domain.clone(),
+        clock,
+        instance: rand::random(),
+        version: env!("CARGO_PKG_VERSION"),
+        replicas: config.replicas.clone(),
+        realms: config.realms.keys().cloned().zip((0..).map(RealmIndex)).collect(),
+        registry: Registry::default(),
+        deny,
+        events,
+        metrics: metrics.clone(),
+        shutdown: shutdown.clone(),
+        goodbye: goodbye.clone(),
+    });
+    let state = Arc::new(ApiState::new(&config, sealer, keys, sign_ins, metrics, clock));
+    let phases = Phases {
+        goodbye: shutdown.drain.clone(),
+        close: CancellationToken::new(),
+        abort: shutdown.stop.clone(),
+    };
+    let options = Options {
+        tls: api_tls,
+        max_connections: config.api.max_connections,
+        ..Options::default()
+    };
+    tracing::info!(
+        relay = %config.name, api = %api_listener.local_addr()?, quic = %endpoint.local_addr()?,
+        admin = %admin_listener.local_addr()?, realms = config.realms.len(), "relay is serving"
+    );
+
+    let mut background = JoinSet::new();
+    let driver_stop = CancellationToken::new();
+    background.spawn(driver.run(driver_stop.clone()));
+    let admin_router = admin::router(registry, readiness.clone());
+    background.spawn(serve(
+        admin_listener,
+        admin_router,
+        Options::default(),
+        Phases::until_stop(&shutdown),
+    ));
+    background.spawn(async move {
+        if let Err(error) = reload::watch(path, deny_sender).await {
+            tracing::error!(%error, "the deny list is not watched");
+        }
+    });
+    let mut agents = JoinSet::new();
+    agents.spawn(listener::accept(endpoint.clone(), context));
+    let mut api = JoinSet::new();
+    api.spawn(serve(api_listener, api::router(state), options, phases.clone()));
+
+    shutdown.drain.cancelled().await;
+    readiness.block("drain", "the relay is draining");
+    // Still serving: load balancers need a while to see that it is no longer ready.
+    tokio::select! {
+        biased;
+        () = shutdown.stop.cancelled() => {}
+        () = tokio::time::sleep(config.drain_wait) => {}
+    }
+    phases.close.cancel();
+    while api.join_next().await.is_some() {}
+    tracing::info!("all sign-ins are settled; telling agents to go");
+    goodbye.cancel();
+    while agents.join_next().await.is_some() {}
+    endpoint.close(postern_protocol::close::CloseCode::Done.to_varint(), b"");
+    driver_stop.cancel();
+    background.shutdown().await;
+    endpoint.wait_idle().await;
+    Ok(())
+}
+
+/// Checks a configuration file's text as `--check-config` does, for tests and tools.
+///
+/// # Errors
+/// [`postern_service::config::ConfigError`] with every problem.
+pub fn check_config(path: &std::path::Path) -> Result<Config, postern_service::config::ConfigError> {
+    postern_service::config::load::<config::raw::Raw>(path, [])
+}
+
+fn realm_rules(config: &Config) -> impl Iterator<Item = RealmRules> {
+    config.realms.values().map(|realm| RealmRules {
+        ambiguous: realm.ambiguous,
+        lockout_window: realm.lockout_window,
+        queue_length: config.sign_in.queue_length,
+        queue_bytes: config.sign_in.queue_bytes,
+        agent_return: config.sign_in.deadline,
+    })
+}
+
+fn api_tls(identity: &tls::Identity, config: &Config) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+    let provider = tls::provider();
+    let builder =
+        rustls::ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder = match &config.api.client_anchors {
+        None => builder.with_no_client_auth(),
+        Some(anchors) => {
+            let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(anchors.clone(), provider);
+            // Callers with a token need no certificate.
+            builder.with_client_cert_verifier(verifier.allow_unauthenticated().build()?)
+        }
+    };
+    let identity = identity.clone();
+    let mut tls = builder.with_single_cert(identity.chain, identity.key)?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(tls))
+}
+
+fn note_certificates(config: &Config, metrics: &Metrics) {
+    let note = |usage: &str, identity: &tls::Identity| {
+        if let Some(end) = identity.chain.first().and_then(tls::not_after) {
+            metrics.certificate_not_after.with_label_values(&[usage]).set(end);
+        }
+    };
+    note("quic", &config.quic.identity);
+    if let Some(identity) = &config.api.tls {
+        note("api", identity);
+    }
+}

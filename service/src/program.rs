@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -42,6 +42,21 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
 {
+    run_reloading::<R, _, _, _>(program, arguments, |config, _, shutdown| start(config, shutdown))
+}
+
+/// As [`run`], for a binary that reads its configuration again while it runs: `start` is also given the file's path.
+pub fn run_reloading<R, F, Fut, E>(
+    program: Program,
+    arguments: impl IntoIterator<Item = OsString>,
+    start: F,
+) -> ExitCode
+where
+    R: RawConfig,
+    F: FnOnce(R::Config, PathBuf, Shutdown) -> Fut,
+    Fut: Future<Output = Result<(), E>>,
+    E: std::fmt::Display,
+{
     let matches = match command(program).try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
@@ -54,7 +69,7 @@ where
     };
     // Paths and keys come from the file: nothing of it is used before all of it has been checked.
     tls::install_provider();
-    let config = match config::load::<R>(path, std::env::vars_os().filter_map(readable)) {
+    let config = match read_config::<R>(path) {
         Ok(config) => config,
         Err(error) => {
             complain(format_args!("{}: {error}", program.name));
@@ -73,13 +88,23 @@ where
     if matches.get_flag("end-with-parent") {
         end_with_parent();
     }
-    match serve::<R, _, _, _>(program, config, start) {
+    match serve::<R, _, _, _>(program, config, |config, shutdown| {
+        start(config, path.clone(), shutdown)
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(format_args!("{}: {error}", program.name));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads the configuration as the process did at its start: the file, overridden by the environment.
+///
+/// # Errors
+/// [`config::ConfigError`].
+pub fn read_config<R: RawConfig>(path: &Path) -> Result<R::Config, config::ConfigError> {
+    config::load::<R>(path, std::env::vars_os().filter_map(readable))
 }
 
 fn serve<R, F, Fut, E>(program: Program, config: R::Config, start: F) -> Result<(), String>

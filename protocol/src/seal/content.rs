@@ -102,6 +102,13 @@ impl std::fmt::Debug for ContentKey {
     }
 }
 
+impl std::fmt::Debug for Sealed {
+    /// Shows nothing of the ciphertext: its length is the password's.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealed(***)")
+    }
+}
+
 /// What the tag covers beside the ciphertext: `ASCII(protected || '.' || aad)` (RFC 7516, section 5.1, step 14).
 fn authenticated_bytes(protected: &str, aad: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(protected.len() + 1 + aad.len());

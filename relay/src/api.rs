@@ -1,0 +1,155 @@
+//! The sign-in API: `POST /v1/sign-in` and `GET /v1/realms/{realm}/keys`.
+//!
+//! The way of a request: [`caller`] (who asks), [`crate::limits`] (how often), [`body`] (what), then here: where to,
+//! sealed, settled by the core, and out through [`answer`]. Passwords are in the clear from `body` to the sealing in
+//! [`sign_in`] and nowhere else.
+
+pub mod answer;
+pub mod body;
+pub mod caller;
+pub mod sign_in;
+
+use std::collections::BTreeMap;
+use std::hash::RandomState;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use postern_protocol::seal::JwkSet;
+use postern_protocol::user_name::Route;
+use postern_protocol::{Outcome, RealmKey};
+
+use crate::clock::{Clock, unix_ms};
+use crate::config::{Config, SignInConfig};
+use crate::core::RealmIndex;
+use crate::driver::SignIns;
+use crate::keys::KeyDirectory;
+use crate::limits::Buckets;
+use crate::metrics::Metrics;
+use crate::replays::Replays;
+use crate::sealer::Sealer;
+use answer::{Answer, new_request_id};
+use caller::Callers;
+
+/// What every request needs.
+#[derive(Debug)]
+pub struct ApiState {
+    callers: Callers,
+    per_caller: Buckets,
+    per_address: Buckets,
+    per_user: Buckets,
+    routes: BTreeMap<Route, (RealmKey, RealmIndex)>,
+    realms: BTreeMap<String, RealmKey>,
+    timing: SignInConfig,
+    user_hasher: RandomState,
+    sealer: Arc<Sealer>,
+    keys: Arc<KeyDirectory>,
+    replays: Replays,
+    sign_ins: SignIns,
+    metrics: Metrics,
+    clock: Clock,
+}
+
+impl ApiState {
+    /// The API's state for a configuration. `realms` are in the order of the core's indices.
+    pub fn new(
+        config: &Config,
+        sealer: Arc<Sealer>,
+        keys: Arc<KeyDirectory>,
+        sign_ins: SignIns,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Self {
+        let by_route = config.realms.iter().enumerate().flat_map(|(index, (key, realm))| {
+            realm
+                .routes
+                .iter()
+                .map(move |route| (route.clone(), (key.clone(), RealmIndex(index))))
+        });
+        Self {
+            callers: Callers::new(config),
+            per_caller: Buckets::new(config.limits.per_caller),
+            per_address: Buckets::new(config.limits.per_address),
+            per_user: Buckets::new(config.limits.per_user),
+            routes: by_route.collect(),
+            realms: config
+                .realms
+                .keys()
+                .map(|key| (key.realm.to_string(), key.clone()))
+                .collect(),
+            timing: config.sign_in,
+            user_hasher: RandomState::new(),
+            sealer,
+            keys,
+            replays: Replays::default(),
+            sign_ins,
+            metrics,
+            clock,
+        }
+    }
+}
+
+/// The API's paths.
+pub fn router(state: Arc<ApiState>) -> Router {
+    Router::new()
+        .route("/v1/sign-in", post(sign_in::post))
+        .route("/v1/realms/{realm}/keys", get(realm_keys))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state)
+}
+
+/// The keys that callers may seal to. Public keys: whoever may reach the API may read them, at the address's rate.
+async fn realm_keys(State(state): State<Arc<ApiState>>, Path(realm): Path<String>, request: Request) -> Response {
+    let address = state.callers.client_address(&request);
+    if let Err(wait) = state.per_address.take(state.clock.now(), address) {
+        state.metrics.shed.with_label_values(&["per_address"]).inc();
+        return Answer::new(Outcome::TooManyRequests, new_request_id())
+            .retry_after(wait)
+            .into_response();
+    }
+    let Some(realm) = state.realms.get(&realm) else {
+        return answer::problem(
+            StatusCode::NOT_FOUND,
+            "There is no such realm",
+            "Realm names are those of the relay's configuration.",
+        );
+    };
+    let set = JwkSet {
+        keys: state.keys.of(realm),
+        now: unix_ms(),
+    };
+    match serde_json::to_string(&set) {
+        Ok(json) => (
+            [
+                (
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/jwk-set+json"),
+                ),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ],
+            json,
+        )
+            .into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn no_such_path() -> Response {
+    answer::problem(
+        StatusCode::NOT_FOUND,
+        "There is nothing here",
+        "Sign-ins go to POST /v1/sign-in.",
+    )
+}
+
+async fn wrong_method() -> Response {
+    answer::problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Wrong method",
+        "Sign-ins are POST /v1/sign-in, keys are GET.",
+    )
+}

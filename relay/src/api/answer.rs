@@ -1,0 +1,252 @@
+//! What callers get: JSON for verdicts, `application/problem+json` (RFC 9457) for everything of 4xx and 5xx.
+
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use postern_protocol::{Outcome, RequestId, Unavailable, Verdict};
+use serde::Serialize;
+
+/// When a failure may have passed: an agent reconnects within a second.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A new request id: UUIDv7, so that ids sort by time in whatever log they end up.
+pub fn new_request_id() -> RequestId {
+    RequestId(uuid::Uuid::now_v7().into_bytes())
+}
+
+/// The answer to one sign-in.
+#[derive(Debug)]
+pub struct Answer {
+    outcome: Outcome,
+    request_id: RequestId,
+    detail: Option<String>,
+    retry_after: Duration,
+    close: bool,
+}
+
+#[derive(Serialize)]
+struct Success {
+    outcome: &'static str,
+    request_id: String,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+}
+
+impl Answer {
+    /// An answer with this outcome.
+    pub fn new(outcome: Outcome, request_id: RequestId) -> Self {
+        Self {
+            outcome,
+            request_id,
+            detail: None,
+            retry_after: RETRY_AFTER,
+            close: false,
+        }
+    }
+
+    /// Says what is wrong with the request and what to do. Never quotes it.
+    pub fn detail(mut self, detail: impl std::fmt::Display) -> Self {
+        self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// When to try again.
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// Ends the connection: what is left of the request will not be read.
+    pub fn close(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The outcome as it is.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// The same answer as it may be shown to whoever types: that an account is locked is told to trusted callers only,
+    /// since the directory tells it without the right password.
+    pub fn public(mut self) -> Self {
+        if self.outcome == Outcome::Verdict(Verdict::AccountLocked) {
+            self.outcome = Outcome::Verdict(Verdict::InvalidCredentials);
+        }
+        self
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.outcome.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let request_id = self.request_id.to_string();
+        let mut response = if status.is_success() {
+            json(
+                status,
+                "application/json",
+                &Success {
+                    outcome: self.outcome.as_str(),
+                    request_id: request_id.clone(),
+                },
+            )
+        } else {
+            let reason = match self.outcome {
+                Outcome::Unavailable(reason) => Some(reason.as_str()),
+                _ => None,
+            };
+            let problem = Problem {
+                r#type: "about:blank",
+                title: title(self.outcome),
+                status: status.as_u16(),
+                detail: self.detail.as_deref(),
+                outcome: Some(self.outcome.as_str()),
+                reason,
+                request_id: Some(request_id.clone()),
+            };
+            json(status, "application/problem+json", &problem)
+        };
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            headers.insert(REQUEST_ID, value);
+        }
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                // RFC 9110, section 11.6.1. A rejected sign-in is not the caller's own lack of credentials.
+                let challenge = match self.outcome {
+                    Outcome::UnauthorizedCaller => "Bearer realm=\"postern\"",
+                    _ => "Postern-SignIn",
+                };
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                let seconds = self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
+            _ => {}
+        }
+        if self.close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// A problem that is not a sign-in's outcome.
+pub fn problem(status: StatusCode, title: &str, detail: &str) -> Response {
+    let problem = Problem {
+        r#type: "about:blank",
+        title,
+        status: status.as_u16(),
+        detail: Some(detail),
+        outcome: None,
+        reason: None,
+        request_id: None,
+    };
+    json(status, "application/problem+json", &problem)
+}
+
+fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Response {
+    // Strings and numbers only: serialization cannot fail.
+    let body = serde_json::to_string(body).unwrap_or_default();
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, headers, body).into_response()
+}
+
+fn title(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Verdict(verdict) => match verdict {
+            Verdict::Success => "Signed in",
+            Verdict::InvalidCredentials => "User name or password is wrong",
+            Verdict::PasswordExpired => "The password has expired",
+            Verdict::PasswordMustChange => "The password must be changed before signing in",
+            Verdict::AccountDisabled => "The account is disabled",
+            Verdict::AccountExpired => "The account has expired",
+            Verdict::AccountLocked => "The account is locked after too many wrong passwords",
+            Verdict::LogonHours => "The account may not sign in at this hour",
+            Verdict::LogonWorkstation => "The account may not sign in from here",
+            Verdict::Rejected => "The directory rejected the sign-in",
+        },
+        Outcome::Unavailable(reason) => match reason {
+            Unavailable::NoAgent => "No agent of this realm is connected",
+            Unavailable::DirectoryDown => "The directory cannot be reached",
+            Unavailable::Timeout => "The sign-in could not be tried in time",
+            Unavailable::Overloaded => "Too many sign-ins at once",
+            Unavailable::Draining => "This relay is shutting down",
+            Unavailable::Indeterminate => "The directory's answer was lost",
+            Unavailable::CannotOpen => "No agent could open the sealed password",
+        },
+        Outcome::BadRequest => "The request cannot be a sign-in",
+        Outcome::UnknownRealm => "The user name belongs to no realm that is served here",
+        Outcome::StaleKey => "The envelope is sealed to keys that are no longer in use",
+        Outcome::UnauthorizedCaller => "The caller is not known",
+        Outcome::TooManyRequests => "Too many requests",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locked_account_reads_as_wrong_credentials_in_public_and_nothing_else_changes() {
+        for verdict in Verdict::ALL {
+            let shown = Answer::new(Outcome::Verdict(verdict), RequestId([0; 16]))
+                .public()
+                .outcome();
+            let expected = if verdict == Verdict::AccountLocked {
+                Verdict::InvalidCredentials
+            } else {
+                verdict
+            };
+            assert_eq!(shown, Outcome::Verdict(expected));
+        }
+    }
+
+    #[test]
+    fn every_answer_is_not_to_be_stored_and_carries_its_id() {
+        let outcomes = [
+            Outcome::Verdict(Verdict::Success),
+            Outcome::Verdict(Verdict::InvalidCredentials),
+            Outcome::Unavailable(Unavailable::NoAgent),
+            Outcome::BadRequest,
+            Outcome::TooManyRequests,
+            Outcome::UnauthorizedCaller,
+        ];
+        for outcome in outcomes {
+            let response = Answer::new(outcome, RequestId([1; 16])).into_response();
+            let headers = response.headers();
+            assert_eq!(headers["cache-control"], "no-store");
+            assert_eq!(headers["x-request-id"], "01010101-0101-0101-0101-010101010101");
+            assert_eq!(
+                headers.contains_key("www-authenticate"),
+                response.status() == 401,
+                "{outcome}"
+            );
+            assert_eq!(
+                headers.contains_key("retry-after"),
+                [429, 503].contains(&response.status().as_u16()),
+                "{outcome}"
+            );
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A sign-in's body: read within bounds of size and time, parsed strictly, and wiped.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http_body_util::BodyExt;
+use postern_protocol::seal::Jwe;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+use zeroize::{Zeroize, Zeroizing};
+
+/// The longest body, in bytes: user name and password of 1,024 each, six times as long when escaped.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// The longest body with an envelope, in bytes: 100 recipients.
+const MAX_BYTES_WITH_JWE: usize = 64 * 1024;
+
+/// From arrival to the body's end.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a caller posts: a password, or an envelope.
+#[derive(Debug)]
+pub struct SignInBody {
+    /// As typed.
+    pub username: String,
+    /// One of the two.
+    pub secret: Secret,
+}
+
+/// The password, or what it is sealed in.
+pub enum Secret {
+    /// In the clear; to be sealed here.
+    Password(Zeroizing<String>),
+    /// Sealed by the caller.
+    Jwe(Box<Jwe>),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Why a body is refused. Quotes nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Over the limit; the rest was not read.
+    #[error("the body is longer than {MAX_BYTES} bytes ({MAX_BYTES_WITH_JWE} with \"jwe\")")]
+    TooLong,
+    /// Not complete in time.
+    #[error("the body was not complete within {} seconds", READ_TIMEOUT.as_secs())]
+    TooSlow,
+    /// The connection broke.
+    #[error("the body ended early")]
+    Broken,
+    /// Not the expected JSON.
+    #[error("the body is not the expected JSON: {0}")]
+    Json(String),
+    /// Neither or both of password and jwe.
+    #[error("the body needs \"username\" and exactly one of \"password\" and \"jwe\"")]
+    Members,
+}
+
+impl BodyError {
+    /// Whether something of the body is left unread, so that the connection cannot go on.
+    pub fn leaves_rest(&self) -> bool {
+        matches!(self, Self::TooLong | Self::TooSlow | Self::Broken)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    username: Option<String>,
+    password: Option<RawPassword>,
+    jwe: Option<Box<Jwe>>,
+}
+
+/// A string that is zeroed even when the member after it turns out to be wrong.
+#[derive(Deserialize)]
+#[serde(from = "String")]
+struct RawPassword(Zeroizing<String>);
+
+impl From<String> for RawPassword {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+/// Reads and parses a body.
+///
+/// # Errors
+/// [`BodyError`]; what was read is wiped in every case.
+pub async fn read(body: Body, arrived: Instant) -> Result<SignInBody, BodyError> {
+    // Full length from the beginning: a vector that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES_WITH_JWE));
+    match timeout_at(arrived + READ_TIMEOUT, collect(body, &mut bytes)).await {
+        Ok(read) => read?,
+        Err(_) => return Err(BodyError::TooSlow),
+    }
+    parse(&bytes)
+}
+
+async fn collect(mut body: Body, bytes: &mut Zeroizing<Vec<u8>>) -> Result<(), BodyError> {
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.len() > MAX_BYTES_WITH_JWE {
+            return Err(BodyError::TooLong);
+        }
+        bytes.extend_from_slice(&data);
+        // The last holder of the read buffer can wipe it; hyper gives its buffer away whole where it can.
+        if let Ok(mut buffer) = data.try_into_mut() {
+            buffer.zeroize();
+        }
+    }
+    Ok(())
+}
+
+fn parse(bytes: &[u8]) -> Result<SignInBody, BodyError> {
+    let raw: Raw = serde_json::from_slice(bytes).map_err(|error| BodyError::Json(describe(&error)))?;
+    if raw.jwe.is_none() && bytes.len() > MAX_BYTES {
+        return Err(BodyError::TooLong);
+    }
+    let username = raw.username.ok_or(BodyError::Members)?;
+    let secret = match (raw.password, raw.jwe) {
+        (Some(password), None) => Secret::Password(password.0),
+        (None, Some(jwe)) => Secret::Jwe(jwe),
+        _ => return Err(BodyError::Members),
+    };
+    Ok(SignInBody { username, secret })
+}
+
+/// Where it is wrong and of what kind; serde's own text quotes what it found.
+fn describe(error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
+    let what = match error.classify() {
+        Category::Data => "a member is unknown, repeated or of the wrong type",
+        Category::Eof => "it ends too early",
+        Category::Syntax | Category::Io => "it is not valid JSON in UTF-8",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_name_and_a_password_are_enough() {
+        let body = parse(br#"{"username":"a@b","password":"x"}"#).unwrap();
+        assert_eq!(body.username, "a@b");
+        assert!(matches!(body.secret, Secret::Password(password) if *password == "x"));
+    }
+
+    #[test]
+    fn unknown_repeated_missing_and_misplaced_members_are_refused_without_being_quoted() {
+        for text in [
+            r#"{"username":"a@b","password":"hunter2","extra":1}"#,
+            r#"{"username":"a@b","password":"hunter2","password":"hunter2"}"#,
+            r#"{"username":"a@b"}"#,
+            r#"{"password":"hunter2"}"#,
+            r#"{"username":"a@b","password":["hunter2"]}"#,
+            r#"{"username":"a@b","password":null}"#,
+            r#"{"username":"a@b","password":"hunter2"} hunter2"#,
+            r#"{"username":"a@b","password":"hunter2"#,
+            r#"{"username":"a@b","hunter2":1}"#,
+            r#""hunter2""#,
+            r#"["a@b","hunter2"]"#,
+            "{\"username\":\"a@b\",\"password\":\"\\ud800\"}",
+            "",
+        ] {
+            let error = parse(text.as_bytes()).expect_err(text).to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert!(parse(b"{\"username\":\"a@b\",\"password\":\"\xff\"}").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_above_the_limit_is_not_read_to_its_end() {
+        let endless = Body::from(vec![b' '; MAX_BYTES_WITH_JWE + 1]);
+        assert_eq!(read(endless, Instant::now()).await.unwrap_err(), BodyError::TooLong);
+        let padded = format!("{{\"username\":\"a@b\",\"password\":\"x\"}}{}", " ".repeat(MAX_BYTES));
+        assert_eq!(
+            read(Body::from(padded), Instant::now()).await.unwrap_err(),
+            BodyError::TooLong
+        );
+    }
+}

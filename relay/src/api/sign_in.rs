@@ -1,0 +1,281 @@
+//! `POST /v1/sign-in`: from a body to an outcome.
+
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use postern_protocol::seal::{AuthenticatedData, Jwe};
+use postern_protocol::{Moment, Outcome, Password, RealmKey, RequestId, Unavailable, UserName, Verdict};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::ApiState;
+use super::answer::{Answer, new_request_id};
+use super::body::{self, Secret};
+use super::caller::Caller;
+use crate::clock::unix_ms;
+use crate::config::Disclose;
+use crate::core::{RealmIndex, SignIn};
+use crate::envelope::Envelope;
+use crate::keys::Known;
+use crate::replays::Refused;
+
+/// How far ahead a caller's envelope may expire.
+const MAX_EXPIRY_MS: u64 = 60_000;
+
+/// Where a sign-in belongs, once known: for the metrics.
+type Place<'a> = Option<&'a RealmKey>;
+
+/// Handles one request.
+pub async fn post(State(state): State<Arc<ApiState>>, request: Request) -> Response {
+    let arrived = Instant::now();
+    let now = state.clock.now();
+    let request_id = new_request_id();
+    let caller = match state.callers.identify(&request) {
+        Ok(caller) => caller,
+        Err(error) => {
+            let answer = Answer::new(Outcome::UnauthorizedCaller, request_id)
+                .detail(error)
+                .close();
+            return finish(&state, None, answer, arrived).await;
+        }
+    };
+    let address = state.callers.client_address(&request);
+    if let Err(answer) = state.admit(now, &caller, address, request_id) {
+        return finish(&state, None, answer, arrived).await;
+    }
+    let body = match body::read(request.into_body(), arrived).await {
+        Ok(body) => body,
+        Err(error) => {
+            let answer = Answer::new(Outcome::BadRequest, request_id).detail(&error);
+            let answer = if error.leaves_rest() { answer.close() } else { answer };
+            return finish(&state, None, answer, arrived).await;
+        }
+    };
+    let (place, answer) = state.sign_in(now, request_id, body).await;
+    let true_outcome = answer.outcome();
+    let answer = match caller.disclose {
+        Disclose::Full => answer,
+        Disclose::Public => answer.public(),
+    };
+    record(&state, place, true_outcome);
+    respond(&state, answer, true_outcome, arrived).await
+}
+
+impl ApiState {
+    /// The caller's and its address's token buckets.
+    fn admit(
+        &self,
+        now: Moment,
+        caller: &Caller<'_>,
+        address: Option<IpAddr>,
+        request_id: RequestId,
+    ) -> Result<(), Answer> {
+        let of_caller = caller.name.map_or(Ok(()), |name| self.per_caller.take(now, name));
+        let refused = |reason, wait| {
+            self.metrics.shed.with_label_values(&[reason]).inc();
+            Answer::new(Outcome::TooManyRequests, request_id)
+                .retry_after(wait)
+                .close()
+        };
+        of_caller.map_err(|wait| refused("per_caller", wait))?;
+        self.per_address
+            .take(now, address)
+            .map_err(|wait| refused("per_address", wait))
+    }
+
+    async fn sign_in(&self, now: Moment, request_id: RequestId, body: body::SignInBody) -> (Place<'_>, Answer) {
+        let refuse = |outcome| Answer::new(outcome, request_id);
+        let user = match UserName::parse(&body.username) {
+            Ok(user) => user,
+            Err(error @ postern_protocol::user_name::UserNameError::NoRealm) => {
+                return (None, refuse(Outcome::UnknownRealm).detail(error));
+            }
+            Err(error) => return (None, refuse(Outcome::BadRequest).detail(error)),
+        };
+        let Some((realm, index)) = self.routes.get(&user.route()) else {
+            return (None, refuse(Outcome::UnknownRealm));
+        };
+        // One bucket for all spellings of a name that the directory takes for the same.
+        if let Err(wait) = self.per_user.take(now, (realm, user.as_str().to_lowercase())) {
+            self.metrics.shed.with_label_values(&["per_user"]).inc();
+            return (Some(realm), refuse(Outcome::TooManyRequests).retry_after(wait));
+        }
+        let envelope = match body.secret {
+            Secret::Password(password) => self.seal(now, request_id, realm, &user, password),
+            Secret::Jwe(jwe) => self.check(realm, &body.username, *jwe, request_id),
+        };
+        let envelope = match envelope {
+            Ok(envelope) => envelope,
+            Err(answer) => return (Some(realm), answer),
+        };
+        (Some(realm), self.settle(now, *index, &user, envelope).await)
+    }
+
+    /// Seals a password here. It is wiped when this returns.
+    fn seal(
+        &self,
+        now: Moment,
+        request_id: RequestId,
+        realm: &RealmKey,
+        user: &UserName,
+        password: Zeroizing<String>,
+    ) -> Result<Envelope, Answer> {
+        let password =
+            Password::new(password).map_err(|error| Answer::new(Outcome::BadRequest, request_id).detail(error))?;
+        let deadline_ms = u64::try_from(self.timing.deadline.as_millis()).unwrap_or(u64::MAX);
+        let authenticated = AuthenticatedData {
+            expires_unix_ms: unix_ms().saturating_add(deadline_ms),
+            realm: realm.realm.to_string(),
+            request_id,
+            tenant: realm.tenant.to_string(),
+            user: user.as_str().to_owned(),
+        };
+        let sealed = self.sealer.seal(realm, now, &password, &authenticated.to_base64());
+        drop(password);
+        match sealed {
+            Ok((epoch, sealed)) => Ok(Envelope::sealed_here(
+                request_id,
+                realm.clone(),
+                authenticated.user,
+                authenticated.expires_unix_ms,
+                epoch,
+                sealed,
+            )),
+            Err(error) => {
+                tracing::error!(%error, "cannot seal");
+                Err(Answer::new(Outcome::Unavailable(Unavailable::Overloaded), request_id))
+            }
+        }
+    }
+
+    /// Checks what a caller sealed, as far as that goes without a key.
+    fn check(&self, realm: &RealmKey, username: &str, jwe: Jwe, request_id: RequestId) -> Result<Envelope, Answer> {
+        let bad = |detail: &dyn std::fmt::Display| Answer::new(Outcome::BadRequest, request_id).detail(detail);
+        let parts = jwe.parts().map_err(|error| bad(&error))?;
+        let authenticated = &parts.authenticated;
+        let id = authenticated.request_id;
+        let bad = |detail: &dyn std::fmt::Display| Answer::new(Outcome::BadRequest, id).detail(detail);
+        if authenticated.user != username {
+            return Err(bad(&"the envelope is bound to another user name than \"username\""));
+        }
+        if authenticated.tenant != realm.tenant.as_str() || authenticated.realm != realm.realm.as_str() {
+            return Err(bad(
+                &"the envelope is bound to another tenant or realm than the user name's",
+            ));
+        }
+        let now = unix_ms();
+        if authenticated.expires_unix_ms <= now {
+            return Err(bad(
+                &"the envelope has expired; take \"now\" of the realm's keys for the time",
+            ));
+        }
+        if authenticated.expires_unix_ms > now + MAX_EXPIRY_MS {
+            return Err(bad(
+                &"the envelope expires more than 60 seconds from now; take \"now\" of the realm's keys for the time",
+            ));
+        }
+        match self
+            .keys
+            .knows(realm, parts.recipients.iter().map(|(kid, _)| kid.as_str()))
+        {
+            Known::Current => {}
+            Known::NoAgent => return Err(Answer::new(Outcome::Unavailable(Unavailable::NoAgent), id)),
+            Known::Stale => {
+                let answer = Answer::new(Outcome::StaleKey, id);
+                return Err(answer.detail("fetch the realm's keys again and seal anew"));
+            }
+        }
+        match self.replays.take(now, id, authenticated.expires_unix_ms) {
+            Ok(()) => Ok(Envelope::sealed_by_caller(realm.clone(), jwe, parts)),
+            Err(Refused::Seen) => Err(bad(
+                &"this request id was used before; take a new random one for each envelope",
+            )),
+            Err(Refused::Full) => Err(Answer::new(Outcome::Unavailable(Unavailable::Overloaded), id)),
+        }
+    }
+
+    async fn settle(&self, now: Moment, realm: RealmIndex, user: &UserName, envelope: Envelope) -> Answer {
+        let sign_in = SignIn {
+            realm,
+            user: self.user_hasher.hash_one((realm.0, user.as_str().to_lowercase())),
+            deadline: now + self.timing.deadline,
+            bytes: envelope.bytes(),
+            recipients: envelope.recipients(),
+        };
+        let request_id = envelope.request_id;
+        let client_sealed = sign_in.recipients.is_some();
+        let settled = self.sign_ins.submit(sign_in, envelope).await;
+        let answer = Answer::new(settled.outcome, request_id);
+        match settled.outcome {
+            Outcome::BadRequest if client_sealed => answer.detail("no agent could use the envelope"),
+            Outcome::StaleKey => answer.detail("fetch the realm's keys again and seal anew"),
+            _ => answer,
+        }
+    }
+}
+
+/// For what ends before anything is known of the sign-in.
+async fn finish(state: &ApiState, place: Place<'_>, answer: Answer, arrived: Instant) -> Response {
+    let outcome = answer.outcome();
+    record(state, place, outcome);
+    respond(state, answer, outcome, arrived).await
+}
+
+fn record(state: &ApiState, place: Place<'_>, outcome: Outcome) {
+    let (tenant, realm) = place.map_or(("", ""), |key| (key.tenant.as_str(), key.realm.as_str()));
+    state
+        .metrics
+        .signins
+        .with_label_values(&[tenant, realm, outcome.as_str()])
+        .inc();
+    if let Outcome::Unavailable(reason) = outcome {
+        state
+            .metrics
+            .unavailable
+            .with_label_values(&[tenant, realm, reason.as_str()])
+            .inc();
+    }
+}
+
+/// Answers: rejections on a grid from arrival, so that the time says nothing of why.
+async fn respond(state: &ApiState, answer: Answer, true_outcome: Outcome, arrived: Instant) -> Response {
+    let rejected = matches!(true_outcome, Outcome::Verdict(verdict) if verdict != Verdict::Success);
+    if rejected && !state.timing.reject_grid.is_zero() {
+        tokio::time::sleep_until(next_on_grid(arrived, Instant::now(), state.timing.reject_grid)).await;
+    }
+    let seconds = arrived.elapsed().as_secs_f64();
+    state
+        .metrics
+        .signin_duration
+        .with_label_values(&[true_outcome.as_str()])
+        .observe(seconds);
+    answer.into_response()
+}
+
+fn next_on_grid(arrived: Instant, now: Instant, grid: Duration) -> Instant {
+    let steps = now
+        .duration_since(arrived)
+        .as_nanos()
+        .div_ceil(grid.as_nanos().max(1))
+        .max(1);
+    arrived + grid * u32::try_from(steps).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejections_leave_at_multiples_of_the_grid() {
+        let arrived = Instant::now();
+        let grid = Duration::from_millis(25);
+        for (after_us, expected_ms) in [(0, 25), (1, 25), (24_999, 25), (25_000, 25), (25_001, 50), (74_000, 75)] {
+            let at = next_on_grid(arrived, arrived + Duration::from_micros(after_us), grid);
+            assert_eq!(at - arrived, Duration::from_millis(expected_ms), "{after_us} µs");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The configuration file, member by member. Everything is optional here, so that all that is missing is named at
+//! once; [`super::validate`] decides what may be.
+
+use postern_service::telemetry::LogConfig;
+use serde::Deserialize;
+
+/// The file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    pub(super) relay: Option<RawRelay>,
+    pub(super) api: Option<RawApi>,
+    pub(super) quic: Option<RawQuic>,
+    pub(super) admin: Option<RawAdmin>,
+    #[serde(default)]
+    pub(super) tenants: Vec<RawTenant>,
+    #[serde(default)]
+    pub(super) realms: Vec<RawRealm>,
+    #[serde(default)]
+    pub(super) callers: Vec<RawCaller>,
+    #[serde(default)]
+    pub(super) limits: RawLimits,
+    #[serde(default)]
+    pub(super) sign_in: RawSignIn,
+    #[serde(default)]
+    pub(super) deny: RawDeny,
+    #[serde(default)]
+    pub(super) log: LogConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRelay {
+    pub(super) name: Option<String>,
+    pub(super) trust_domain: Option<String>,
+    #[serde(default)]
+    pub(super) replicas: Vec<String>,
+    pub(super) drain_wait_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApi {
+    pub(super) listen: Option<String>,
+    pub(super) tls: Option<RawTls>,
+    pub(super) client_anchors: Option<String>,
+    #[serde(default)]
+    pub(super) trusted_proxies: Vec<String>,
+    #[serde(default)]
+    pub(super) insecure_http: bool,
+    pub(super) disclose: Option<String>,
+    pub(super) max_connections: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawQuic {
+    pub(super) listen: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAdmin {
+    pub(super) listen: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTenant {
+    pub(super) name: Option<String>,
+    pub(super) anchors: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRealm {
+    pub(super) tenant: Option<String>,
+    pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) upn_suffixes: Vec<String>,
+    #[serde(default)]
+    pub(super) netbios: Vec<String>,
+    pub(super) ambiguous: Option<String>,
+    pub(super) lockout_window_s: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCaller {
+    pub(super) name: Option<String>,
+    pub(super) token_sha256: Option<String>,
+    pub(super) certificate_name: Option<String>,
+    pub(super) disclose: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub(super) per_caller: Option<RawRate>,
+    pub(super) per_address: Option<RawRate>,
+    pub(super) per_user: Option<RawRate>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRate {
+    pub(super) per_second: Option<f64>,
+    pub(super) burst: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSignIn {
+    pub(super) deadline_ms: Option<u64>,
+    pub(super) reject_grid_ms: Option<u64>,
+    pub(super) epoch_ms: Option<u64>,
+    pub(super) queue_length: Option<usize>,
+    pub(super) queue_bytes: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDeny {
+    #[serde(default)]
+    pub(super) agents: Vec<String>,
+    #[serde(default)]
+    pub(super) serials: Vec<String>,
+}

@@ -1,0 +1,572 @@
+//! What happens to a sign-in between its arrival and its outcome, decided without a socket, a clock or a task.
+//!
+//! Events go in (`handle_*`, each with the time), commands come out ([`Core::poll_command`]), and
+//! [`Core::next_timeout`] says when [`Core::handle_timeout`] wants to be called. After every event all commands must
+//! be taken. What must hold:
+//!
+//! - every sign-in is settled exactly once, by its deadline;
+//! - nothing is sent to an agent beyond its slots, nor to one that is draining or whose directory is down;
+//! - a second bind is possible only where the first agent was sent the request and gave no answer, only under the
+//!   policy `retry-once`, and only once per user within the lockout window;
+//! - no failure becomes a verdict.
+
+mod agents;
+mod extra;
+mod flight;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use postern_protocol::{Moment, NotStarted, Outcome, Unavailable};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::config::Ambiguous;
+pub use agents::AgentSession;
+use agents::Agents;
+use extra::ExtraAttempts;
+use flight::{Attempt, Flight, Phase};
+pub use vocabulary::{Answer, AttemptNumber, Command, FlightId, RealmIndex, RealmRules, SessionId, SignIn};
+
+/// A sign-in is sent at most this often, all hand-offs included.
+const MAX_ATTEMPTS: u8 = 3;
+
+/// After `Started` an agent owes its answer within its own bind time-out (1.5 s by default) and the way back.
+const STARTED_PATIENCE: Duration = Duration::from_secs(2);
+
+struct Realm {
+    rules: RealmRules,
+    queue: VecDeque<FlightId>,
+    queued_bytes: usize,
+    queued: usize,
+    extra: ExtraAttempts,
+    /// When the last session that could take work ended or began to drain.
+    agent_left: Option<Moment>,
+}
+
+/// The machine. See the module's documentation.
+pub struct Core {
+    realms: Vec<Realm>,
+    flights: BTreeMap<FlightId, Flight>,
+    agents: Agents,
+    timers: BTreeSet<(Moment, FlightId)>,
+    commands: VecDeque<Command>,
+    random: SmallRng,
+}
+
+impl Core {
+    /// A core for `realms`, whose choices among equals follow from `seed`.
+    pub fn new(realms: impl IntoIterator<Item = RealmRules>, seed: u64) -> Self {
+        let realm = |rules| Realm {
+            rules,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            queued: 0,
+            extra: ExtraAttempts::default(),
+            agent_left: None,
+        };
+        Self {
+            realms: realms.into_iter().map(realm).collect(),
+            flights: BTreeMap::new(),
+            agents: Agents::default(),
+            timers: BTreeSet::new(),
+            commands: VecDeque::new(),
+            random: SmallRng::seed_from_u64(seed),
+        }
+    }
+
+    /// The next thing to do; to be called until it gives `None`.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// When [`Core::handle_timeout`] wants to be called next.
+    pub fn next_timeout(&self) -> Option<Moment> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Sign-ins that are not settled.
+    pub fn unsettled(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Sign-ins of a realm that wait for an agent.
+    pub fn queued(&self, realm: RealmIndex) -> usize {
+        self.realms[realm.0].queued
+    }
+
+    /// The sessions of a realm.
+    pub fn sessions(&self, realm: RealmIndex) -> impl Iterator<Item = (SessionId, &AgentSession)> {
+        self.agents.of(realm)
+    }
+
+    /// A sign-in has arrived. `id` is the driver's and must be new.
+    pub fn handle_sign_in(&mut self, now: Moment, id: FlightId, sign_in: SignIn) {
+        self.flights.insert(id, Flight::new(sign_in));
+        self.place(now, id);
+    }
+
+    /// The caller of a sign-in has gone away: whatever it is, nobody waits for it.
+    pub fn handle_caller_gone(&mut self, id: FlightId) {
+        if self.flights.contains_key(&id) {
+            // Settled like any other, so that the driver forgets it in one place; nobody hears it.
+            self.settle(id, Outcome::Unavailable(Unavailable::Timeout), None);
+        }
+    }
+
+    /// An agent is in session.
+    pub fn handle_session_up(&mut self, now: Moment, id: SessionId, session: AgentSession) {
+        let realm = session.realm;
+        self.agents.insert(id, session);
+        self.dispatch(now, realm);
+    }
+
+    /// A session has ended. What it was sent and did not answer is unknown.
+    pub fn handle_session_down(&mut self, now: Moment, id: SessionId) {
+        let Some(session) = self.agents.remove(id) else { return };
+        self.agent_may_have_left(now, session.realm);
+        let orphans: Vec<FlightId> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.attempt_on(id).is_some())
+            .map(|(id, _)| *id)
+            .collect();
+        for flight in orphans {
+            self.attempt_lost(now, flight, id, false);
+        }
+        self.settle_hopeless(now, session.realm);
+    }
+
+    /// What an agent tells of itself has changed.
+    pub fn handle_status(&mut self, now: Moment, id: SessionId, slots: u32, directory_ready: bool) {
+        let Some(session) = self.agents.get_mut(id) else { return };
+        (session.slots, session.directory_ready) = (slots, directory_ready);
+        let realm = session.realm;
+        self.dispatch(now, realm);
+        self.settle_hopeless(now, realm);
+    }
+
+    /// An agent takes nothing new.
+    pub fn handle_draining(&mut self, now: Moment, id: SessionId) {
+        let Some(session) = self.agents.get_mut(id) else { return };
+        session.draining = true;
+        let realm = session.realm;
+        self.agent_may_have_left(now, realm);
+    }
+
+    /// An agent has a new opening key. What is sealed to the old one still opens for a while.
+    pub fn handle_key_change(&mut self, now: Moment, id: SessionId, kid: String) {
+        let Some(session) = self.agents.get_mut(id) else { return };
+        session.previous_kid = Some(std::mem::replace(&mut session.kid, kid));
+        let realm = session.realm;
+        self.dispatch(now, realm);
+    }
+
+    /// An agent gave a sign of life; `rtt` is the link's round-trip time as it stands.
+    pub fn handle_alive(&mut self, now: Moment, id: SessionId, rtt: Duration) {
+        let Some(session) = self.agents.get_mut(id) else { return };
+        session.rtt = rtt;
+        if std::mem::take(&mut session.in_doubt) {
+            let realm = session.realm;
+            self.dispatch(now, realm);
+        }
+    }
+
+    /// A newer session of the same agent exists: this one gets nothing until it gives a sign of life.
+    pub fn handle_superseded(&mut self, id: SessionId) {
+        if let Some(session) = self.agents.get_mut(id) {
+            session.in_doubt = true;
+        }
+    }
+
+    /// An agent is about to send the bind. A hint that it is alive; safety does not rest on it.
+    pub fn handle_started(&mut self, now: Moment, id: SessionId, flight: FlightId, attempt: AttemptNumber) {
+        let Some(flight_state) = self.flights.get_mut(&flight) else {
+            return;
+        };
+        if let Some(known) = flight_state.attempt_mut(id, attempt) {
+            if matches!(known.phase, Phase::Sent | Phase::Cancelling { .. }) {
+                known.phase = Phase::Started {
+                    until: now + STARTED_PATIENCE,
+                };
+            }
+            self.set_timer(flight);
+        }
+    }
+
+    /// An agent's last word on an attempt, or the end of its stream without one ([`Answer::Lost`]). Frees the slot.
+    pub fn handle_answer(
+        &mut self,
+        now: Moment,
+        id: SessionId,
+        flight: FlightId,
+        attempt: AttemptNumber,
+        answer: Answer,
+    ) {
+        let Some(session) = self.agents.get_mut(id) else { return };
+        session.outstanding = session.outstanding.saturating_sub(1);
+        let realm = session.realm;
+        let known = self
+            .flights
+            .get(&flight)
+            .is_some_and(|state| state.has_attempt(id, attempt));
+        if known {
+            match answer {
+                Answer::Verdict(verdict) => self.settle(flight, Outcome::Verdict(verdict), Some(id)),
+                Answer::NotChecked => {
+                    self.settle(flight, Outcome::Unavailable(Unavailable::DirectoryDown), Some(id));
+                }
+                Answer::NotStarted(reason) => self.not_started(now, flight, id, reason),
+                Answer::Lost => self.attempt_lost(now, flight, id, false),
+            }
+        }
+        self.dispatch(now, realm);
+    }
+
+    /// Time has come for something; harmless when early.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        while let Some(&(at, id)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(flight) = self.flights.get_mut(&id) {
+                flight.timer = None;
+                self.flight_timeout(now, id);
+            }
+        }
+    }
+
+    fn flight_timeout(&mut self, now: Moment, id: FlightId) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        if now >= flight.sign_in.deadline {
+            let outcome = if flight.may_have_been_bound() {
+                Unavailable::Indeterminate
+            } else {
+                Unavailable::Timeout
+            };
+            return self.settle(id, Outcome::Unavailable(outcome), None);
+        }
+        let mut lost = Vec::new();
+        for attempt in &mut flight.attempts {
+            match attempt.phase {
+                Phase::Sent if now >= attempt.start_by => {
+                    // The agent may have the request and no time left to begin: ask before giving it to another.
+                    let rtt = self
+                        .agents
+                        .get(attempt.session)
+                        .map_or(Duration::ZERO, |session| session.rtt);
+                    attempt.phase = Phase::Cancelling {
+                        until: now + Duration::from_millis(100) + rtt * 2,
+                    };
+                    self.commands.push_back(Command::Cancel {
+                        flight: id,
+                        session: attempt.session,
+                    });
+                }
+                Phase::Cancelling { until } | Phase::Started { until } if now >= until => lost.push(attempt.session),
+                _ => {}
+            }
+        }
+        for session in lost {
+            self.attempt_lost(now, id, session, true);
+        }
+        self.set_timer(id);
+    }
+
+    /// It is unknown whether `session` made a bind for the flight; `may_answer` if it could still say so itself.
+    fn attempt_lost(&mut self, now: Moment, id: FlightId, session: SessionId, may_answer: bool) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = flight.attempts.iter_mut().find(|attempt| attempt.session == session) else {
+            return;
+        };
+        let phase = std::mem::replace(&mut attempt.phase, Phase::Unknown);
+        if !may_answer {
+            flight.forget_attempt(session);
+        }
+        if phase == Phase::Unknown {
+            return;
+        }
+        let started = matches!(phase, Phase::Started { .. });
+        flight.ambiguous = true;
+        flight.avoid.insert(session);
+        let (realm, user) = (flight.sign_in.realm, flight.sign_in.user);
+        let may_retry = !flight.retried && flight.sends < MAX_ATTEMPTS;
+        self.commands.push_back(Command::BecameAmbiguous { realm, started });
+        let rules = &self.realms[realm.0].rules;
+        let (policy, window) = (rules.ambiguous, rules.lockout_window);
+        let retry = may_retry
+            && policy == Ambiguous::RetryOnce
+            && self
+                .agents
+                .of(realm)
+                .any(|(id, session)| !flight.avoid.contains(&id) && session.may_take(flight))
+            && self.realms[realm.0].extra.take(now, user, window);
+        if retry {
+            flight.retried = true;
+            self.place(now, id);
+        } else {
+            self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
+        }
+    }
+
+    fn not_started(&mut self, now: Moment, id: FlightId, session: SessionId, reason: NotStarted) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        flight.forget_attempt(session);
+        let client_sealed = flight.sign_in.recipients.is_some();
+        match reason {
+            // The caller's doing, and no other agent could do better.
+            NotStarted::Refused => return self.settle(id, Outcome::BadRequest, None),
+            NotStarted::CannotOpen | NotStarted::Replayed | NotStarted::Expired if client_sealed => {
+                return self.settle(id, Outcome::BadRequest, None);
+            }
+            // Somebody made a bind for this id before; only the caller's own copies can be harmless.
+            NotStarted::Replayed => {
+                return self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
+            }
+            NotStarted::Draining => {
+                if let Some(agent) = self.agents.get_mut(session) {
+                    agent.draining = true;
+                    let realm = agent.realm;
+                    self.agent_may_have_left(now, realm);
+                }
+            }
+            // It would say so again. (That its directory is down for all, its status says.)
+            NotStarted::CannotOpen | NotStarted::NoKey | NotStarted::Cancelled | NotStarted::NoDirectory => {
+                flight.avoid.insert(session);
+            }
+            NotStarted::Busy | NotStarted::Expired | NotStarted::NoClock | NotStarted::Other => {}
+        }
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        flight.refusal = Some((session, reason));
+        let (realm, waiting) = (flight.sign_in.realm, !flight.attempts.is_empty());
+        if flight.sends < MAX_ATTEMPTS {
+            self.commands.push_back(Command::HandedOff { realm, reason });
+            self.place(now, id);
+        } else if !waiting {
+            let outcome = self.flights.get(&id).map_or(Unavailable::Timeout, Flight::failure);
+            self.settle(id, Outcome::Unavailable(outcome), None);
+        }
+    }
+
+    /// Sends the flight to an agent, or lets it wait for one, or settles it when waiting is of no use.
+    fn place(&mut self, now: Moment, id: FlightId) {
+        let Some(flight) = self.flights.get(&id) else { return };
+        if now >= flight.sign_in.deadline {
+            return self.flight_timeout(now, id);
+        }
+        if let Some(session) = self.choose(id) {
+            return self.send(now, id, session);
+        }
+        if let Some(outcome) = self.hopeless(now, id) {
+            return self.settle(id, outcome, None);
+        }
+        self.enqueue(id);
+    }
+
+    fn enqueue(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        if flight.queued {
+            return;
+        }
+        let realm = &mut self.realms[flight.sign_in.realm.0];
+        let fits = realm.queued < realm.rules.queue_length
+            && realm.queued_bytes + flight.sign_in.bytes <= realm.rules.queue_bytes;
+        if !fits {
+            return self.settle(id, Outcome::Unavailable(Unavailable::Overloaded), None);
+        }
+        flight.queued = true;
+        realm.queued += 1;
+        realm.queued_bytes += flight.sign_in.bytes;
+        realm.queue.push_back(id);
+        self.set_timer(id);
+    }
+
+    /// The eligible agent with the fewest sign-ins outstanding; chance decides among equals. One that has just said
+    /// that it could not begin is asked again only if there is no other.
+    fn choose(&mut self, id: FlightId) -> Option<SessionId> {
+        let flight = self.flights.get(&id)?;
+        let refused_by = flight.refusal.map(|(session, _)| session);
+        let mut best: Option<((bool, u32), SessionId)> = None;
+        let mut equals = 0_u32;
+        for (session, agent) in self.agents.of(flight.sign_in.realm) {
+            let eligible = agent.has_free_slot() && agent.may_take(flight) && !flight.avoid.contains(&session);
+            if !eligible || flight.attempt_on(session).is_some() {
+                continue;
+            }
+            let cost = (refused_by == Some(session), agent.outstanding);
+            match best {
+                Some((least, _)) if least < cost => continue,
+                Some((least, _)) if least == cost => equals += 1,
+                _ => equals = 0,
+            }
+            if self.random.random_range(0..=equals) == 0 {
+                best = Some((cost, session));
+            }
+        }
+        best.map(|(_, session)| session)
+    }
+
+    /// The outcome of a flight that no agent in session could take, however long it waited; `None` if one could.
+    fn hopeless(&self, now: Moment, id: FlightId) -> Option<Outcome> {
+        let flight = self.flights.get(&id)?;
+        if !flight.attempts.is_empty() {
+            return None;
+        }
+        let realm = &self.realms[flight.sign_in.realm.0];
+        let staying = || {
+            self.agents
+                .of(flight.sign_in.realm)
+                .filter(|(_, agent)| !agent.draining)
+        };
+        if staying().next().is_none() {
+            let returning = realm
+                .agent_left
+                .is_some_and(|left| now.since(left) < realm.rules.agent_return);
+            let outcome = if flight.ambiguous {
+                Unavailable::Indeterminate
+            } else {
+                Unavailable::NoAgent
+            };
+            return (!returning || flight.ambiguous).then_some(Outcome::Unavailable(outcome));
+        }
+        if !staying().any(|(_, agent)| flight.is_sealed_to(agent)) {
+            return Some(Outcome::StaleKey);
+        }
+        if staying().any(|(id, agent)| agent.may_take(flight) && !flight.avoid.contains(&id)) {
+            return None;
+        }
+        // Of those left, each has been tried, is in doubt, or has no directory.
+        if staying().any(|(_, agent)| agent.in_doubt) {
+            return None;
+        }
+        Some(Outcome::Unavailable(flight.failure()))
+    }
+
+    fn send(&mut self, now: Moment, id: FlightId, session: SessionId) {
+        let Some(agent) = self.agents.get_mut(session) else {
+            return;
+        };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        let window = Duration::from_millis(250).max(Duration::from_millis(100) + agent.rtt * 3);
+        let start_by = now + window.min(flight.sign_in.deadline.since(now) / 2);
+        agent.outstanding += 1;
+        flight.sends += 1;
+        let number = flight.sends;
+        flight.attempts.push(Attempt {
+            session,
+            number,
+            start_by,
+            phase: Phase::Sent,
+        });
+        self.leave_queue(id);
+        self.commands.push_back(Command::Send {
+            flight: id,
+            session,
+            attempt: number,
+            start_by,
+        });
+        self.set_timer(id);
+    }
+
+    /// Gives waiting sign-ins to agents with free slots, oldest first.
+    fn dispatch(&mut self, now: Moment, realm: RealmIndex) {
+        let mut position = 0;
+        while self.agents.any_free(realm) {
+            let Some(&id) = self.realms[realm.0].queue.get(position) else {
+                break;
+            };
+            let waiting = self.flights.get(&id).is_some_and(|flight| flight.queued);
+            if !waiting {
+                // Settled while it waited, or sent: the queue is cleaned here and not by searching it then.
+                self.realms[realm.0].queue.remove(position);
+            } else if let Some(session) = self.choose(id) {
+                self.realms[realm.0].queue.remove(position);
+                self.send(now, id, session);
+            } else {
+                position += 1;
+            }
+        }
+    }
+
+    /// After agents left or lost their directory: answers those that wait for nothing.
+    fn settle_hopeless(&mut self, now: Moment, realm: RealmIndex) {
+        let waiting: Vec<FlightId> = self.realms[realm.0].queue.iter().copied().collect();
+        for id in waiting {
+            let queued = self.flights.get(&id).is_some_and(|flight| flight.queued);
+            if let Some(outcome) = self.hopeless(now, id).filter(|_| queued) {
+                self.settle(id, outcome, None);
+            }
+        }
+    }
+
+    fn settle(&mut self, id: FlightId, outcome: Outcome, by: Option<SessionId>) {
+        self.leave_queue(id);
+        let Some(flight) = self.flights.remove(&id) else { return };
+        if let Some(at) = flight.timer {
+            self.timers.remove(&(at, id));
+        }
+        for attempt in flight.attempts.iter().filter(|attempt| Some(attempt.session) != by) {
+            if self.agents.get(attempt.session).is_some() && !matches!(attempt.phase, Phase::Cancelling { .. }) {
+                self.commands.push_back(Command::Cancel {
+                    flight: id,
+                    session: attempt.session,
+                });
+            }
+        }
+        self.commands.push_back(Command::Settle {
+            flight: id,
+            outcome,
+            by,
+        });
+    }
+
+    fn leave_queue(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        if std::mem::take(&mut flight.queued) {
+            let realm = &mut self.realms[flight.sign_in.realm.0];
+            realm.queued -= 1;
+            realm.queued_bytes -= flight.sign_in.bytes;
+            // Most leave from the front; the others are skipped when their turn comes.
+            while realm.queue.front() == Some(&id) {
+                realm.queue.pop_front();
+            }
+        }
+    }
+
+    fn set_timer(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        let wanted = flight.next_timeout();
+        if flight.timer != Some(wanted) {
+            if let Some(at) = flight.timer.replace(wanted) {
+                self.timers.remove(&(at, id));
+            }
+            self.timers.insert((wanted, id));
+        }
+    }
+
+    fn agent_may_have_left(&mut self, now: Moment, realm: RealmIndex) {
+        if !self.agents.of(realm).any(|(_, agent)| !agent.draining) {
+            self.realms[realm.0].agent_left = Some(now);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! One sign-in on its way, and its attempts.
+
+use std::collections::BTreeSet;
+
+use postern_protocol::{Moment, NotStarted, Unavailable};
+
+use super::agents::AgentSession;
+use super::{AttemptNumber, SessionId, SignIn};
+
+/// One time that the sign-in was sent to an agent that has not answered.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) session: SessionId,
+    pub(super) number: AttemptNumber,
+    pub(super) start_by: Moment,
+    pub(super) phase: Phase,
+}
+
+/// What is known of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Sent, nothing heard.
+    Sent,
+    /// The agent said that it begins; its answer is due by then.
+    Started { until: Moment },
+    /// The start window is past and a cancel was sent; its answer is due by then.
+    Cancelling { until: Moment },
+    /// Given up: a bind may have been made. A verdict that still comes counts.
+    Unknown,
+}
+
+/// A sign-in that is not settled.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) sign_in: SignIn,
+    pub(super) attempts: Vec<Attempt>,
+    /// How often it was sent.
+    pub(super) sends: AttemptNumber,
+    /// Sessions that may have seen it, or that cannot open it.
+    pub(super) avoid: BTreeSet<SessionId>,
+    /// It waits in its realm's queue.
+    pub(super) queued: bool,
+    /// It is unknown of some attempt whether a bind was made.
+    pub(super) ambiguous: bool,
+    /// The one retry after that was used.
+    pub(super) retried: bool,
+    /// The last agent that said it made no bind, and why.
+    pub(super) refusal: Option<(SessionId, NotStarted)>,
+    /// When its timer is set to.
+    pub(super) timer: Option<Moment>,
+}
+
+impl Flight {
+    pub(super) fn new(sign_in: SignIn) -> Self {
+        Self {
+            sign_in,
+            attempts: Vec::new(),
+            sends: 0,
+            avoid: BTreeSet::new(),
+            queued: false,
+            ambiguous: false,
+            retried: false,
+            refusal: None,
+            timer: None,
+        }
+    }
+
+    pub(super) fn attempt_on(&self, session: SessionId) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| attempt.session == session)
+    }
+
+    pub(super) fn has_attempt(&self, session: SessionId, number: AttemptNumber) -> bool {
+        self.attempts
+            .iter()
+            .any(|attempt| attempt.session == session && attempt.number == number)
+    }
+
+    pub(super) fn attempt_mut(&mut self, session: SessionId, number: AttemptNumber) -> Option<&mut Attempt> {
+        self.attempts
+            .iter_mut()
+            .find(|attempt| attempt.session == session && attempt.number == number)
+    }
+
+    /// Nothing more can come of the attempt on `session`.
+    pub(super) fn forget_attempt(&mut self, session: SessionId) {
+        self.attempts.retain(|attempt| attempt.session != session);
+    }
+
+    /// Whether the agent can open it: it holds a key that the sign-in is, or can be, sealed to.
+    pub(super) fn is_sealed_to(&self, agent: &AgentSession) -> bool {
+        self.sign_in.recipients.as_ref().is_none_or(|recipients| {
+            recipients.contains(&agent.kid) || agent.previous_kid.as_ref().is_some_and(|kid| recipients.contains(kid))
+        })
+    }
+
+    /// Whether a bind may have been made that no answer speaks of.
+    pub(super) fn may_have_been_bound(&self) -> bool {
+        self.ambiguous || !self.attempts.is_empty()
+    }
+
+    /// Why there is no verdict, when nobody is left to ask.
+    pub(super) fn failure(&self) -> Unavailable {
+        if self.ambiguous {
+            return Unavailable::Indeterminate;
+        }
+        match self.refusal.map(|(_, reason)| reason) {
+            Some(NotStarted::CannotOpen | NotStarted::NoKey) => Unavailable::CannotOpen,
+            Some(NotStarted::Busy) => Unavailable::Overloaded,
+            Some(NotStarted::Draining) => Unavailable::NoAgent,
+            None | Some(NotStarted::NoDirectory) => Unavailable::DirectoryDown,
+            Some(_) => Unavailable::Timeout,
+        }
+    }
+
+    /// The earliest time at which something about it changes by itself.
+    pub(super) fn next_timeout(&self) -> Moment {
+        let of_attempt = |attempt: &Attempt| match attempt.phase {
+            Phase::Sent => Some(attempt.start_by),
+            Phase::Started { until } | Phase::Cancelling { until } => Some(until),
+            Phase::Unknown => None,
+        };
+        self.attempts
+            .iter()
+            .filter_map(of_attempt)
+            .fold(self.sign_in.deadline, Moment::min)
+    }
+}

@@ -1,0 +1,671 @@
+//! Stories of single sign-ins, and random schedules against the rules that must always hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use postern_protocol::Verdict;
+use proptest::prelude::*;
+
+use super::*;
+
+const REALM: RealmIndex = RealmIndex(0);
+const DEADLINE: Duration = Duration::from_secs(4);
+
+fn rules(ambiguous: Ambiguous) -> RealmRules {
+    RealmRules {
+        ambiguous,
+        lockout_window: Duration::from_secs(1800),
+        queue_length: 4,
+        queue_bytes: 4_000,
+        agent_return: DEADLINE,
+    }
+}
+
+fn agent(slots: u32) -> AgentSession {
+    AgentSession {
+        realm: REALM,
+        slots,
+        directory_ready: true,
+        kid: "kid".to_owned(),
+        previous_kid: None,
+        rtt: Duration::from_millis(10),
+        draining: false,
+        in_doubt: false,
+        outstanding: 0,
+    }
+}
+
+/// A core and its time, with the commands it gave.
+struct Rig {
+    core: Core,
+    now: Moment,
+    next: u64,
+}
+
+impl Rig {
+    fn new(ambiguous: Ambiguous, agents: u64) -> Self {
+        let mut rig = Self {
+            core: Core::new([rules(ambiguous)], 7),
+            now: Moment(1_000_000),
+            next: 0,
+        };
+        for id in 1..=agents {
+            rig.core.handle_session_up(rig.now, SessionId(id), agent(2));
+        }
+        rig
+    }
+
+    fn sign_in(&mut self) -> FlightId {
+        self.sign_in_of(self.next, None)
+    }
+
+    fn sign_in_of(&mut self, user: u64, recipients: Option<&[&str]>) -> FlightId {
+        let id = FlightId(self.next);
+        self.next += 1;
+        let recipients = recipients.map(|kids| Arc::new(kids.iter().map(|kid| (*kid).to_owned()).collect()));
+        let sign_in = SignIn {
+            realm: REALM,
+            user,
+            deadline: self.now + DEADLINE,
+            bytes: 100,
+            recipients,
+        };
+        self.core.handle_sign_in(self.now, id, sign_in);
+        id
+    }
+
+    fn commands(&mut self) -> Vec<Command> {
+        std::iter::from_fn(|| self.core.poll_command()).collect()
+    }
+
+    /// The one attempt that was sent just now.
+    fn sent(&mut self) -> (FlightId, SessionId, AttemptNumber) {
+        let sent: Vec<_> = self.sends();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        sent[0]
+    }
+
+    fn sends(&mut self) -> Vec<(FlightId, SessionId, AttemptNumber)> {
+        let send = |command| match command {
+            Command::Send {
+                flight,
+                session,
+                attempt,
+                ..
+            } => Some((flight, session, attempt)),
+            _ => None,
+        };
+        self.commands().into_iter().filter_map(send).collect()
+    }
+
+    fn settled(&mut self) -> Vec<(FlightId, Outcome)> {
+        let settle = |command| match command {
+            Command::Settle { flight, outcome, .. } => Some((flight, outcome)),
+            _ => None,
+        };
+        self.commands().into_iter().filter_map(settle).collect()
+    }
+
+    fn answer(&mut self, (flight, session, attempt): (FlightId, SessionId, AttemptNumber), answer: Answer) {
+        self.core.handle_answer(self.now, session, flight, attempt, answer);
+    }
+
+    /// Lets time pass, with every timer at its time.
+    fn pass(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while let Some(at) = self.core.next_timeout().filter(|&at| at <= until) {
+            self.now = at.max(self.now);
+            self.core.handle_timeout(self.now);
+        }
+        self.now = until;
+    }
+}
+
+const RIGHT: Answer = Answer::Verdict(Verdict::Success);
+
+fn unavailable(reason: Unavailable) -> Outcome {
+    Outcome::Unavailable(reason)
+}
+
+#[test]
+fn a_verdict_settles_and_frees_the_slot() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    let id = rig.sign_in();
+    let sent = rig.sent();
+    rig.answer(sent, RIGHT);
+    assert_eq!(rig.settled(), [(id, Outcome::Verdict(Verdict::Success))]);
+    assert_eq!(
+        rig.core
+            .sessions(REALM)
+            .map(|(_, agent)| agent.outstanding)
+            .sum::<u32>(),
+        0
+    );
+    assert_eq!((rig.core.unsettled(), rig.core.next_timeout()), (0, None));
+}
+
+#[test]
+fn sign_ins_go_to_the_agent_with_the_fewest_and_never_beyond_its_slots() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    for _ in 0..5 {
+        rig.sign_in();
+    }
+    let mut per_agent = BTreeMap::<SessionId, usize>::new();
+    for (_, session, _) in rig.sends() {
+        *per_agent.entry(session).or_default() += 1;
+    }
+    assert_eq!(per_agent.into_values().collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(rig.core.queued(REALM), 1);
+}
+
+#[test]
+fn a_free_slot_takes_the_one_that_waits_longest() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    let ids: Vec<_> = (0..4).map(|_| rig.sign_in()).collect();
+    let first = rig.sends()[0];
+    rig.answer(first, RIGHT);
+    assert_eq!(rig.sent().0, ids[2]);
+}
+
+#[test]
+fn a_full_queue_refuses_at_once() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    for _ in 0..6 {
+        rig.sign_in();
+    }
+    rig.commands();
+    let refused = rig.sign_in();
+    assert_eq!(rig.settled(), [(refused, unavailable(Unavailable::Overloaded))]);
+}
+
+#[test]
+fn without_an_agent_it_is_said_at_once_unless_one_has_just_left() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 0);
+    let id = rig.sign_in();
+    assert_eq!(rig.settled(), [(id, unavailable(Unavailable::NoAgent))]);
+
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    rig.core.handle_session_down(rig.now, SessionId(1));
+    let waits = rig.sign_in();
+    assert!(rig.settled().is_empty());
+    rig.pass(Duration::from_secs(1));
+    rig.core.handle_session_up(rig.now, SessionId(2), agent(2));
+    assert_eq!(rig.sent(), (waits, SessionId(2), 1));
+    rig.core.handle_session_down(rig.now, SessionId(2));
+    rig.pass(DEADLINE);
+    let too_late = rig.sign_in();
+    assert!(rig.settled().contains(&(too_late, unavailable(Unavailable::NoAgent))));
+}
+
+#[test]
+fn not_started_is_handed_to_another_agent() {
+    for reason in [
+        NotStarted::Busy,
+        NotStarted::Draining,
+        NotStarted::NoDirectory,
+        NotStarted::NoKey,
+        NotStarted::NoClock,
+    ] {
+        let mut rig = Rig::new(Ambiguous::Fail, 2);
+        rig.sign_in();
+        let first = rig.sent();
+        rig.answer(first, Answer::NotStarted(reason));
+        let second = rig.sent();
+        assert_ne!(second.1, first.1, "{reason:?}");
+        assert_eq!(second.2, 2);
+    }
+}
+
+#[test]
+fn a_sign_in_is_sent_at_most_three_times() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 3);
+    let id = rig.sign_in();
+    for _ in 0..2 {
+        let sent = rig.sent();
+        rig.answer(sent, Answer::NotStarted(NotStarted::Busy));
+    }
+    let third = rig.sent();
+    rig.answer(third, Answer::NotStarted(NotStarted::Busy));
+    assert_eq!(rig.settled(), [(id, unavailable(Unavailable::Overloaded))]);
+}
+
+#[test]
+fn an_agent_that_dies_costs_a_retry_under_retry_once_and_an_answer_under_fail() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    rig.sign_in();
+    let first = rig.sent();
+    rig.core.handle_session_down(rig.now, first.1);
+    let second = rig.sent();
+    assert_ne!(second.1, first.1);
+
+    let mut rig = Rig::new(Ambiguous::Fail, 2);
+    let id = rig.sign_in();
+    let first = rig.sent();
+    rig.core.handle_started(rig.now, first.1, first.0, first.2);
+    rig.core.handle_session_down(rig.now, first.1);
+    assert_eq!(rig.settled(), [(id, unavailable(Unavailable::Indeterminate))]);
+}
+
+#[test]
+fn a_user_gets_one_retry_within_the_lockout_window() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 4);
+    let first = rig.sign_in_of(99, None);
+    let sent = rig.sent();
+    rig.core.handle_session_down(rig.now, sent.1);
+    let retry = rig.sent();
+    rig.answer(retry, RIGHT);
+    assert_eq!(rig.settled(), [(first, Outcome::Verdict(Verdict::Success))]);
+    let again = rig.sign_in_of(99, None);
+    let sent = rig.sent();
+    rig.core.handle_session_down(rig.now, sent.1);
+    assert_eq!(rig.settled(), [(again, unavailable(Unavailable::Indeterminate))]);
+}
+
+#[test]
+fn silence_past_the_start_window_is_cancelled_first_and_retried_after_that() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    rig.sign_in();
+    let first = rig.sent();
+    rig.pass(Duration::from_millis(249));
+    assert!(rig.commands().is_empty());
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(
+        rig.commands(),
+        [Command::Cancel {
+            flight: first.0,
+            session: first.1
+        }]
+    );
+    rig.pass(Duration::from_millis(120));
+    let second = rig.sent();
+    assert_ne!(second.1, first.1);
+}
+
+#[test]
+fn an_agent_that_confirms_the_cancel_leaves_nothing_ambiguous() {
+    let mut rig = Rig::new(Ambiguous::Fail, 2);
+    rig.sign_in();
+    let first = rig.sent();
+    rig.pass(Duration::from_millis(250));
+    rig.commands();
+    rig.answer(first, Answer::NotStarted(NotStarted::Cancelled));
+    assert_ne!(rig.sent().1, first.1);
+}
+
+#[test]
+fn started_lengthens_patience() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    rig.sign_in();
+    let first = rig.sent();
+    rig.core.handle_started(rig.now, first.1, first.0, first.2);
+    rig.pass(Duration::from_millis(1_999));
+    assert!(rig.commands().is_empty());
+    rig.pass(Duration::from_millis(1));
+    assert_ne!(rig.sent().1, first.1);
+}
+
+#[test]
+fn the_first_verdict_wins_and_the_other_attempt_is_cancelled() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    let id = rig.sign_in();
+    let first = rig.sent();
+    rig.pass(Duration::from_millis(400));
+    let second = rig.sent();
+    rig.answer(first, Answer::Verdict(Verdict::InvalidCredentials));
+    let commands = rig.commands();
+    assert!(
+        commands.contains(&Command::Cancel {
+            flight: id,
+            session: second.1
+        }),
+        "{commands:?}"
+    );
+    assert!(matches!(
+        commands.last(),
+        Some(Command::Settle {
+            outcome: Outcome::Verdict(Verdict::InvalidCredentials),
+            ..
+        })
+    ));
+    rig.answer(second, RIGHT);
+    assert!(rig.settled().is_empty(), "settled twice");
+}
+
+#[test]
+fn a_verdict_for_what_an_agent_was_not_sent_changes_nothing() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    rig.sign_in();
+    let (flight, session, attempt) = rig.sent();
+    let other = if session == SessionId(1) {
+        SessionId(2)
+    } else {
+        SessionId(1)
+    };
+    rig.answer((flight, other, attempt), RIGHT);
+    rig.answer((flight, session, attempt + 1), RIGHT);
+    rig.answer((FlightId(77), session, attempt), RIGHT);
+    rig.answer((flight, SessionId(9), attempt), RIGHT);
+    assert!(rig.settled().is_empty());
+}
+
+#[test]
+fn what_a_caller_sealed_wrongly_is_its_own_fault_and_never_handed_off() {
+    for reason in [
+        NotStarted::CannotOpen,
+        NotStarted::Replayed,
+        NotStarted::Expired,
+        NotStarted::Refused,
+    ] {
+        let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+        let id = rig.sign_in_of(1, Some(&["kid"]));
+        let sent = rig.sent();
+        rig.answer(sent, Answer::NotStarted(reason));
+        assert_eq!(rig.settled(), [(id, Outcome::BadRequest)], "{reason:?}");
+    }
+}
+
+#[test]
+fn what_a_caller_sealed_goes_only_to_agents_that_can_open_it() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    let mut other = agent(2);
+    other.kid = "other".to_owned();
+    rig.core.handle_session_up(rig.now, SessionId(2), other);
+    for _ in 0..2 {
+        rig.sign_in_of(1, Some(&["other"]));
+        assert_eq!(rig.sent().1, SessionId(2));
+    }
+    let stale = rig.sign_in_of(1, Some(&["gone"]));
+    assert_eq!(rig.settled(), [(stale, Outcome::StaleKey)]);
+    rig.core.handle_key_change(rig.now, SessionId(1), "new".to_owned());
+    rig.sign_in_of(1, Some(&["kid"]));
+    assert_eq!(rig.sent().1, SessionId(1), "the key before the current one still opens");
+}
+
+#[test]
+fn nothing_goes_to_an_agent_that_drains_has_no_directory_or_is_in_doubt() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 4);
+    rig.core.handle_draining(rig.now, SessionId(1));
+    rig.core.handle_status(rig.now, SessionId(2), 2, false);
+    rig.core.handle_superseded(SessionId(3));
+    for _ in 0..3 {
+        rig.sign_in();
+    }
+    assert!(rig.sends().iter().all(|(_, session, _)| *session == SessionId(4)));
+    rig.core.handle_alive(rig.now, SessionId(3), Duration::ZERO);
+    assert_eq!(rig.sent().1, SessionId(3));
+}
+
+#[test]
+fn with_every_directory_down_it_is_said_at_once_to_those_that_wait_too() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    let ids: Vec<_> = (0..3).map(|_| rig.sign_in()).collect();
+    rig.commands();
+    rig.core.handle_status(rig.now, SessionId(1), 2, false);
+    assert_eq!(rig.settled(), [(ids[2], unavailable(Unavailable::DirectoryDown))]);
+    let later = rig.sign_in();
+    assert_eq!(rig.settled(), [(later, unavailable(Unavailable::DirectoryDown))]);
+}
+
+#[test]
+fn at_the_deadline_what_waited_is_a_timeout_and_what_was_sent_is_indeterminate() {
+    let mut rig = Rig::new(Ambiguous::Fail, 1);
+    let ids: Vec<_> = (0..3).map(|_| rig.sign_in()).collect();
+    let sent = rig.sends();
+    for (flight, session, attempt) in sent {
+        rig.core.handle_started(rig.now, session, flight, attempt);
+    }
+    rig.pass(DEADLINE);
+    let outcomes: BTreeMap<_, _> = rig.settled().into_iter().collect();
+    assert_eq!(outcomes[&ids[0]], unavailable(Unavailable::Indeterminate));
+    assert_eq!(outcomes[&ids[2]], unavailable(Unavailable::Timeout));
+}
+
+#[test]
+fn a_caller_that_goes_away_cancels_and_leaves_nothing_behind() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    let sent: Vec<_> = (0..3).map(|_| rig.sign_in()).collect();
+    rig.commands();
+    for id in sent {
+        rig.core.handle_caller_gone(id);
+    }
+    let cancels = rig
+        .commands()
+        .into_iter()
+        .filter(|command| matches!(command, Command::Cancel { .. }))
+        .count();
+    assert_eq!((cancels, rig.core.unsettled(), rig.core.queued(REALM)), (2, 0, 0));
+    assert_eq!(rig.core.next_timeout(), None);
+}
+
+/// Something that happens in a random schedule.
+#[derive(Debug, Clone)]
+enum Step {
+    SignIn { user: u64, sealed: bool },
+    Up,
+    Down(usize),
+    Draining(usize),
+    Status(usize, u32, bool),
+    Superseded(usize),
+    Alive(usize),
+    Started(usize),
+    Answer(usize, Answer),
+    CallerGone(usize),
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let verdict = (0usize..10).prop_map(|index| Answer::Verdict(Verdict::ALL[index]));
+    let not_started = (0usize..11).prop_map(|index| Answer::NotStarted(NotStarted::ALL[index]));
+    let answer = prop_oneof![4 => verdict, 3 => not_started, 1 => Just(Answer::NotChecked), 1 => Just(Answer::Lost)];
+    prop_oneof![
+        8 => (0u64..6, any::<bool>()).prop_map(|(user, sealed)| Step::SignIn { user, sealed }),
+        2 => Just(Step::Up),
+        1 => any::<usize>().prop_map(Step::Down),
+        1 => any::<usize>().prop_map(Step::Draining),
+        1 => (any::<usize>(), 1u32..4, any::<bool>()).prop_map(|(at, slots, ready)| Step::Status(at, slots, ready)),
+        1 => any::<usize>().prop_map(Step::Superseded),
+        1 => any::<usize>().prop_map(Step::Alive),
+        4 => any::<usize>().prop_map(Step::Started),
+        8 => (any::<usize>(), answer).prop_map(|(at, answer)| Step::Answer(at, answer)),
+        1 => any::<usize>().prop_map(Step::CallerGone),
+        5 => (0u64..1_500_000).prop_map(Step::Pass),
+    ]
+}
+
+/// Watches every command and holds it against the rules.
+#[derive(Default)]
+struct Watch {
+    settled: BTreeMap<FlightId, (Outcome, Moment)>,
+    asked: BTreeMap<FlightId, Moment>,
+    sent: Vec<(FlightId, SessionId, AttemptNumber)>,
+    /// Open streams, each with whether the agent has answered that it made no bind.
+    open: Vec<(FlightId, SessionId, AttemptNumber)>,
+    answered_without_bind: Vec<(FlightId, AttemptNumber)>,
+    verdicts: BTreeMap<FlightId, Vec<Verdict>>,
+}
+
+impl Watch {
+    fn take(&mut self, rig: &mut Rig) {
+        for command in rig.commands() {
+            match command {
+                Command::Send {
+                    flight,
+                    session,
+                    attempt,
+                    start_by,
+                } => {
+                    assert!(!self.settled.contains_key(&flight), "sent after it was settled");
+                    assert!(attempt <= MAX_ATTEMPTS);
+                    assert!(start_by <= self.asked[&flight] + DEADLINE);
+                    let agent = rig.core.agents.get(session).expect("sent to a session that is gone");
+                    assert!(!agent.draining && agent.directory_ready && !agent.in_doubt);
+                    self.sent.push((flight, session, attempt));
+                    self.open.push((flight, session, attempt));
+                    let at_agent = self.open.iter().filter(|(_, to, _)| *to == session).count();
+                    assert!(
+                        at_agent <= agent.slots.max(agent.outstanding) as usize,
+                        "beyond the agent's slots"
+                    );
+                }
+                Command::Settle { flight, outcome, .. } => {
+                    assert!(
+                        self.settled.insert(flight, (outcome, rig.now)).is_none(),
+                        "settled twice"
+                    );
+                    if let Outcome::Verdict(verdict) = outcome {
+                        let given = self.verdicts.get(&flight).is_some_and(|given| given.contains(&verdict));
+                        assert!(given, "a verdict that no agent gave");
+                    }
+                }
+                Command::Cancel { .. } | Command::HandedOff { .. } | Command::BecameAmbiguous { .. } => {}
+            }
+        }
+    }
+
+    /// Lets time pass, and takes commands at the time at which they are given.
+    fn pass(&mut self, rig: &mut Rig, duration: Duration) {
+        let until = rig.now + duration;
+        while let Some(at) = rig.core.next_timeout().filter(|&at| at <= until) {
+            rig.now = at.max(rig.now);
+            rig.core.handle_timeout(rig.now);
+            self.take(rig);
+        }
+        rig.now = until;
+    }
+
+    /// Attempts of a flight that may have led to a bind.
+    fn possible_binds(&self, flight: FlightId) -> usize {
+        let possible = |sent: &&(FlightId, SessionId, AttemptNumber)| {
+            sent.0 == flight && !self.answered_without_bind.contains(&(flight, sent.2))
+        };
+        self.sent.iter().filter(possible).count()
+    }
+}
+
+fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
+    let mut rig = Rig::new(ambiguous, 2);
+    let mut watch = Watch::default();
+    let mut sessions = vec![SessionId(1), SessionId(2)];
+    let mut last_session = 2;
+    let pick = |list: &[SessionId], at: usize| list.get(at % list.len().max(1)).copied();
+    for step in steps {
+        match step {
+            Step::SignIn { user, sealed } => {
+                watch.asked.insert(FlightId(rig.next), rig.now);
+                rig.sign_in_of(user, sealed.then_some(&["kid"]));
+            }
+            Step::Up => {
+                last_session += 1;
+                sessions.push(SessionId(last_session));
+                rig.core.handle_session_up(rig.now, SessionId(last_session), agent(2));
+            }
+            Step::Down(at) => {
+                if let Some(id) = pick(&sessions, at) {
+                    sessions.retain(|other| *other != id);
+                    watch.open.retain(|(_, session, _)| *session != id);
+                    rig.core.handle_session_down(rig.now, id);
+                }
+            }
+            Step::Draining(at) => pick(&sessions, at)
+                .into_iter()
+                .for_each(|id| rig.core.handle_draining(rig.now, id)),
+            Step::Status(at, slots, ready) => {
+                pick(&sessions, at)
+                    .into_iter()
+                    .for_each(|id| rig.core.handle_status(rig.now, id, slots, ready));
+            }
+            Step::Superseded(at) => pick(&sessions, at)
+                .into_iter()
+                .for_each(|id| rig.core.handle_superseded(id)),
+            Step::Alive(at) => {
+                pick(&sessions, at)
+                    .into_iter()
+                    .for_each(|id| rig.core.handle_alive(rig.now, id, Duration::ZERO));
+            }
+            Step::Started(at) => {
+                if let Some(&(flight, session, attempt)) = watch.open.get(at % watch.open.len().max(1)) {
+                    rig.core.handle_started(rig.now, session, flight, attempt);
+                }
+            }
+            Step::Answer(at, answer) => {
+                if !watch.open.is_empty() {
+                    let (flight, session, attempt) = watch.open.swap_remove(at % watch.open.len());
+                    match answer {
+                        Answer::NotStarted(_) => watch.answered_without_bind.push((flight, attempt)),
+                        Answer::Verdict(verdict) => watch.verdicts.entry(flight).or_default().push(verdict),
+                        Answer::NotChecked | Answer::Lost => {}
+                    }
+                    rig.core.handle_answer(rig.now, session, flight, attempt, answer);
+                }
+            }
+            Step::CallerGone(at) => {
+                if rig.next > 0 {
+                    rig.core.handle_caller_gone(FlightId(at as u64 % rig.next));
+                }
+            }
+            Step::Pass(us) => watch.pass(&mut rig, Duration::from_micros(us)),
+        }
+        watch.take(&mut rig);
+        let queued = rig.core.queued(REALM);
+        assert!(queued <= 4, "the queue is beyond its bound");
+    }
+    watch.pass(&mut rig, DEADLINE);
+    assert_eq!(rig.core.unsettled(), 0, "not settled by its deadline");
+    assert_eq!(rig.core.next_timeout(), None);
+    for (flight, asked) in &watch.asked {
+        let (_, at) = watch.settled.get(flight).expect("never settled");
+        assert!(at.since(*asked) <= DEADLINE, "settled after its deadline");
+        let most = if ambiguous == Ambiguous::Fail { 1 } else { 2 };
+        assert!(
+            watch.possible_binds(*flight) <= most,
+            "{flight:?} may have been bound more than {most} times"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn under_fail_every_schedule_settles_once_in_time_with_at_most_one_bind(steps in prop::collection::vec(step(), 1..120)) {
+        run(Ambiguous::Fail, steps);
+    }
+
+    #[test]
+    fn under_retry_once_every_schedule_settles_once_in_time_with_at_most_two_binds(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        run(Ambiguous::RetryOnce, steps);
+    }
+}
+
+/// The core decides; it does not look at clocks, roll its own dice or talk to anybody.
+#[test]
+fn the_core_imports_no_input_output_clock_or_entropy() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.push(folder.with_extension("rs"));
+    files.retain(|file| !file.ends_with("tests.rs"));
+    assert!(files.len() >= 5, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for banned in [
+            "tokio",
+            "quinn",
+            "hyper",
+            "axum",
+            "Instant",
+            "SystemTime",
+            "rand::random",
+            "os_rng",
+            "rand::rng()",
+            "std::net",
+            "std::fs",
+        ] {
+            assert!(!text.contains(banned), "{} mentions {banned}", file.display());
+        }
+    }
+}

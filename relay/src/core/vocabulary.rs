@@ -1,0 +1,113 @@
+//! What the core is told and what it says: plain values.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_protocol::{Moment, NotStarted, Outcome, Verdict};
+
+use crate::config::Ambiguous;
+
+/// A sign-in, as the core knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlightId(pub u64);
+
+/// A session of an agent. Never used twice, so that a late event of an old session cannot touch a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// A realm, by its place in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RealmIndex(pub usize);
+
+/// One attempt of a sign-in: the how-manieth time that it was sent, from 1.
+pub type AttemptNumber = u8;
+
+/// How the sign-ins of one realm are treated.
+#[derive(Debug, Clone)]
+pub struct RealmRules {
+    /// What to do when it is unknown whether a bind was made.
+    pub ambiguous: Ambiguous,
+    /// One extra attempt per user within this.
+    pub lockout_window: Duration,
+    /// Sign-ins that may wait.
+    pub queue_length: usize,
+    /// Bytes of sign-ins that may wait.
+    pub queue_bytes: usize,
+    /// How long sign-ins wait for an agent after the last one left: an agent that restarts loses none.
+    pub agent_return: Duration,
+}
+
+/// A sign-in to be brought to its outcome.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// Where it belongs.
+    pub realm: RealmIndex,
+    /// A keyed hash of the user name, to count extra attempts.
+    pub user: u64,
+    /// It must be settled by then.
+    pub deadline: Moment,
+    /// What it takes of the queue's memory.
+    pub bytes: usize,
+    /// Thumbprints of the keys that it is sealed to, where the caller sealed it; `None` can go to any agent.
+    pub recipients: Option<Arc<BTreeSet<String>>>,
+}
+
+/// The last word of an agent on one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The directory's.
+    Verdict(Verdict),
+    /// No bind was made.
+    NotStarted(NotStarted),
+    /// The directory answered that it did not check the password.
+    NotChecked,
+    /// A bind was sent, or may have been, and its answer never came.
+    Lost,
+}
+
+/// What the driver is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Send the sign-in to the agent.
+    Send {
+        /// Which.
+        flight: FlightId,
+        /// To whom.
+        session: SessionId,
+        /// The how-manieth time.
+        attempt: AttemptNumber,
+        /// The bind must have begun by then.
+        start_by: Moment,
+    },
+    /// Tell the agent that the sign-in is no longer waited for.
+    Cancel {
+        /// Which.
+        flight: FlightId,
+        /// Whom to tell.
+        session: SessionId,
+    },
+    /// Answer the caller, and forget the sign-in.
+    Settle {
+        /// Which.
+        flight: FlightId,
+        /// With what.
+        outcome: Outcome,
+        /// Who gave the verdict.
+        by: Option<SessionId>,
+    },
+    /// For metrics: a sign-in goes to another agent, for this reason.
+    HandedOff {
+        /// The realm.
+        realm: RealmIndex,
+        /// Why the first did not do it.
+        reason: NotStarted,
+    },
+    /// For metrics: it is unknown whether an agent made a bind.
+    BecameAmbiguous {
+        /// The realm.
+        realm: RealmIndex,
+        /// Whether the agent had said that it would begin.
+        started: bool,
+    },
+}

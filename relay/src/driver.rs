@@ -1,0 +1,445 @@
+//! The one task that owns the [`Core`]: brings it events, carries out its commands.
+//!
+//! It also keeps what the core does not need to know: the sealed sign-ins, who waits for them, and the way to each
+//! session. Nothing else touches the core.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use postern_protocol::frame::DirectoryHealth;
+use postern_protocol::seal::SealingKey;
+use postern_protocol::{AgentIdentity, Moment, Outcome, RealmKey, Unavailable};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Ambiguous;
+use crate::core::{AgentSession, Answer, AttemptNumber, Command, Core, FlightId, RealmIndex, SessionId, SignIn};
+use crate::envelope::Envelope;
+use crate::keys::KeyDirectory;
+use crate::metrics::Metrics;
+use crate::sealer::Sealer;
+
+/// Events that wait for the driver. Senders wait when it is full, so a burst slows its sources and costs no memory.
+const EVENTS: usize = 4_096;
+
+/// Events taken at a time.
+const BATCH: usize = 256;
+
+/// How often gauges are brought up to date and old content keys dropped.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Something that has happened, on its way to the core.
+#[derive(Debug)]
+pub enum Event {
+    /// A sign-in has arrived.
+    SignIn {
+        /// Made by [`SignIns::submit`].
+        id: FlightId,
+        /// For the core.
+        sign_in: SignIn,
+        /// For an agent.
+        envelope: Arc<Envelope>,
+        /// For the caller.
+        reply: oneshot::Sender<Settled>,
+    },
+    /// Its caller has gone.
+    CallerGone(FlightId),
+    /// An agent is in session.
+    SessionUp {
+        /// Its session.
+        id: SessionId,
+        /// Who it is.
+        agent: AgentIdentity,
+        /// For the core.
+        session: AgentSession,
+        /// Its opening key.
+        key: SealingKey,
+        /// The way to it. Unbounded, and bounded all the same: the core sends no more than the session's slots.
+        commands: mpsc::UnboundedSender<SessionCommand>,
+    },
+    /// A session has ended.
+    SessionDown(SessionId),
+    /// Slots or directory of an agent have changed.
+    Status {
+        /// Whose.
+        id: SessionId,
+        /// Sign-ins at once.
+        slots: u32,
+        /// Its directory.
+        directory: DirectoryHealth,
+    },
+    /// An agent takes nothing new.
+    Draining(SessionId),
+    /// An agent has a new key.
+    KeyChange(SessionId, SealingKey),
+    /// A sign of life, with the link's round-trip time.
+    Alive(SessionId, Duration),
+    /// A newer session of the same agent exists.
+    Superseded(SessionId),
+    /// An agent begins a bind.
+    Started(SessionId, FlightId, AttemptNumber),
+    /// An agent's last word on an attempt.
+    Answered(SessionId, FlightId, AttemptNumber, Answer),
+}
+
+/// What a session is to do.
+#[derive(Debug)]
+pub enum SessionCommand {
+    /// Send a sign-in.
+    Send {
+        /// Which.
+        flight: FlightId,
+        /// The how-manieth time.
+        attempt: AttemptNumber,
+        /// It.
+        envelope: Arc<Envelope>,
+        /// The bind must have begun by then.
+        start_by: Moment,
+        /// Nobody waits for an answer after this.
+        deadline: Moment,
+    },
+    /// Tell the agent that a sign-in is no longer waited for.
+    Cancel(postern_protocol::RequestId),
+}
+
+/// How a sign-in ended.
+#[derive(Debug)]
+pub struct Settled {
+    /// What its caller gets.
+    pub outcome: Outcome,
+    /// Which agent brought it, where one did.
+    pub agent: Option<AgentIdentity>,
+    /// How often it was sent.
+    pub attempts: u8,
+}
+
+/// The way in for sign-ins. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SignIns {
+    events: mpsc::Sender<Event>,
+    next: Arc<AtomicU64>,
+}
+
+/// Tells the driver when the caller goes away before the answer.
+struct CallerGuard {
+    events: mpsc::Sender<Event>,
+    id: Option<FlightId>,
+}
+
+impl Drop for CallerGuard {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            // When the driver is that busy the sign-in just runs to its end unheard.
+            let _ = self.events.try_send(Event::CallerGone(id));
+        }
+    }
+}
+
+impl SignIns {
+    /// Brings a sign-in to its outcome. Dropping the future cancels the sign-in.
+    pub async fn submit(&self, sign_in: SignIn, envelope: Envelope) -> Settled {
+        let id = FlightId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (reply, answer) = oneshot::channel();
+        let lost = Settled {
+            outcome: Outcome::Unavailable(Unavailable::Draining),
+            agent: None,
+            attempts: 0,
+        };
+        let event = Event::SignIn {
+            id,
+            sign_in,
+            envelope: Arc::new(envelope),
+            reply,
+        };
+        if self.events.send(event).await.is_err() {
+            return lost;
+        }
+        let mut guard = CallerGuard {
+            events: self.events.clone(),
+            id: Some(id),
+        };
+        let settled = answer.await;
+        guard.id = None;
+        settled.unwrap_or(lost)
+    }
+}
+
+/// A sign-in's belongings.
+struct Belongings {
+    envelope: Arc<Envelope>,
+    reply: oneshot::Sender<Settled>,
+    realm: RealmIndex,
+    deadline: Moment,
+    arrived: Moment,
+    attempts: u8,
+}
+
+struct SessionEntry {
+    agent: AgentIdentity,
+    key: SealingKey,
+    commands: mpsc::UnboundedSender<SessionCommand>,
+}
+
+/// What the driver works with beside the core.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Relay time.
+    pub clock: Clock,
+    /// Whose epochs end with sessions and keys.
+    pub sealer: Arc<Sealer>,
+    /// What callers seal to.
+    pub keys: Arc<KeyDirectory>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Names of the realms by index, with their policy for the metrics.
+    pub realms: Arc<[(RealmKey, Ambiguous)]>,
+}
+
+/// The task's state. [`Driver::run`] is the task.
+pub struct Driver {
+    core: Core,
+    events: mpsc::Receiver<Event>,
+    around: Surroundings,
+    flights: HashMap<FlightId, Belongings>,
+    sessions: BTreeMap<SessionId, SessionEntry>,
+}
+
+impl Driver {
+    /// A driver and the two ways to it: for sign-ins, and for sessions.
+    pub fn new(core: Core, around: Surroundings) -> (Self, SignIns, mpsc::Sender<Event>) {
+        let (sender, events) = mpsc::channel(EVENTS);
+        let sign_ins = SignIns {
+            events: sender.clone(),
+            next: Arc::new(AtomicU64::new(0)),
+        };
+        let driver = Self {
+            core,
+            events,
+            around,
+            flights: HashMap::new(),
+            sessions: BTreeMap::new(),
+        };
+        (driver, sign_ins, sender)
+    }
+
+    /// Runs until `stop`, or until nobody is left who could send an event.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let timeout = self.core.next_timeout().map(|at| self.around.clock.instant(at));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = sleep_until(timeout) => self.core.handle_timeout(self.around.clock.now()),
+                taken = self.events.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    let now = self.around.clock.now();
+                    for event in batch.drain(..) {
+                        self.handle(now, event);
+                        self.carry_out(now);
+                    }
+                }
+                _ = tick.tick() => self.tick(),
+            }
+            self.carry_out(self.around.clock.now());
+        }
+    }
+
+    fn handle(&mut self, now: Moment, event: Event) {
+        match event {
+            Event::SignIn {
+                id,
+                sign_in,
+                envelope,
+                reply,
+            } => {
+                let (realm, deadline) = (sign_in.realm, sign_in.deadline);
+                let belongings = Belongings {
+                    envelope,
+                    reply,
+                    realm,
+                    deadline,
+                    arrived: now,
+                    attempts: 0,
+                };
+                self.flights.insert(id, belongings);
+                self.core.handle_sign_in(now, id, sign_in);
+            }
+            Event::CallerGone(id) => self.core.handle_caller_gone(id),
+            Event::SessionUp {
+                id,
+                agent,
+                session,
+                key,
+                commands,
+            } => {
+                self.around.keys.set(&agent.realm, id, key.clone());
+                self.sessions.insert(id, SessionEntry { agent, key, commands });
+                self.core.handle_session_up(now, id, session);
+            }
+            Event::SessionDown(id) => {
+                if let Some(entry) = self.sessions.remove(&id) {
+                    self.around.keys.remove(&entry.agent.realm, id);
+                    self.around.sealer.end_epoch(&entry.agent.realm);
+                    self.around.metrics.forget_agent(&entry.agent);
+                }
+                self.core.handle_session_down(now, id);
+            }
+            Event::Status { id, slots, directory } => {
+                self.core
+                    .handle_status(now, id, slots, directory == DirectoryHealth::Ready);
+            }
+            Event::Draining(id) => self.core.handle_draining(now, id),
+            Event::KeyChange(id, key) => {
+                let kid = key.kid().to_owned();
+                if let Some(entry) = self.sessions.get_mut(&id) {
+                    entry.key = key;
+                    self.around.keys.set(&entry.agent.realm, id, entry.key.clone());
+                    self.around.sealer.end_epoch(&entry.agent.realm);
+                }
+                self.core.handle_key_change(now, id, kid);
+            }
+            Event::Alive(id, rtt) => self.core.handle_alive(now, id, rtt),
+            Event::Superseded(id) => self.core.handle_superseded(id),
+            Event::Started(id, flight, attempt) => self.core.handle_started(now, id, flight, attempt),
+            Event::Answered(id, flight, attempt, answer) => self.core.handle_answer(now, id, flight, attempt, answer),
+        }
+    }
+
+    fn carry_out(&mut self, now: Moment) {
+        while let Some(command) = self.core.poll_command() {
+            match command {
+                Command::Send {
+                    flight,
+                    session,
+                    attempt,
+                    start_by,
+                } => {
+                    let Some(belongings) = self.flights.get_mut(&flight) else {
+                        continue;
+                    };
+                    if belongings.attempts == 0 {
+                        self.around
+                            .metrics
+                            .queue_wait
+                            .observe(now.since(belongings.arrived).as_secs_f64());
+                    }
+                    belongings.attempts = attempt;
+                    let (envelope, deadline) = (belongings.envelope.clone(), belongings.deadline);
+                    self.tell(
+                        session,
+                        SessionCommand::Send {
+                            flight,
+                            attempt,
+                            envelope,
+                            start_by,
+                            deadline,
+                        },
+                    );
+                }
+                Command::Cancel { flight, session } => {
+                    if let Some(belongings) = self.flights.get(&flight) {
+                        self.tell(session, SessionCommand::Cancel(belongings.envelope.request_id));
+                    }
+                }
+                Command::Settle { flight, outcome, by } => self.settle(now, flight, outcome, by),
+                Command::HandedOff { realm, reason } => {
+                    let (key, _) = &self.around.realms[realm.0];
+                    let labels = [key.tenant.as_str(), key.realm.as_str(), reason.as_str()];
+                    self.around.metrics.handoffs.with_label_values(&labels).inc();
+                }
+                Command::BecameAmbiguous { realm, started } => {
+                    let (key, policy) = &self.around.realms[realm.0];
+                    let phase = if started { "started" } else { "sent" };
+                    let labels = [key.tenant.as_str(), key.realm.as_str(), policy.as_str(), phase];
+                    self.around.metrics.ambiguous.with_label_values(&labels).inc();
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Moment, flight: FlightId, outcome: Outcome, by: Option<SessionId>) {
+        let Some(belongings) = self.flights.remove(&flight) else {
+            return;
+        };
+        let agent = by
+            .and_then(|id| self.sessions.get(&id))
+            .map(|entry| entry.agent.clone());
+        let (realm, _) = &self.around.realms[belongings.realm.0];
+        tracing::debug!(
+            request_id = %belongings.envelope.request_id,
+            %realm,
+            %outcome,
+            agent = agent.as_ref().map(|agent| agent.name.as_str()),
+            attempts = belongings.attempts,
+            ms = now.since(belongings.arrived).as_millis(),
+            "settled"
+        );
+        // The caller may have gone.
+        let _ = belongings.reply.send(Settled {
+            outcome,
+            agent,
+            attempts: belongings.attempts,
+        });
+    }
+
+    fn tell(&self, session: SessionId, command: SessionCommand) {
+        // A session that is just ending reports its end by itself.
+        if let Some(entry) = self.sessions.get(&session) {
+            let _ = entry.commands.send(command);
+        }
+    }
+
+    fn tick(&self) {
+        self.around.sealer.sweep(self.around.clock.now());
+        let metrics = &self.around.metrics;
+        for (index, (key, _)) in self.around.realms.iter().enumerate() {
+            let realm = RealmIndex(index);
+            let labels = [key.tenant.as_str(), key.realm.as_str()];
+            let queued = i64::try_from(self.core.queued(realm)).unwrap_or(i64::MAX);
+            metrics.queue_depth.with_label_values(&labels).set(queued);
+            let mut states = [("ready", 0), ("draining", 0), ("directory_down", 0), ("in_doubt", 0)];
+            let mut inflight = BTreeMap::<&str, i64>::new();
+            for (id, session) in self.core.sessions(realm) {
+                let state = match session {
+                    AgentSession { draining: true, .. } => 1,
+                    AgentSession { in_doubt: true, .. } => 3,
+                    AgentSession {
+                        directory_ready: false, ..
+                    } => 2,
+                    _ => 0,
+                };
+                states[state].1 += 1;
+                if let Some(entry) = self.sessions.get(&id) {
+                    *inflight.entry(entry.agent.name.as_str()).or_default() += i64::from(session.outstanding);
+                }
+            }
+            for (state, count) in states {
+                metrics
+                    .agents
+                    .with_label_values(&[labels[0], labels[1], state])
+                    .set(count);
+            }
+            for (agent, count) in inflight {
+                metrics
+                    .agent_inflight
+                    .with_label_values(&[labels[0], labels[1], agent])
+                    .set(count);
+            }
+        }
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

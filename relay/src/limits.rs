@@ -1,0 +1,126 @@
+//! Token buckets: how often a caller, an address or a user name may ask. Before anything is sealed or routed.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use postern_protocol::Moment;
+
+use crate::config::Rate;
+
+/// Buckets of one kind at once. A bucket is 24 bytes; what is full again is dropped first.
+const CAPACITY: usize = 200_000;
+
+/// One token bucket per key. Keys are kept as keyed hashes only.
+#[derive(Debug)]
+pub struct Buckets {
+    rate: Rate,
+    hasher: RandomState,
+    buckets: DashMap<u64, Bucket>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    at: Moment,
+}
+
+impl Bucket {
+    fn refill(&mut self, now: Moment, rate: Rate) {
+        let came_back = now.since(self.at).as_secs_f64() * rate.per_second;
+        self.tokens = (self.tokens + came_back).min(rate.burst);
+        self.at = self.at.max(now);
+    }
+}
+
+impl Buckets {
+    /// Buckets that all have this rate.
+    pub fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            hasher: RandomState::new(),
+            buckets: DashMap::new(),
+        }
+    }
+
+    /// Takes a token of `key`.
+    ///
+    /// # Errors
+    /// How long to wait until there is one.
+    pub fn take(&self, now: Moment, key: impl Hash) -> Result<(), Duration> {
+        let mut hash = self.hasher.hash_one(key);
+        if self.buckets.len() >= CAPACITY && !self.buckets.contains_key(&hash) {
+            self.drop_full(now);
+            if self.buckets.len() >= CAPACITY {
+                // So many at once are an attack: newcomers share one bucket, and those known are not touched.
+                hash = 0;
+            }
+        }
+        let fresh = Bucket {
+            tokens: self.rate.burst,
+            at: now,
+        };
+        let mut bucket = self.buckets.entry(hash).or_insert(fresh);
+        bucket.refill(now, self.rate);
+        if bucket.tokens >= 1.0 {
+            bucket.tokens -= 1.0;
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - bucket.tokens) / self.rate.per_second))
+    }
+
+    /// Forgets keys whose bucket is full again: a new one would be the same.
+    fn drop_full(&self, now: Moment) {
+        let rate = self.rate;
+        self.buckets.retain(|_, bucket| {
+            bucket.refill(now, rate);
+            bucket.tokens < rate.burst
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate {
+        per_second: 2.0,
+        burst: 3.0,
+    };
+
+    fn second(n: u64) -> Moment {
+        Moment(n * 1_000_000)
+    }
+
+    #[test]
+    fn a_burst_is_let_through_and_then_the_rate() {
+        let buckets = Buckets::new(RATE);
+        assert_eq!((0..5).filter(|_| buckets.take(second(0), "a").is_ok()).count(), 3);
+        assert_eq!(buckets.take(second(0), "a"), Err(Duration::from_millis(500)));
+        assert_eq!((0..5).filter(|_| buckets.take(second(1), "a").is_ok()).count(), 2);
+        assert_eq!((0..9).filter(|_| buckets.take(second(100), "a").is_ok()).count(), 3);
+    }
+
+    #[test]
+    fn keys_do_not_share_a_bucket() {
+        let buckets = Buckets::new(RATE);
+        while buckets.take(second(0), "a").is_ok() {}
+        assert!(buckets.take(second(0), "b").is_ok());
+    }
+
+    #[test]
+    fn a_flood_of_keys_takes_bounded_memory_and_does_not_lock_out_those_known() {
+        let buckets = Buckets::new(RATE);
+        assert!(buckets.take(second(0), "honest").is_ok());
+        for key in 0..CAPACITY + 1_000 {
+            let _ = buckets.take(second(0), key);
+        }
+        assert!(buckets.buckets.len() <= CAPACITY + 1);
+        assert!(buckets.take(second(0), "honest").is_ok());
+        assert!(
+            buckets.take(second(2), "newcomer").is_ok(),
+            "full buckets are dropped for newcomers"
+        );
+        assert!(buckets.buckets.len() < 10);
+    }
+}

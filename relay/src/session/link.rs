@@ -1,0 +1,511 @@
+//! One session of an agent, from `Hello` to its end.
+//!
+//! The session's own task owns everything in it: the control stream's two halves, the streams of its sign-ins, its
+//! place in the registry. When the task ends, all of that is gone, and the core has been told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use postern_protocol::close::CloseCode;
+use postern_protocol::frame::{
+    Cancel, Control, DirectoryHealth, GoAway, Hello, MAJOR, MAX_CONTROL_BYTES, MINOR, Ping, Pong, Welcome,
+};
+use postern_protocol::identity::{CertificateFacts, Identity};
+use postern_protocol::seal::SealingKey;
+use postern_protocol::transport::PING_INTERVAL;
+use postern_protocol::wire::{WireError, read_frame, write_frame};
+use postern_protocol::{AgentIdentity, NotStarted, RealmKey, TrustDomain};
+use postern_service::shutdown::Shutdown;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::registry::{Admission, Predecessor, Registry};
+use super::sign_in::{StreamEnd, exchange};
+use crate::clock::{Clock, unix_ms};
+use crate::core::{AgentSession, Answer, RealmIndex, SessionId};
+use crate::deny::DenyList;
+use crate::driver::{Event, SessionCommand};
+use crate::metrics::Metrics;
+
+/// From the end of the handshake to a complete `Hello`.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an older session of the same agent may take to show that it lives.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Control frames that wait to be written. An agent that does not read them is closed, not waited for.
+const CONTROL_QUEUE: usize = 256;
+
+/// Slots that one session may announce: memory and streams are set aside for them.
+const MOST_SLOTS: u32 = 1_024;
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct LinkContext {
+    /// The trust domain of certificates.
+    pub trust_domain: TrustDomain,
+    /// Relay time.
+    pub clock: Clock,
+    /// Random, new with every start of the process.
+    pub instance: [u8; 16],
+    /// The software's version.
+    pub version: &'static str,
+    /// Addresses of all replicas.
+    pub replicas: Vec<String>,
+    /// The index of each realm that is served.
+    pub realms: std::collections::BTreeMap<RealmKey, RealmIndex>,
+    /// Who is in session.
+    pub registry: Registry,
+    /// The deny list as it stands.
+    pub deny: watch::Receiver<DenyList>,
+    /// The driver.
+    pub events: mpsc::Sender<Event>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The process's end.
+    pub shutdown: Shutdown,
+    /// All sign-ins are settled: tell agents to go.
+    pub goodbye: tokio_util::sync::CancellationToken,
+}
+
+/// Why a session ends, for the other side and for the log.
+struct End {
+    code: CloseCode,
+    reason: String,
+}
+
+impl End {
+    fn new(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Serves one connection whose certificate has been verified, until it ends.
+pub async fn serve(connection: quinn::Connection, facts: CertificateFacts, context: Arc<LinkContext>) {
+    let Identity::Agent(agent) = facts.identity.clone() else {
+        return;
+    };
+    let address = connection.remote_address();
+    let end = match greet(&connection, &agent, &facts, &context).await {
+        Ok(greeted) => {
+            context.metrics.links.with_label_values(&["quic"]).inc();
+            let id = greeted.admission.id;
+            let end = Link::run(connection.clone(), agent.clone(), facts, greeted, context.clone()).await;
+            // The driver outlives every session.
+            let _ = context.events.send(Event::SessionDown(id)).await;
+            context.registry.remove(&agent, id);
+            context.metrics.links.with_label_values(&["quic"]).dec();
+            context
+                .metrics
+                .duplicate_agents
+                .set(i64::try_from(context.registry.duplicates()).unwrap_or(i64::MAX));
+            end
+        }
+        Err(end) => end,
+    };
+    tracing::info!(%agent, %address, reason = end.reason, "session ended");
+    connection.close(end.code.to_varint(), end.reason.as_bytes());
+}
+
+/// A session after `Hello` and `Welcome`.
+struct Greeted {
+    hello: Hello,
+    key: SealingKey,
+    realm: RealmIndex,
+    admission: Admission,
+    send: quinn::SendStream,
+    receive: quinn::RecvStream,
+}
+
+async fn greet(
+    connection: &quinn::Connection,
+    agent: &AgentIdentity,
+    facts: &CertificateFacts,
+    context: &LinkContext,
+) -> Result<Greeted, End> {
+    let realm = context.realms.get(&agent.realm).copied().ok_or_else(|| {
+        End::new(
+            CloseCode::Identity,
+            format!("the realm {} is not served by this relay", agent.realm),
+        )
+    })?;
+    if let Some(reason) = context.deny.borrow().reason(agent, facts) {
+        return Err(End::new(CloseCode::Denied, reason));
+    }
+    let first = async {
+        let (send, mut receive) = connection
+            .accept_bi()
+            .await
+            .map_err(|error| WireError::Lost(error.to_string()))?;
+        let frame = read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await?;
+        Ok::<_, WireError>((send, receive, frame))
+    };
+    let (mut send, receive, frame) = match timeout(HELLO_TIMEOUT, first).await {
+        Ok(Ok(first)) => first,
+        Ok(Err(error)) => return Err(End::new(CloseCode::Protocol, format!("no Hello: {error}"))),
+        Err(_) => return Err(End::new(CloseCode::Silent, "no Hello in time")),
+    };
+    let Control::Hello(hello) = frame else {
+        return Err(End::new(CloseCode::Protocol, "the first frame was not a Hello"));
+    };
+    if hello.major != MAJOR {
+        let text = format!(
+            "this relay speaks protocol {MAJOR}.{MINOR} and the agent {}.{}; upgrade the older of the two",
+            hello.major, hello.minor
+        );
+        return Err(End::new(CloseCode::Version, text));
+    }
+    let key = SealingKey::from_der(&hello.opening_key)
+        .map_err(|error| End::new(CloseCode::Protocol, format!("Hello: {error}")))?;
+    check_slots(hello.slots)?;
+    let admission = context
+        .registry
+        .admit(agent, hello.instance, connection.remote_address())
+        .map_err(|same| End::new(CloseCode::Superseded, same.to_string()))?;
+    let welcome = Welcome {
+        major: MAJOR,
+        minor: MINOR,
+        software: context.version.to_owned(),
+        instance: context.instance,
+        replicas: context.replicas.clone(),
+        ping_interval_ms: u32::try_from(PING_INTERVAL.as_millis()).unwrap_or(u32::MAX),
+    };
+    if let Err(error) = write_frame(&mut send, &Control::Welcome(welcome).encode()).await {
+        context.registry.remove(agent, admission.id);
+        return Err(End::new(CloseCode::Protocol, format!("no Welcome: {error}")));
+    }
+    Ok(Greeted {
+        hello,
+        key,
+        realm,
+        admission,
+        send,
+        receive,
+    })
+}
+
+fn check_slots(slots: u32) -> Result<(), End> {
+    if (1..=MOST_SLOTS).contains(&slots) {
+        return Ok(());
+    }
+    Err(End::new(
+        CloseCode::Protocol,
+        format!("{slots} slots are announced; 1 to {MOST_SLOTS} are possible"),
+    ))
+}
+
+/// A session in work.
+struct Link {
+    id: SessionId,
+    agent: AgentIdentity,
+    facts: CertificateFacts,
+    connection: quinn::Connection,
+    context: Arc<LinkContext>,
+    control: mpsc::Sender<Control>,
+    heard: Arc<AtomicBool>,
+    keys: watch::Receiver<Keys>,
+}
+
+/// The agent's opening key, and the one before it.
+#[derive(Debug, Clone)]
+struct Keys {
+    current: SealingKey,
+    previous: Option<SealingKey>,
+}
+
+impl Link {
+    async fn run(
+        connection: quinn::Connection,
+        agent: AgentIdentity,
+        facts: CertificateFacts,
+        greeted: Greeted,
+        context: Arc<LinkContext>,
+    ) -> End {
+        let Greeted {
+            hello,
+            key,
+            realm,
+            admission,
+            send,
+            receive,
+        } = greeted;
+        let address = connection.remote_address();
+        tracing::info!(
+            %agent, %address, version = hello.software, slots = hello.slots, session = admission.id.0, "agent in session"
+        );
+        let (control, control_queue) = mpsc::channel(CONTROL_QUEUE);
+        let (commands, command_queue) = mpsc::unbounded_channel();
+        let (key_sender, keys) = watch::channel(Keys {
+            current: key.clone(),
+            previous: None,
+        });
+        let heard = Arc::new(AtomicBool::new(false));
+        let link = Self {
+            id: admission.id,
+            agent,
+            facts,
+            connection,
+            context,
+            control,
+            heard,
+            keys,
+        };
+
+        let session = AgentSession {
+            realm,
+            slots: hello.slots,
+            directory_ready: hello.directory == DirectoryHealth::Ready,
+            kid: key.kid().to_owned(),
+            previous_kid: None,
+            rtt: link.connection.rtt(),
+            draining: false,
+            in_doubt: false,
+            outstanding: 0,
+        };
+        let up = Event::SessionUp {
+            id: link.id,
+            agent: link.agent.clone(),
+            session,
+            key,
+            commands,
+        };
+        if link.context.events.send(up).await.is_err() {
+            return End::new(CloseCode::Stopping, "the relay is stopping");
+        }
+        link.announce_to(admission.predecessors, address).await;
+
+        // Each of these runs for as long as the session; the first to end ends it.
+        let mut streams = JoinSet::new();
+        let end = tokio::select! {
+            biased;
+            end = link.outside_events(&admission.probe) => end,
+            end = link.read(receive, key_sender) => end,
+            end = write(send, control_queue) => end,
+            end = link.ping() => end,
+            end = link.carry_out(command_queue, &mut streams) => end,
+        };
+        if link.connection.close_reason().is_some() {
+            // Verdicts that came before the close are still verdicts. Nothing waits for the network any more.
+            while streams.join_next().await.is_some() {}
+        }
+        end
+    }
+
+    /// Tells sessions of the same agent that were there before to show that they live.
+    async fn announce_to(&self, predecessors: Vec<Predecessor>, address: SocketAddr) {
+        for predecessor in predecessors {
+            tracing::info!(
+                agent = %self.agent, %address, before = %predecessor.address, "the agent has an older session; probing it"
+            );
+            let _ = self.context.events.send(Event::Superseded(predecessor.id)).await;
+            predecessor.probe.notify_one();
+        }
+    }
+
+    /// What ends a session from outside: its certificate's end, the deny list, a successor, the process's end.
+    async fn outside_events(&self, probe: &tokio::sync::Notify) -> End {
+        let mut deny = self.context.deny.clone();
+        let left = self
+            .facts
+            .not_after
+            .saturating_mul(1000)
+            .saturating_sub(i64::try_from(unix_ms()).unwrap_or(i64::MAX));
+        let expiry = tokio::time::sleep(Duration::from_millis(u64::try_from(left).unwrap_or(0)));
+        tokio::pin!(expiry);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.context.shutdown.stop.cancelled() => return End::new(CloseCode::Stopping, "the relay is stopping"),
+                error = self.connection.closed() => return End::new(CloseCode::Done, error.to_string()),
+                () = self.context.goodbye.cancelled() => {
+                    let reason = "the relay is draining".to_owned();
+                    let _ = self.control.try_send(Control::GoAway(GoAway { reason }));
+                    // The frame needs a moment on the wire before the close overtakes it.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    return End::new(CloseCode::Done, "the relay has drained");
+                }
+                () = &mut expiry => {
+                    return End::new(CloseCode::CertificateExpired, "the agent's certificate has expired; renew it");
+                }
+                changed = deny.changed() => {
+                    if changed.is_err() {
+                        return End::new(CloseCode::Stopping, "the relay is stopping");
+                    }
+                    if let Some(reason) = deny.borrow_and_update().reason(&self.agent, &self.facts) {
+                        return End::new(CloseCode::Denied, reason);
+                    }
+                }
+                () = probe.notified() => {
+                    if let Some(end) = self.prove_life().await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A newer session of the same agent exists. Either this one is a dead process's, or two machines share a name.
+    async fn prove_life(&self) -> Option<End> {
+        self.heard.store(false, Ordering::Relaxed);
+        let _ = self.control.try_send(Control::Ping(Ping { number: u64::MAX }));
+        tokio::time::sleep(PROBE_TIMEOUT).await;
+        if !self.heard.load(Ordering::Relaxed) {
+            return Some(End::new(
+                CloseCode::Superseded,
+                "a newer session of this agent has replaced this one",
+            ));
+        }
+        self.context
+            .metrics
+            .duplicate_agents
+            .set(i64::try_from(self.context.registry.duplicates()).unwrap_or(i64::MAX));
+        tracing::warn!(
+            agent = %self.agent, address = %self.connection.remote_address(),
+            "two processes are in session with the certificate of one agent, this one and a newer one; \
+             give each agent a certificate of its own"
+        );
+        None
+    }
+
+    /// Reads control frames. Waits for the driver and for the writer, so that an agent that floods only slows itself.
+    async fn read(&self, mut receive: quinn::RecvStream, keys: watch::Sender<Keys>) -> End {
+        loop {
+            let frame = match read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await {
+                Ok(frame) => frame,
+                Err(error) if error.is_violation() => return End::new(CloseCode::Protocol, error.to_string()),
+                Err(WireError::End) => return End::new(CloseCode::Done, "the agent ended its control stream"),
+                // Its connection is lost; `outside_events` knows why.
+                Err(_) => std::future::pending().await,
+            };
+            let event = match frame {
+                Control::Ping(Ping { number }) => {
+                    let pong = Control::Pong(Pong {
+                        number,
+                        time: self.context.clock.now(),
+                    });
+                    if self.control.send(pong).await.is_err() {
+                        return End::new(CloseCode::Stopping, "the control stream's writer has ended");
+                    }
+                    continue;
+                }
+                Control::Pong(_) => {
+                    self.heard.store(true, Ordering::Relaxed);
+                    Event::Alive(self.id, self.connection.rtt())
+                }
+                Control::Status(status) => {
+                    if let Err(end) = check_slots(status.slots) {
+                        return end;
+                    }
+                    Event::Status {
+                        id: self.id,
+                        slots: status.slots,
+                        directory: status.directory,
+                    }
+                }
+                Control::Draining(_) => {
+                    tracing::info!(agent = %self.agent, "agent is draining");
+                    Event::Draining(self.id)
+                }
+                Control::KeyChange(change) => match SealingKey::from_der(&change.opening_key) {
+                    Ok(key) => {
+                        keys.send_modify(|keys| {
+                            keys.previous = Some(std::mem::replace(&mut keys.current, key.clone()));
+                        });
+                        Event::KeyChange(self.id, key)
+                    }
+                    Err(error) => return End::new(CloseCode::Protocol, format!("KeyChange: {error}")),
+                },
+                Control::Unknown(_) => continue,
+                Control::Hello(_) | Control::Welcome(_) | Control::Cancel(_) | Control::GoAway(_) => {
+                    return End::new(CloseCode::Protocol, "a control frame that an agent does not send here");
+                }
+            };
+            if self.context.events.send(event).await.is_err() {
+                return End::new(CloseCode::Stopping, "the relay is stopping");
+            }
+        }
+    }
+
+    async fn ping(&self) -> End {
+        let mut tick = interval(PING_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for number in 0.. {
+            tick.tick().await;
+            // A full queue means that the agent reads nothing; QUIC's idle time-out or the next frame will tell.
+            let _ = self.control.try_send(Control::Ping(Ping { number }));
+        }
+        End::new(CloseCode::Done, "out of ping numbers")
+    }
+
+    async fn carry_out(
+        &self,
+        mut commands: mpsc::UnboundedReceiver<SessionCommand>,
+        streams: &mut JoinSet<Option<WireError>>,
+    ) -> End {
+        loop {
+            tokio::select! {
+                biased;
+                Some(ended) = streams.join_next(), if !streams.is_empty() => {
+                    if let Ok(Some(violation)) = ended {
+                        return End::new(CloseCode::Protocol, violation.to_string());
+                    }
+                }
+                command = commands.recv() => match command {
+                    Some(SessionCommand::Send { flight, attempt, envelope, start_by, deadline }) => {
+                        let keys = self.keys.borrow().clone();
+                        let request = envelope.request_for(&keys.current, keys.previous.as_ref(), start_by);
+                        let (connection, events, id) = (self.connection.clone(), self.context.events.clone(), self.id);
+                        let deadline = self.context.clock.instant(deadline);
+                        streams.spawn(async move {
+                            let started = async || {
+                                let _ = events.send(Event::Started(id, flight, attempt)).await;
+                            };
+                            let end = match request {
+                                Ok(request) => exchange(&connection, &request, deadline, started).await,
+                                Err(_) => StreamEnd::Answer(Answer::NotStarted(NotStarted::NoKey)),
+                            };
+                            match end {
+                                StreamEnd::Answer(answer) => {
+                                    let _ = events.send(Event::Answered(id, flight, attempt, answer)).await;
+                                    None
+                                }
+                                // The session ends, and with it everything that was sent to it becomes unknown.
+                                StreamEnd::Violation(error) => Some(error),
+                            }
+                        });
+                    }
+                    Some(SessionCommand::Cancel(request_id)) => {
+                        let cancel = Control::Cancel(Cancel { request_id });
+                        if self.control.try_send(cancel).is_err() {
+                            return End::new(CloseCode::Silent, "the agent does not read its control stream");
+                        }
+                    }
+                    None => return End::new(CloseCode::Stopping, "the relay is stopping"),
+                },
+            }
+        }
+    }
+}
+
+async fn write(mut send: quinn::SendStream, mut queue: mpsc::Receiver<Control>) -> End {
+    let mut bytes = Vec::new();
+    while let Some(frame) = queue.recv().await {
+        bytes.clear();
+        postern_protocol::wire::push_frame(&mut bytes, &frame.encode());
+        // What else waits goes out in the same packet.
+        while let Ok(frame) = queue.try_recv() {
+            postern_protocol::wire::push_frame(&mut bytes, &frame.encode());
+        }
+        if send.write_all(&bytes).await.is_err() {
+            // Its connection is lost, or the agent stopped reading; the connection's end tells why.
+            return std::future::pending().await;
+        }
+    }
+    End::new(CloseCode::Stopping, "the relay is stopping")
+}

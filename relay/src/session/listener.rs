@@ -1,0 +1,154 @@
+//! The QUIC endpoint: accepts agents, limits what half-open handshakes can cost, and hands each connection on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use postern_protocol::identity::{CertificateFacts, Identity, read_certificate};
+use postern_protocol::transport;
+use quinn::crypto::rustls::QuicServerConfig;
+use rustls_pki_types::CertificateDer;
+use tokio_util::task::TaskTracker;
+
+use super::link::{self, LinkContext};
+use super::verifier::TenantVerifier;
+use crate::config::Config;
+
+/// With more unfinished handshakes than this a client must show that its address is its own (QUIC `Retry`).
+const RETRY_ABOVE: usize = 256;
+
+/// With more than this, newcomers are refused: even validated addresses may be hostile.
+const REFUSE_ABOVE: usize = 2_048;
+
+/// A handshake takes two round trips; an agent that needs longer tries again.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the endpoint could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The UDP port.
+    #[error(transparent)]
+    Bind(#[from] postern_service::net::BindError),
+    /// Certificate, key or anchors do not fit what TLS needs.
+    #[error("TLS for agents: {0}")]
+    Tls(String),
+    /// The operating system refused the socket.
+    #[error("QUIC endpoint: {0}")]
+    Endpoint(#[from] std::io::Error),
+}
+
+/// Opens the endpoint that agents dial.
+///
+/// # Errors
+/// [`ListenError`].
+pub fn open(config: &Config) -> Result<quinn::Endpoint, ListenError> {
+    let tls_error = |error: &dyn std::fmt::Display| ListenError::Tls(error.to_string());
+    let provider = transport::crypto_provider();
+    let verifier = TenantVerifier::new(config.trust_domain.clone(), &config.tenants, provider.clone())
+        .map_err(|error| tls_error(&error))?;
+    let identity = config.quic.identity.clone();
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| tls_error(&error))?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_single_cert(identity.chain, identity.key)
+        .map_err(|error| tls_error(&error))?;
+    tls.alpn_protocols = vec![transport::ALPN.to_vec()];
+    // No resumption: every session shows its certificate, so that a changed anchor counts at once.
+    tls.send_tls13_tickets = 0;
+    let crypto = QuicServerConfig::try_from(tls).map_err(|error| tls_error(&error))?;
+    let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    // An agent opens one stream, for control.
+    server.transport_config(Arc::new(transport::transport_config(quinn::VarInt::from_u32(1))));
+    let udp = postern_service::net::bind_udp(config.quic.listen, transport::UDP_BUFFER)?;
+    let runtime = Arc::new(quinn::TokioRuntime);
+    Ok(quinn::Endpoint::new(
+        quinn::EndpointConfig::default(),
+        Some(server),
+        udp.socket,
+        runtime,
+    )?)
+}
+
+/// Accepts agents until it is time to say goodbye or to stop; returns when every session has ended.
+pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>) {
+    let tasks = TaskTracker::new();
+    let handshakes = Arc::new(AtomicUsize::new(0));
+    loop {
+        let incoming = tokio::select! {
+            biased;
+            () = context.shutdown.stop.cancelled() => break,
+            () = context.goodbye.cancelled() => break,
+            incoming = endpoint.accept() => incoming,
+        };
+        let Some(incoming) = incoming else { break };
+        let unfinished = handshakes.load(Ordering::Relaxed);
+        if unfinished >= REFUSE_ABOVE || context.shutdown.drain.is_cancelled() {
+            incoming.refuse();
+        } else if unfinished >= RETRY_ABOVE && !incoming.remote_address_validated() {
+            // It can only fail for a validated address, which this is not.
+            let _ = incoming.retry();
+        } else {
+            let pending = Pending::new(handshakes.clone());
+            let context = context.clone();
+            tasks.spawn(async move {
+                if let Some((connection, facts)) = handshake(incoming, pending, &context).await {
+                    link::serve(connection, facts, context).await;
+                }
+            });
+        }
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Counts an unfinished handshake for as long as it lives.
+struct Pending(Arc<AtomicUsize>);
+
+impl Pending {
+    fn new(count: Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn handshake(
+    incoming: quinn::Incoming,
+    pending: Pending,
+    context: &LinkContext,
+) -> Option<(quinn::Connection, CertificateFacts)> {
+    let address = incoming.remote_address();
+    let connecting = incoming
+        .accept()
+        .inspect_err(|error| tracing::debug!(%address, %error, "no handshake"))
+        .ok()?;
+    let connection = match tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "handshake failed");
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!(%address, "handshake took too long");
+            return None;
+        }
+    };
+    drop(pending);
+    // The verifier has read it before; this reads what it let through.
+    let facts = connection
+        .peer_identity()
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .and_then(|chain| {
+            chain
+                .first()
+                .and_then(|leaf| read_certificate(leaf, &context.trust_domain).ok())
+        })
+        .filter(|facts| matches!(facts.identity, Identity::Agent(_)))?;
+    Some((connection, facts))
+}

@@ -1,0 +1,190 @@
+//! Who is in session. An agent may have several sessions for a while: an old one whose end has not been noticed beside
+//! the new one of its restarted process, or, by mistake, two machines with one certificate.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use postern_protocol::AgentIdentity;
+use tokio::sync::Notify;
+
+use crate::core::SessionId;
+
+/// All sessions, by agent. Keyed by (agent, session number), so that a late close cannot remove a successor.
+#[derive(Debug, Default)]
+pub struct Registry {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last: u64,
+    sessions: BTreeMap<(AgentIdentity, SessionId), Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    instance: [u8; 16],
+    address: SocketAddr,
+    /// Asks the session to show that it lives.
+    probe: Arc<Notify>,
+}
+
+/// A session of the same agent that was there before.
+#[derive(Debug)]
+pub struct Predecessor {
+    /// Its number.
+    pub id: SessionId,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// Asks it to show that it lives, or to close.
+    pub probe: Arc<Notify>,
+}
+
+/// A place in the registry.
+#[derive(Debug)]
+pub struct Admission {
+    /// The new session's number.
+    pub id: SessionId,
+    /// Told to the session when a newer one of the same agent comes.
+    pub probe: Arc<Notify>,
+    /// The sessions that the agent had before.
+    pub predecessors: Vec<Predecessor>,
+}
+
+/// The same process is in session already; the older session stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this process has a session here already, from {0}")]
+pub struct SameInstance(pub SocketAddr);
+
+impl Registry {
+    /// Takes in a session of `agent`.
+    ///
+    /// # Errors
+    /// [`SameInstance`].
+    pub fn admit(
+        &self,
+        agent: &AgentIdentity,
+        instance: [u8; 16],
+        address: SocketAddr,
+    ) -> Result<Admission, SameInstance> {
+        let mut state = self.lock();
+        let mut predecessors = Vec::new();
+        for ((_, id), entry) in state.of(agent) {
+            if entry.instance == instance {
+                return Err(SameInstance(entry.address));
+            }
+            predecessors.push(Predecessor {
+                id: *id,
+                address: entry.address,
+                probe: entry.probe.clone(),
+            });
+        }
+        state.last += 1;
+        let id = SessionId(state.last);
+        let probe = Arc::new(Notify::new());
+        state.sessions.insert(
+            (agent.clone(), id),
+            Entry {
+                instance,
+                address,
+                probe: probe.clone(),
+            },
+        );
+        Ok(Admission {
+            id,
+            probe,
+            predecessors,
+        })
+    }
+
+    /// The session has ended.
+    pub fn remove(&self, agent: &AgentIdentity, id: SessionId) {
+        self.lock().sessions.remove(&(agent.clone(), id));
+    }
+
+    /// Sessions in all.
+    pub fn len(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
+    /// Whether nobody is in session.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Agents with more than one session.
+    pub fn duplicates(&self) -> usize {
+        let state = self.lock();
+        let mut counts = BTreeMap::<&AgentIdentity, usize>::new();
+        for (agent, _) in state.sessions.keys() {
+            *counts.entry(agent).or_default() += 1;
+        }
+        counts.values().filter(|&&count| count > 1).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whole after every statement.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn of(&self, agent: &AgentIdentity) -> impl Iterator<Item = (&(AgentIdentity, SessionId), &Entry)> {
+        self.sessions
+            .range((agent.clone(), SessionId(0))..=(agent.clone(), SessionId(u64::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_protocol::{RealmKey, Segment};
+
+    fn agent() -> AgentIdentity {
+        let segment = |text: &str| text.parse::<Segment>().unwrap();
+        AgentIdentity {
+            realm: RealmKey {
+                tenant: segment("acme"),
+                realm: segment("corp"),
+            },
+            name: segment("a"),
+        }
+    }
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn the_same_process_twice_keeps_the_older_session() {
+        let registry = Registry::default();
+        registry.admit(&agent(), [1; 16], address(1)).unwrap();
+        assert_eq!(
+            registry.admit(&agent(), [1; 16], address(2)).unwrap_err(),
+            SameInstance(address(1))
+        );
+        assert_eq!(registry.len(), 1);
+    }
+
+    #[test]
+    fn a_new_process_is_admitted_beside_the_old_one_and_told_of_it() {
+        let registry = Registry::default();
+        let old = registry.admit(&agent(), [1; 16], address(1)).unwrap();
+        let new = registry.admit(&agent(), [2; 16], address(2)).unwrap();
+        assert_eq!(new.predecessors.iter().map(|p| p.id).collect::<Vec<_>>(), [old.id]);
+        assert_eq!(registry.duplicates(), 1);
+        registry.remove(&agent(), old.id);
+        assert_eq!((registry.len(), registry.duplicates()), (1, 0));
+    }
+
+    #[test]
+    fn a_late_close_does_not_remove_a_successor() {
+        let registry = Registry::default();
+        let old = registry.admit(&agent(), [1; 16], address(1)).unwrap();
+        registry.remove(&agent(), old.id);
+        registry.admit(&agent(), [2; 16], address(1)).unwrap();
+        registry.remove(&agent(), old.id);
+        assert_eq!(registry.len(), 1);
+    }
+}

@@ -1,0 +1,73 @@
+//! One sign-in on one session: a stream of its own, the request out, the agent's answer back.
+
+use std::time::Duration;
+
+use postern_protocol::frame::{Answer as AnswerFrame, MAX_ANSWER_BYTES, Request};
+use postern_protocol::wire::{WireError, read_frame, write_frame};
+use postern_protocol::{NotStarted, Verdict};
+use tokio::time::Instant;
+
+use crate::core::Answer;
+
+/// After the deadline nobody waits, but the agent's slot is taken until its answer: a bind's own time-out and some.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How a stream ended.
+#[derive(Debug)]
+pub enum StreamEnd {
+    /// With the agent's answer, or with its loss.
+    Answer(Answer),
+    /// The agent broke the protocol; the session must end.
+    Violation(WireError),
+}
+
+/// Sends `request` and waits for the answer, until some time after `deadline`. `started` is called at most once.
+pub async fn exchange(
+    connection: &quinn::Connection,
+    request: &Request,
+    deadline: Instant,
+    started: impl AsyncFnOnce(),
+) -> StreamEnd {
+    match tokio::time::timeout_at(deadline + PATIENCE, attempt(connection, request, started)).await {
+        Ok(Ok(answer)) => StreamEnd::Answer(answer),
+        Ok(Err(error)) if error.is_violation() => StreamEnd::Violation(error),
+        Ok(Err(_)) | Err(_) => StreamEnd::Answer(Answer::Lost),
+    }
+}
+
+async fn attempt(
+    connection: &quinn::Connection,
+    request: &Request,
+    started: impl AsyncFnOnce(),
+) -> Result<Answer, WireError> {
+    let lost = |error: quinn::ConnectionError| WireError::Lost(error.to_string());
+    let (mut send, mut receive) = connection.open_bi().await.map_err(lost)?;
+    write_frame(&mut send, &request.encode()).await?;
+    // The agent ends at the frame and does not wait for this.
+    let _ = send.finish();
+    let first = read_frame(&mut receive, MAX_ANSWER_BYTES, AnswerFrame::decode).await?;
+    let last = if first == AnswerFrame::Started {
+        started().await;
+        read_frame(&mut receive, MAX_ANSWER_BYTES, AnswerFrame::decode).await?
+    } else {
+        first
+    };
+    match last {
+        AnswerFrame::Verdict(frame) => {
+            let verdict = Verdict::from_code(frame.verdict);
+            tracing::debug!(
+                request_id = %request.request_id,
+                verdict = verdict.as_str(),
+                sub_code = frame.sub_code.map(|code| format!("{code:x}")),
+                dc = frame.dc,
+                bind_us = frame.bind_us,
+                "verdict"
+            );
+            Ok(Answer::Verdict(verdict))
+        }
+        AnswerFrame::NotStarted(frame) => Ok(Answer::NotStarted(NotStarted::from_code(frame.reason))),
+        AnswerFrame::Failed(frame) if frame.indeterminate => Ok(Answer::Lost),
+        AnswerFrame::Failed(_) => Ok(Answer::NotChecked),
+        AnswerFrame::Started => Err(WireError::Frame(postern_protocol::frame::FrameError::UnknownKind(17))),
+    }
+}

@@ -1,0 +1,101 @@
+//! Whose certificate counts: trust anchors belong to a tenant.
+//!
+//! The certificate's URI says which tenant it claims to be of; then the chain must verify against that tenant's
+//! anchors. One tenant's CA cannot name another tenant's agent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use postern_protocol::identity::{Identity, read_certificate};
+use postern_protocol::{Segment, TrustDomain};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls_pki_types::{CertificateDer, UnixTime};
+
+/// Verifies agents' certificates, each against its own tenant's anchors.
+#[derive(Debug)]
+pub struct TenantVerifier {
+    trust_domain: TrustDomain,
+    tenants: BTreeMap<Segment, Arc<dyn ClientCertVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl TenantVerifier {
+    /// A verifier for these tenants.
+    ///
+    /// # Errors
+    /// When a tenant has no anchors.
+    pub fn new(
+        trust_domain: TrustDomain,
+        tenants: &BTreeMap<Segment, Arc<RootCertStore>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, rustls::server::VerifierBuilderError> {
+        let verifier = |(name, anchors): (&Segment, &Arc<RootCertStore>)| {
+            let built = WebPkiClientVerifier::builder_with_provider(anchors.clone(), provider.clone()).build()?;
+            Ok::<_, rustls::server::VerifierBuilderError>((name.clone(), built as Arc<dyn ClientCertVerifier>))
+        };
+        let tenants = tenants.iter().map(verifier).collect::<Result<_, _>>()?;
+        Ok(Self {
+            trust_domain,
+            tenants,
+            provider,
+        })
+    }
+}
+
+impl ClientCertVerifier for TenantVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        // No hints: they would tell everybody who the tenants are.
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let refused = |reason: &dyn std::fmt::Display| {
+            tracing::info!(%reason, "refused a certificate");
+            Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
+        };
+        let facts = read_certificate(end_entity, &self.trust_domain).map_err(|error| refused(&error))?;
+        let Identity::Agent(agent) = facts.identity else {
+            return Err(refused(&"it names a relay, and agents connect here"));
+        };
+        let Some(tenant) = self.tenants.get(&agent.realm.tenant) else {
+            return Err(refused(&format_args!("there is no tenant {}", agent.realm.tenant)));
+        };
+        tenant
+            .verify_client_cert(end_entity, intermediates, now)
+            .inspect_err(|error| {
+                tracing::info!(%agent, %error, "refused a certificate");
+            })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("QUIC is TLS 1.3 only".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
