@@ -5,15 +5,18 @@
 //! one direction; only the core decides, and it does so without a socket or a clock.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use postern_protocol::close::CloseCode;
 use postern_service::http::{Options, Phases, serve};
 use postern_service::net::bind_tcp;
 use postern_service::program::{Program, run_reloading};
 use postern_service::shutdown::Shutdown;
 use postern_service::{admin, metrics as process_metrics, tls};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -60,116 +63,168 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// # Errors
 /// When something that it needs cannot be opened; the text says what to do.
 pub async fn run(config: Config, path: PathBuf, shutdown: Shutdown) -> anyhow::Result<()> {
-    let clock = Clock::start();
-    let registry = process_metrics::registry("relay", env!("CARGO_PKG_VERSION"))?;
-    let metrics = Metrics::new(&registry)?;
-    note_certificates(&config, &metrics);
-    let readiness = admin::Readiness::new();
-
-    // Everything that can be missing is opened before the first task runs.
-    let admin_listener = bind_tcp(config.admin_listen)?;
-    let api_listener = bind_tcp(config.api.listen)?;
-    let endpoint = listener::open(&config)?;
-    let api_tls = config
-        .api
-        .tls
-        .as_ref()
-        .map(|identity| api_tls(identity, &config))
-        .transpose()?;
-
-    let sealer = Arc::new(Sealer::new(config.sign_in.epoch));
-    let keys = Arc::new(KeyDirectory::default());
-    let surroundings = Surroundings {
-        clock,
-        sealer: sealer.clone(),
-        keys: keys.clone(),
-        metrics: metrics.clone(),
-        realms: config
-            .realms
-            .iter()
-            .map(|(key, realm)| (key.clone(), realm.ambiguous))
-            .collect(),
-    };
-    let core = Core::new(realm_rules(&config), rand::random());
-    let (driver, sign_ins, events) = Driver::new(core, surroundings);
-    let (deny_sender, deny) = watch::channel(config.deny.clone());
-    let goodbye = CancellationToken::new();
-    let context = Arc::new(LinkContext {
-        trust_domain: config.trust_domain.clone(),
-        clock,
-        instance: rand::random(),
-        version: env!("CARGO_PKG_VERSION"),
-        replicas: config.replicas.clone(),
-        realms: config.realms.keys().cloned().zip((0..).map(RealmIndex)).collect(),
-        registry: Registry::default(),
-        deny,
-        events,
-        metrics: metrics.clone(),
-        shutdown: shutdown.clone(),
-        goodbye: goodbye.clone(),
-    });
-    let state = Arc::new(ApiState::new(&config, sealer, keys, sign_ins, metrics, clock));
-    let phases = Phases {
-        goodbye: shutdown.drain.clone(),
-        close: CancellationToken::new(),
-        abort: shutdown.stop.clone(),
-    };
-    let options = Options {
-        tls: api_tls,
-        max_connections: config.api.max_connections,
-        ..Options::default()
-    };
-    tracing::info!(
-        relay = %config.name, api = %api_listener.local_addr()?, quic = %endpoint.local_addr()?,
-        admin = %admin_listener.local_addr()?, realms = config.realms.len(), "relay is serving"
-    );
-
-    let mut background = JoinSet::new();
-    let driver_stop = CancellationToken::new();
-    background.spawn(driver.run(driver_stop.clone()));
-    let admin_router = admin::router(registry, readiness.clone());
-    background.spawn(serve(
-        admin_listener,
-        admin_router,
-        Options::default(),
-        Phases::until_stop(&shutdown),
-    ));
-    background.spawn(async move {
-        if let Err(error) = reload::watch(path, deny_sender).await {
-            tracing::error!(%error, "the deny list is not watched");
-        }
-    });
-    let mut agents = JoinSet::new();
-    agents.spawn(listener::accept(endpoint.clone(), context));
-    let mut api = JoinSet::new();
-    api.spawn(serve(api_listener, api::router(state), options, phases.clone()));
-
-    shutdown.drain.cancelled().await;
-    readiness.block("drain", "the relay is draining");
-    // Still serving: load balancers need a while to see that it is no longer ready.
-    tokio::select! {
-        biased;
-        () = shutdown.stop.cancelled() => {}
-        () = tokio::time::sleep(config.drain_wait) => {}
-    }
-    phases.close.cancel();
-    while api.join_next().await.is_some() {}
-    tracing::info!("all sign-ins are settled; telling agents to go");
-    goodbye.cancel();
-    while agents.join_next().await.is_some() {}
-    endpoint.close(postern_protocol::close::CloseCode::Done.to_varint(), b"");
-    driver_stop.cancel();
-    background.shutdown().await;
-    endpoint.wait_idle().await;
+    Relay::open(config)?.serve(Some(path), shutdown).await;
     Ok(())
 }
 
-/// Checks a configuration file's text as `--check-config` does, for tests and tools.
-///
-/// # Errors
-/// [`postern_service::config::ConfigError`] with every problem.
-pub fn check_config(path: &std::path::Path) -> Result<Config, postern_service::config::ConfigError> {
-    postern_service::config::load::<config::raw::Raw>(path, [])
+/// A relay with all that can be missing opened: certificates read, ports taken, nothing served yet.
+pub struct Relay {
+    config: Config,
+    registry: prometheus::Registry,
+    metrics: Metrics,
+    api_tls: Option<Arc<rustls::ServerConfig>>,
+    api: TcpListener,
+    admin: TcpListener,
+    endpoint: quinn::Endpoint,
+}
+
+impl Relay {
+    /// Takes the ports.
+    ///
+    /// # Errors
+    /// When a port is taken or a certificate does not fit; the text says what to do.
+    pub fn open(config: Config) -> anyhow::Result<Self> {
+        let registry = process_metrics::registry("relay", env!("CARGO_PKG_VERSION"))?;
+        let metrics = Metrics::new(&registry)?;
+        note_certificates(&config, &metrics);
+        let admin = bind_tcp(config.admin_listen)?;
+        let api = bind_tcp(config.api.listen)?;
+        let endpoint = listener::open(&config)?;
+        let api_tls = config
+            .api
+            .tls
+            .as_ref()
+            .map(|identity| api_tls(identity, &config))
+            .transpose()?;
+        Ok(Self {
+            config,
+            registry,
+            metrics,
+            api_tls,
+            api,
+            admin,
+            endpoint,
+        })
+    }
+
+    /// Where callers connect.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn api_address(&self) -> std::io::Result<SocketAddr> {
+        self.api.local_addr()
+    }
+
+    /// Where agents connect.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn quic_address(&self) -> std::io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// Serves until `shutdown`. With a `path` the deny list there is watched.
+    pub async fn serve(self, path: Option<PathBuf>, shutdown: Shutdown) {
+        let Self {
+            config,
+            registry,
+            metrics,
+            api_tls,
+            api: api_listener,
+            admin: admin_listener,
+            endpoint,
+        } = self;
+        let address = |address: std::io::Result<SocketAddr>| address.map(|a| a.to_string()).unwrap_or_default();
+        tracing::info!(
+            relay = %config.name, api = address(api_listener.local_addr()), quic = address(endpoint.local_addr()),
+            admin = address(admin_listener.local_addr()), realms = config.realms.len(), "relay is serving"
+        );
+        let clock = Clock::start();
+        let readiness = admin::Readiness::new();
+        let sealer = Arc::new(Sealer::new(config.sign_in.epoch));
+        let keys = Arc::new(KeyDirectory::default());
+        let surroundings = Surroundings {
+            clock,
+            sealer: sealer.clone(),
+            keys: keys.clone(),
+            metrics: metrics.clone(),
+            realms: config
+                .realms
+                .iter()
+                .map(|(key, realm)| (key.clone(), realm.ambiguous))
+                .collect(),
+        };
+        let core = Core::new(realm_rules(&config), rand::random());
+        let (driver, sign_ins, events) = Driver::new(core, surroundings);
+        let (deny_sender, deny) = watch::channel(config.deny.clone());
+        let goodbye = CancellationToken::new();
+        let context = Arc::new(LinkContext {
+            trust_domain: config.trust_domain.clone(),
+            clock,
+            instance: rand::random(),
+            version: env!("CARGO_PKG_VERSION"),
+            replicas: config.replicas.clone(),
+            realms: config.realms.keys().cloned().zip((0..).map(RealmIndex)).collect(),
+            registry: Registry::default(),
+            deny,
+            events,
+            metrics: metrics.clone(),
+            shutdown: shutdown.clone(),
+            goodbye: goodbye.clone(),
+        });
+        let state = Arc::new(ApiState::new(&config, sealer, keys, sign_ins, metrics, clock));
+        let phases = Phases {
+            goodbye: shutdown.drain.clone(),
+            close: CancellationToken::new(),
+            abort: shutdown.stop.clone(),
+        };
+        let options = Options {
+            tls: api_tls,
+            max_connections: config.api.max_connections,
+            ..Options::default()
+        };
+
+        let mut background = JoinSet::new();
+        let driver_stop = CancellationToken::new();
+        background.spawn(driver.run(driver_stop.clone()));
+        let admin_router = admin::router(registry, readiness.clone());
+        background.spawn(serve(
+            admin_listener,
+            admin_router,
+            Options::default(),
+            Phases::until_stop(&shutdown),
+        ));
+        background.spawn(watch_deny_list(path, deny_sender));
+        let mut agents = JoinSet::new();
+        agents.spawn(listener::accept(endpoint.clone(), context));
+        let mut api = JoinSet::new();
+        api.spawn(serve(api_listener, api::router(state), options, phases.clone()));
+
+        shutdown.drain.cancelled().await;
+        readiness.block("drain", "the relay is draining");
+        // Still serving: load balancers need a while to see that it is no longer ready.
+        tokio::select! {
+            biased;
+            () = shutdown.stop.cancelled() => {}
+            () = tokio::time::sleep(config.drain_wait) => {}
+        }
+        phases.close.cancel();
+        while api.join_next().await.is_some() {}
+        tracing::info!("all sign-ins are settled; telling agents to go");
+        goodbye.cancel();
+        while agents.join_next().await.is_some() {}
+        endpoint.close(CloseCode::Done.to_varint(), b"");
+        driver_stop.cancel();
+        background.shutdown().await;
+        endpoint.wait_idle().await;
+    }
+}
+
+async fn watch_deny_list(path: Option<PathBuf>, deny: watch::Sender<deny::DenyList>) {
+    let Some(path) = path else { return deny.closed().await };
+    if let Err(error) = reload::watch(path, deny).await {
+        tracing::error!(%error, "the deny list is not watched");
+    }
 }
 
 fn realm_rules(config: &Config) -> impl Iterator<Item = RealmRules> {

@@ -1,0 +1,301 @@
+//! Who gets a session, who does not, and what ends one.
+
+use std::time::Duration;
+
+use postern_protocol::close::CloseCode;
+use postern_protocol::frame::{Control, Draining, Status};
+use rcgen::SerialNumber;
+use tokio::net::UdpSocket;
+
+use crate::key_exchange::{hybrid_was_negotiated, watched_provider};
+use crate::rig::{AGENT, Agent, Rig, Shown, ca, closed, leaf};
+
+#[tokio::test]
+async fn an_agent_is_welcomed_over_x25519mlkem768() {
+    let rig = Rig::start();
+    assert!(!hybrid_was_negotiated());
+    let connection = rig
+        .dial_with(rig.certificate("agent-1"), watched_provider())
+        .await
+        .unwrap();
+    assert!(hybrid_was_negotiated());
+    let agent = Agent::greet(connection, |_| {}).await;
+    assert_eq!(agent.welcome.unwrap().major, 1);
+}
+
+/// Whether a certificate was refused in the handshake. (In TLS 1.3 the client learns it with its first flight.)
+async fn refused_in_handshake(rig: &Rig, shown: Shown) -> bool {
+    match rig.dial(shown).await {
+        Err(_) => true,
+        Ok(connection) => {
+            matches!(connection.closed().await, quinn::ConnectionError::ConnectionClosed(close) if format!("{close}").contains("cryptographic"))
+        }
+    }
+}
+
+#[tokio::test]
+async fn certificates_that_name_nobody_or_somebody_elses_agent_are_refused() {
+    let rig = Rig::start();
+    let relay = "spiffe://postern.test/relay/relay-1";
+    let expired = |params: &mut rcgen::CertificateParams| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    };
+    let rogue = ca();
+    let cases = [
+        ("another CA", leaf(&rogue, &[AGENT], &[], |_| {})),
+        (
+            "another tenant's CA with this tenant's name",
+            leaf(&rig.globex, &[AGENT], &[], |_| {}),
+        ),
+        ("the servers' CA", leaf(&rig.servers, &[AGENT], &[], |_| {})),
+        ("no URI", leaf(&rig.acme, &[], &["agent-1.example.com"], |_| {})),
+        ("two URIs", leaf(&rig.acme, &[AGENT, relay], &[], |_| {})),
+        ("a relay's URI", leaf(&rig.acme, &[relay], &[], |_| {})),
+        (
+            "another trust domain",
+            leaf(&rig.acme, &[&AGENT.replace("postern.test", "other.test")], &[], |_| {}),
+        ),
+        (
+            "a segment too many",
+            leaf(&rig.acme, &[&format!("{AGENT}/x")], &[], |_| {}),
+        ),
+        (
+            "a wrong segment",
+            leaf(&rig.acme, &[&AGENT.replace("/agent/", "/agents/")], &[], |_| {}),
+        ),
+        (
+            "an unknown tenant",
+            leaf(&rig.acme, &[&AGENT.replace("acme", "nobody")], &[], |_| {}),
+        ),
+        ("an expired certificate", leaf(&rig.acme, &[AGENT], &[], expired)),
+    ];
+    for (case, shown) in cases {
+        assert!(refused_in_handshake(&rig, shown).await, "{case} was let in");
+    }
+    assert!(
+        rig.agent("agent-1").await.welcome.is_some(),
+        "the relay no longer serves"
+    );
+}
+
+#[tokio::test]
+async fn an_agent_of_a_realm_that_is_not_served_is_told_so() {
+    let rig = Rig::start();
+    let shown = leaf(&rig.acme, &[&AGENT.replace("/corp/", "/plant/")], &[], |_| {});
+    let connection = rig.dial(shown).await.unwrap();
+    let (code, reason) = closed(&connection).await;
+    assert_eq!(code, Some(CloseCode::Identity));
+    assert!(reason.contains("acme/plant"), "{reason}");
+}
+
+#[tokio::test]
+async fn denied_agents_and_serials_are_refused_and_a_changed_list_closes_sessions_at_once() {
+    let rig = Rig::start_with("[deny]\nagents = [\"acme/corp/agent-2\"]\nserials = [\"0A:BC\"]\n");
+    let by_name = rig.dial(rig.certificate("agent-2")).await.unwrap();
+    assert_eq!(closed(&by_name).await.0, Some(CloseCode::Denied));
+    let serial =
+        |params: &mut rcgen::CertificateParams| params.serial_number = Some(SerialNumber::from_slice(&[10, 188]));
+    let by_serial = rig.dial(leaf(&rig.acme, &[AGENT], &[], serial)).await.unwrap();
+    assert_eq!(closed(&by_serial).await.0, Some(CloseCode::Denied));
+
+    let honest = rig.agent("agent-1").await;
+    let path = rig.folder.join("relay.toml");
+    let changed = std::fs::read_to_string(&path).unwrap().replace("agent-2", "agent-1");
+    std::fs::write(&path, changed).unwrap();
+    let (code, reason) = honest.closed().await;
+    assert_eq!(code, Some(CloseCode::Denied));
+    assert!(reason.contains("acme/corp/agent-1"), "{reason}");
+    assert!(rig.agent("agent-2").await.welcome.is_some(), "no longer denied");
+}
+
+#[tokio::test]
+async fn another_major_version_is_refused_with_both_versions_named() {
+    let rig = Rig::start();
+    let agent = Agent::greet(rig.dial(rig.certificate("agent-1")).await.unwrap(), |hello| {
+        hello.major = 2
+    })
+    .await;
+    let (code, reason) = agent.closed().await;
+    assert_eq!(code, Some(CloseCode::Version));
+    assert!(reason.contains("1.0") && reason.contains("2.0"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_hello_that_cannot_be_served_ends_the_session_with_the_reason() {
+    let rig = Rig::start();
+    for (change, expected) in [
+        (
+            (|hello| hello.slots = 0) as fn(&mut postern_protocol::frame::Hello),
+            "slots",
+        ),
+        (|hello| hello.slots = u32::MAX, "slots"),
+        (|hello| hello.opening_key = vec![1, 2, 3], "opening key"),
+    ] {
+        let agent = Agent::greet(rig.dial(rig.certificate("agent-1")).await.unwrap(), change).await;
+        let (code, reason) = agent.closed().await;
+        assert_eq!(code, Some(CloseCode::Protocol));
+        assert!(reason.contains(expected), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn frames_that_are_too_long_garbage_or_out_of_place_end_only_their_own_session() {
+    let rig = Rig::start();
+    let honest = rig.agent("honest").await;
+    let too_long = (1_u32 << 20).to_be_bytes().to_vec();
+    let garbage = [&8_u32.to_be_bytes()[..], b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8"].concat();
+    let mut second_hello = Vec::new();
+    postern_protocol::wire::push_frame(
+        &mut second_hello,
+        &Control::GoAway(postern_protocol::frame::GoAway { reason: String::new() }).encode(),
+    );
+    for bytes in [too_long, garbage, second_hello] {
+        let mut agent = rig.agent("agent-1").await;
+        agent.send.write_all(&bytes).await.unwrap();
+        assert_eq!(agent.closed().await.0, Some(CloseCode::Protocol));
+    }
+    assert!(honest.connection.close_reason().is_none());
+}
+
+#[tokio::test]
+async fn unknown_control_frames_are_ignored() {
+    let rig = Rig::start();
+    let mut agent = rig.agent("agent-1").await;
+    agent.say(Control::Unknown(4711)).await;
+    agent
+        .say(Control::Ping(postern_protocol::frame::Ping { number: 5 }))
+        .await;
+    assert!(matches!(agent.control().await, Control::Pong(pong) if pong.number == 5));
+}
+
+#[tokio::test]
+async fn the_same_process_twice_keeps_the_older_session() {
+    let rig = Rig::start();
+    let greet = async || {
+        let connection = rig.dial(rig.certificate("agent-1")).await.unwrap();
+        Agent::greet(connection, |hello| hello.instance = [7; 16]).await
+    };
+    let older = greet().await;
+    let newer = greet().await;
+    assert_eq!(newer.closed().await.0, Some(CloseCode::Superseded));
+    assert!(older.connection.close_reason().is_none());
+}
+
+#[tokio::test]
+async fn a_restarted_agents_old_session_is_closed_when_it_does_not_answer() {
+    let rig = Rig::start();
+    // Neither of the two reads its control stream, so neither answers pings.
+    let dead = rig.agent("agent-1").await;
+    let restarted = rig.agent("agent-1").await;
+    assert_eq!(dead.closed().await.0, Some(CloseCode::Superseded));
+    assert!(restarted.connection.close_reason().is_none());
+}
+
+#[tokio::test]
+async fn two_live_machines_with_one_certificate_both_serve() {
+    let rig = Rig::start();
+    let mut first = rig.agent("agent-1").await;
+    let second = rig.agent("agent-1").await;
+    // Answers pings until well after the probe.
+    let _ = tokio::time::timeout(Duration::from_millis(800), first.control()).await;
+    assert!(first.connection.close_reason().is_none());
+    assert!(second.connection.close_reason().is_none());
+}
+
+#[tokio::test]
+async fn status_and_draining_are_understood() {
+    let rig = Rig::start();
+    let mut agent = rig.agent("agent-1").await;
+    let down = postern_protocol::frame::DirectoryHealth::Down;
+    agent
+        .say(Control::Status(Status {
+            slots: 4,
+            directory: down,
+        }))
+        .await;
+    // The answer to a ping shows that the relay has read the status before it.
+    agent
+        .say(Control::Ping(postern_protocol::frame::Ping { number: 1 }))
+        .await;
+    agent.control().await;
+    let (status, body) = rig.sign_in("a@corp.example.com", "x").await;
+    assert_eq!((status, body["reason"].as_str()), (503, Some("directory_down")));
+    let up = postern_protocol::frame::DirectoryHealth::Ready;
+    agent
+        .say(Control::Status(Status {
+            slots: 4,
+            directory: up,
+        }))
+        .await;
+    agent.say(Control::Draining(Draining {})).await;
+    agent
+        .say(Control::Ping(postern_protocol::frame::Ping { number: 2 }))
+        .await;
+    agent.control().await;
+    // It may come back within the deadline, so the sign-in waits for that long.
+    let (status, body) = rig.sign_in("a@corp.example.com", "x").await;
+    assert_eq!((status, body["reason"].as_str()), (503, Some("timeout")));
+}
+
+#[tokio::test]
+async fn garbage_half_open_and_replayed_datagrams_hurt_nobody() {
+    let rig = Rig::start();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // A client's first datagram, caught on its way, then sent again from elsewhere: each copy begins a handshake that
+    // never goes on.
+    let trap = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let initial = {
+        let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let tls = rustls::ClientConfig::builder_with_provider(postern_protocol::transport::crypto_provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+        let config = quinn::ClientConfig::new(std::sync::Arc::new(crypto));
+        let _connecting = endpoint
+            .connect_with(config, trap.local_addr().unwrap(), "relay.test")
+            .unwrap();
+        let mut bytes = vec![0; 2048];
+        let (length, _) = trap.recv_from(&mut bytes).await.unwrap();
+        bytes.truncate(length);
+        bytes
+    };
+    for round in 0..300_usize {
+        let garbage: Vec<u8> = (0..round * 4).map(|_| rand::random()).collect();
+        socket.send_to(&garbage, rig.quic).await.unwrap();
+        socket.send_to(&initial, rig.quic).await.unwrap();
+        let mut changed = initial.clone();
+        changed[6] = changed[6].wrapping_add(u8::try_from(round % 256).unwrap());
+        socket.send_to(&changed, rig.quic).await.unwrap();
+    }
+    assert!(
+        rig.agent("agent-1").await.welcome.is_some(),
+        "the relay no longer serves"
+    );
+}
+
+#[tokio::test]
+async fn a_draining_relay_settles_what_it_took_and_says_goodbye() {
+    let mut rig = Rig::start();
+    let mut agent = rig.agent("agent-1").await;
+    let (shutdown, mut relay) = (rig.shutdown.clone(), std::mem::take(&mut rig.relay));
+    let sign_in = rig.sign_in("a@corp.example.com", "x");
+    let serve = async {
+        let mut task = agent.request().await;
+        shutdown.drain.cancel();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        task.answer(crate::sign_ins::verdict(postern_protocol::Verdict::Success))
+            .await;
+        loop {
+            if let Control::GoAway(_) = agent.control().await {
+                break;
+            }
+        }
+        agent.closed().await
+    };
+    let ((status, _), (code, _)) = tokio::join!(sign_in, serve);
+    assert_eq!((status, code), (200, Some(CloseCode::Done)));
+    relay.join_next().await.unwrap().unwrap();
+}

@@ -1,0 +1,357 @@
+//! Sign-ins over HTTP, answered by agents that the tests play.
+
+use postern_protocol::frame::{Answer, Control, FailedFrame, NotStartedFrame, VerdictFrame};
+use postern_protocol::seal::{AuthenticatedData, Jwe, SealingKey};
+use postern_protocol::{NotStarted, Password, Verdict};
+use serde_json::{Value, json};
+
+use crate::rig::{Agent, Rig, new_id};
+
+pub(crate) fn verdict(verdict: Verdict) -> Answer {
+    Answer::Verdict(VerdictFrame {
+        verdict: verdict.code(),
+        sub_code: None,
+        dc: "dc-1".to_owned(),
+        bind_us: 1,
+    })
+}
+
+fn not_started(reason: NotStarted) -> Answer {
+    Answer::NotStarted(NotStartedFrame { reason: reason.code() })
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_millis(),
+    )
+    .unwrap()
+}
+
+fn authenticated(user: &str) -> AuthenticatedData {
+    AuthenticatedData {
+        expires_unix_ms: now_ms() + 30_000,
+        realm: "corp".to_owned(),
+        request_id: new_id(),
+        tenant: "acme".to_owned(),
+        user: user.to_owned(),
+    }
+}
+
+fn sealed(authenticated: &AuthenticatedData, keys: &[&SealingKey]) -> Value {
+    let password = Password::new("right".to_owned().into()).unwrap();
+    let jwe = Jwe::seal(&password, authenticated, keys.iter().copied()).unwrap();
+    json!({ "username": authenticated.user, "jwe": jwe })
+}
+
+#[tokio::test]
+async fn the_password_reaches_the_agent_sealed_and_every_verdict_comes_back() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    for expected in Verdict::ALL {
+        let serve = async {
+            let mut task = agent.request().await;
+            assert_eq!(agent.open(&task.request).expose(), "pässword");
+            assert_eq!(
+                (task.request.tenant.as_str(), task.request.realm.as_str()),
+                ("acme", "corp")
+            );
+            assert_eq!(task.request.user, "zoë@corp.example.com");
+            task.answer(Answer::Started).await;
+            task.answer(verdict(expected)).await;
+            task.request.request_id.to_string()
+        };
+        let ((status, body), id) = tokio::join!(rig.sign_in(" zoë@corp.example.com ", "pässword"), serve);
+        assert_eq!(status, if expected == Verdict::Success { 200 } else { 401 });
+        assert_eq!(body["outcome"], expected.as_str());
+        assert_eq!(body["request_id"], id, "one id from HTTP to the agent");
+    }
+}
+
+#[tokio::test]
+async fn an_epoch_sends_one_wrapped_key_and_a_new_iv_each_time() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let serve = async {
+            let mut task = agent.request().await;
+            task.answer(verdict(Verdict::Success)).await;
+            (task.request.encrypted_key.clone(), task.request.iv)
+        };
+        let (_, parts) = tokio::join!(rig.sign_in("a@corp.example.com", "x"), serve);
+        seen.push(parts);
+    }
+    assert!(seen.iter().all(|(key, _)| *key == seen[0].0));
+    assert!(seen[0].1 != seen[1].1 && seen[1].1 != seen[2].1 && seen[0].1 != seen[2].1);
+}
+
+#[tokio::test]
+async fn not_started_is_handed_to_the_other_agent() {
+    let rig = Rig::start();
+    let (first, second) = (rig.agent("agent-1").await, rig.agent("agent-2").await);
+    let serve = async {
+        let refuse = async |agent: &Agent| {
+            let mut task = agent.request().await;
+            task.answer(not_started(NotStarted::NoDirectory)).await;
+        };
+        let accept = async |agent: &Agent| {
+            let mut task = agent.request().await;
+            task.answer(verdict(Verdict::Success)).await;
+        };
+        // Whoever is asked first refuses.
+        tokio::select! {
+            () = refuse(&first) => accept(&second).await,
+            () = refuse(&second) => accept(&first).await,
+        }
+    };
+    let ((status, _), ()) = tokio::join!(rig.sign_in("a@corp.example.com", "x"), serve);
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn a_directory_that_did_not_check_is_no_verdict() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    for (indeterminate, reason) in [(false, "directory_down"), (true, "indeterminate")] {
+        let serve = async {
+            let mut task = agent.request().await;
+            task.answer(Answer::Started).await;
+            task.answer(Answer::Failed(FailedFrame {
+                indeterminate,
+                dc: "dc-1".to_owned(),
+            }))
+            .await;
+        };
+        let ((status, body), ()) = tokio::join!(rig.sign_in("a@corp.example.com", "x"), serve);
+        assert_eq!(
+            (status, body["outcome"].as_str(), body["reason"].as_str()),
+            (503, Some("unavailable"), Some(reason))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_of_a_later_version_is_a_rejection() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    let serve = async {
+        let mut task = agent.request().await;
+        let frame = VerdictFrame {
+            verdict: 200,
+            sub_code: None,
+            dc: String::new(),
+            bind_us: 0,
+        };
+        task.answer(Answer::Verdict(frame)).await;
+    };
+    let ((status, body), ()) = tokio::join!(rig.sign_in("a@corp.example.com", "x"), serve);
+    assert_eq!((status, body["outcome"].as_str()), (401, Some("rejected")));
+}
+
+#[tokio::test]
+async fn an_agent_that_answers_garbage_loses_its_session_and_the_sign_in_goes_on() {
+    let rig = Rig::start();
+    let agents = [rig.agent("agent-1").await, rig.agent("agent-2").await];
+    let serve = async {
+        let (asked, other, (mut send, _receive)) = tokio::select! {
+            stream = agents[0].connection.accept_bi() => (&agents[0], &agents[1], stream.unwrap()),
+            stream = agents[1].connection.accept_bi() => (&agents[1], &agents[0], stream.unwrap()),
+        };
+        send.write_all(&[0, 0, 0, 2, 0xff, 0xff]).await.unwrap();
+        let mut task = other.request().await;
+        task.answer(verdict(Verdict::Success)).await;
+        asked.closed().await.0
+    };
+    let ((status, _), code) = tokio::join!(rig.sign_in("a@corp.example.com", "x"), serve);
+    assert_eq!(
+        (status, code),
+        (200, Some(postern_protocol::close::CloseCode::Protocol))
+    );
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_has_its_sign_in_cancelled() {
+    let rig = Rig::start();
+    let mut agent = rig.agent("agent-1").await;
+    let id = {
+        let request = rig.sign_in("a@corp.example.com", "x");
+        tokio::pin!(request);
+        tokio::select! {
+            _ = &mut request => panic!("answered without a verdict"),
+            task = agent.request() => task.request.request_id,
+        }
+    };
+    assert!(matches!(agent.control().await, Control::Cancel(cancel) if cancel.request_id == id));
+}
+
+#[tokio::test]
+async fn a_callers_own_envelope_reaches_the_agent_as_it_was_sealed() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    let authenticated = authenticated("a@corp.example.com");
+    let serve = async {
+        let mut task = agent.request().await;
+        assert!(task.request.client_sealed.is_some());
+        assert_eq!(agent.open(&task.request).expose(), "right");
+        task.answer(verdict(Verdict::Success)).await;
+    };
+    let body = sealed(&authenticated, &[agent.key.public()]);
+    let ((status, answer), ()) = tokio::join!(rig.post(&body), serve);
+    assert_eq!(
+        (status, answer["request_id"].as_str()),
+        (200, Some(authenticated.request_id.to_string().as_str()))
+    );
+    let (status, answer) = rig.post(&body).await;
+    assert_eq!(
+        (status, answer["outcome"].as_str()),
+        (400, Some("bad_request")),
+        "the same id was taken twice"
+    );
+}
+
+#[tokio::test]
+async fn envelopes_that_cannot_be_are_refused_before_any_agent_sees_them() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    let key = agent.key.public();
+    let good = authenticated("a@corp.example.com");
+    let change = |change: &dyn Fn(&mut AuthenticatedData)| {
+        let mut changed = AuthenticatedData {
+            request_id: new_id(),
+            ..good.clone()
+        };
+        change(&mut changed);
+        sealed(&changed, &[key])
+    };
+    let mut other_user = change(&|_| {});
+    other_user["username"] = json!("b@corp.example.com");
+    let mut other_realm = change(&|data| data.user = "a@plant.example.com".to_owned());
+    other_realm["username"] = json!("a@plant.example.com");
+    let mut zipped = change(&|_| {});
+    zipped["jwe"]["protected"] = json!(base64url(
+        r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","typ":"postern+jwe","zip":"DEF"}"#
+    ));
+    let mut short_tag = change(&|_| {});
+    short_tag["jwe"]["tag"] = json!("AAAA");
+    let mut many = change(&|_| {});
+    many["jwe"]["recipients"] = Value::Array(vec![many["jwe"]["recipients"][0].clone(); 101]);
+    let mut both = change(&|_| {});
+    both["password"] = json!("right");
+    let cases = [
+        (
+            "expired by a millisecond",
+            change(&|data| data.expires_unix_ms = now_ms() - 1),
+        ),
+        (
+            "61 seconds ahead",
+            change(&|data| data.expires_unix_ms = now_ms() + 61_000),
+        ),
+        ("another user", other_user),
+        ("another realm", other_realm),
+        ("another tenant", change(&|data| data.tenant = "globex".to_owned())),
+        ("zip", zipped),
+        ("a truncated tag", short_tag),
+        ("101 recipients", many),
+        ("password and jwe", both),
+    ];
+    for (case, body) in cases {
+        let (status, answer) = rig.post(&body).await;
+        assert_eq!(
+            (status, answer["outcome"].as_str()),
+            (400, Some("bad_request")),
+            "{case}: {answer}"
+        );
+    }
+    let stranger = postern_protocol::seal::OpeningKey::generate().unwrap();
+    let (status, answer) = rig
+        .post(&sealed(&authenticated("a@corp.example.com"), &[stranger.public()]))
+        .await;
+    assert_eq!((status, answer["outcome"].as_str()), (400, Some("stale_key")));
+    let none = tokio::time::timeout(std::time::Duration::from_millis(200), agent.request()).await;
+    assert!(none.is_err(), "an agent saw one of them");
+}
+
+#[tokio::test]
+async fn a_hundred_envelopes_that_do_not_open_are_the_callers_fault_and_eject_nobody() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    for _ in 0..100 {
+        let serve = async {
+            let mut task = agent.request().await;
+            task.answer(not_started(NotStarted::CannotOpen)).await;
+        };
+        let body = sealed(&authenticated("a@corp.example.com"), &[agent.key.public()]);
+        let ((status, answer), ()) = tokio::join!(rig.post(&body), serve);
+        assert_eq!((status, answer["outcome"].as_str()), (400, Some("bad_request")));
+    }
+    let serve = async {
+        let mut task = agent.request().await;
+        task.answer(verdict(Verdict::Success)).await;
+    };
+    let ((status, _), ()) = tokio::join!(rig.sign_in("a@corp.example.com", "x"), serve);
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn the_key_set_has_the_key_of_every_agent_in_session_and_follows_its_change() {
+    let rig = Rig::start();
+    let mut agent = rig.agent("agent-1").await;
+    let other = rig.agent("agent-2").await;
+    let kids = async || {
+        let url = format!("http://{}/v1/realms/corp/keys", rig.api);
+        let response = rig.http.get(url).send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/jwk-set+json");
+        let set: Value = response.json().await.unwrap();
+        assert!(set["now"].as_u64().unwrap().abs_diff(now_ms()) < 60_000);
+        let mut kids: Vec<_> = set["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["kid"].as_str().unwrap().to_owned())
+            .collect();
+        kids.sort();
+        kids
+    };
+    let sorted = |mut kids: Vec<String>| {
+        kids.sort();
+        kids
+    };
+    let both = sorted(vec![
+        agent.key.public().kid().to_owned(),
+        other.key.public().kid().to_owned(),
+    ]);
+    assert_eq!(kids().await, both);
+    let new = postern_protocol::seal::OpeningKey::generate().unwrap();
+    let change = postern_protocol::frame::KeyChange {
+        opening_key: new.public_der().to_vec(),
+    };
+    agent.say(Control::KeyChange(change)).await;
+    agent
+        .say(Control::Ping(postern_protocol::frame::Ping { number: 1 }))
+        .await;
+    agent.control().await;
+    // The driver has the change before the ping's answer, and the directory a moment later.
+    let changed = sorted(vec![new.public().kid().to_owned(), other.key.public().kid().to_owned()]);
+    for _ in 0..50 {
+        if kids().await == changed {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(kids().await, changed);
+    let unknown = rig
+        .http
+        .get(format!("http://{}/v1/realms/nowhere/keys", rig.api))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(unknown.status().as_u16(), 404);
+}
+
+fn base64url(text: &str) -> String {
+    use base64::Engine;
+    base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(text)
+}
