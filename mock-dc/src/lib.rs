@@ -1,1 +1,2 @@
-//! 
+//! A simulated Active Directory: an LDAP server whose accounts, policies, clock and faults a test controls.
+pub mod domain;
