@@ -1,1 +1,1 @@
-//! 
+//! Postern's testbed.

@@ -1,0 +1,220 @@
+//! Golden bytes, round trips, and decoding of what nobody should send.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn request(client_sealed: Option<ClientSealed>) -> Request {
+    Request {
+        request_id: RequestId([1; 16]),
+        tenant: "acme".to_owned(),
+        realm: "corp.example.com".to_owned(),
+        user: "zoë@corp.example.com".to_owned(),
+        expires_unix_ms: 1_790_000_000_000,
+        start_by: Moment(123_456_789),
+        kid: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".to_owned(),
+        encrypted_key: vec![2; 256],
+        iv: [3; 12],
+        ciphertext: vec![4; 14],
+        tag: [5; 16],
+        client_sealed,
+    }
+}
+
+/// Every frame once, by the name of its golden file.
+fn golden() -> Vec<(&'static str, Vec<u8>)> {
+    let hello = Hello {
+        major: 1,
+        minor: 0,
+        software: "0.1.0".to_owned(),
+        instance: [9; 16],
+        opening_key: vec![8; 294],
+        slots: 16,
+        directory: DirectoryHealth::Ready,
+    };
+    let welcome = Welcome {
+        major: 1,
+        minor: 0,
+        software: "0.1.0".to_owned(),
+        instance: [7; 16],
+        replicas: vec!["relay-1.example.com:7011".to_owned()],
+        ping_interval_ms: 500,
+    };
+    let client = ClientSealed {
+        protected: "eyJhbGciOiJ9".to_owned(),
+        aad: "eyJleHAiOjF9".to_owned(),
+    };
+    let verdict = VerdictFrame {
+        verdict: 1,
+        sub_code: Some(0x52e),
+        dc: "dc-1".to_owned(),
+        bind_us: 4_321,
+    };
+    vec![
+        ("hello", Control::Hello(hello).encode()),
+        ("welcome", Control::Welcome(welcome).encode()),
+        (
+            "status",
+            Control::Status(Status {
+                slots: 4,
+                directory: DirectoryHealth::Down,
+            })
+            .encode(),
+        ),
+        ("ping", Control::Ping(Ping { number: 77 }).encode()),
+        (
+            "pong",
+            Control::Pong(Pong {
+                number: 77,
+                time: Moment(5_000_000),
+            })
+            .encode(),
+        ),
+        (
+            "cancel",
+            Control::Cancel(Cancel {
+                request_id: RequestId([1; 16]),
+            })
+            .encode(),
+        ),
+        ("draining", Control::Draining(Draining {}).encode()),
+        (
+            "go_away",
+            Control::GoAway(GoAway {
+                reason: "draining".to_owned(),
+            })
+            .encode(),
+        ),
+        (
+            "key_change",
+            Control::KeyChange(KeyChange {
+                opening_key: vec![8; 294],
+            })
+            .encode(),
+        ),
+        ("request", request(None).encode()),
+        ("request_client_sealed", request(Some(client)).encode()),
+        ("started", Answer::Started.encode()),
+        ("verdict", Answer::Verdict(verdict).encode()),
+        (
+            "not_started",
+            Answer::NotStarted(NotStartedFrame { reason: 3 }).encode(),
+        ),
+        (
+            "failed",
+            Answer::Failed(FailedFrame {
+                indeterminate: true,
+                dc: "dc-2".to_owned(),
+            })
+            .encode(),
+        ),
+    ]
+}
+
+/// Decodes as whatever it is and encodes that again.
+fn recode(bytes: &[u8]) -> Option<Vec<u8>> {
+    let control = Control::decode(bytes)
+        .ok()
+        .filter(|frame| !matches!(frame, Control::Unknown(_)));
+    control
+        .map(|frame| frame.encode())
+        .or_else(|| Request::decode(bytes).ok().map(|frame| frame.encode()))
+        .or_else(|| Answer::decode(bytes).ok().map(|frame| frame.encode()))
+}
+
+#[test]
+fn the_bytes_of_every_frame_are_pinned() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for (name, bytes) in golden() {
+        let file = folder.join(format!("{name}.hex"));
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let pinned = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert_eq!(hex, pinned.trim(), "{name} differs from {}", file.display());
+    }
+    let files = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(files, golden().len(), "a golden file without a frame");
+}
+
+#[test]
+fn every_frame_decodes_to_what_was_encoded() {
+    for (name, bytes) in golden() {
+        assert_eq!(recode(&bytes).as_deref(), Some(bytes.as_slice()), "{name}");
+    }
+}
+
+#[test]
+fn unknown_keys_and_unknown_control_frames_are_skipped() {
+    // [3, {0: 77, 9: ["later"]}]: a ping of a later minor version.
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes);
+    encoder
+        .array(2)
+        .unwrap()
+        .u32(3)
+        .unwrap()
+        .map(2)
+        .unwrap()
+        .u8(0)
+        .unwrap()
+        .u64(77)
+        .unwrap();
+    encoder.u8(9).unwrap().array(1).unwrap().str("later").unwrap();
+    assert_eq!(Control::decode(&bytes), Ok(Control::Ping(Ping { number: 77 })));
+    bytes[1] = 0x17; // the kind, as a one-byte integer: 23
+    assert_eq!(Control::decode(&bytes), Ok(Control::Unknown(23)));
+    assert_eq!(Answer::decode(&bytes), Err(FrameError::UnknownKind(23)));
+}
+
+#[test]
+fn bytes_after_a_frame_and_missing_members_are_refused() {
+    let mut bytes = Control::Ping(Ping { number: 1 }).encode();
+    bytes.push(0);
+    assert!(matches!(Control::decode(&bytes), Err(FrameError::Malformed(_))));
+    assert!(matches!(
+        Control::decode(&encode(0, Draining {})),
+        Err(FrameError::Malformed(_))
+    ));
+}
+
+#[test]
+fn an_announced_length_allocates_nothing() {
+    // [16, {8: bytes of 2^62]: decoding must fail on the missing bytes, not try to make room for them.
+    let mut bytes = vec![0x82, 0x10, 0xa1, 0x07, 0x5b];
+    bytes.extend_from_slice(&(1_u64 << 62).to_be_bytes());
+    assert!(Request::decode(&bytes).is_err());
+    // [1, {4: array of 2^62]
+    let mut bytes = vec![0x82, 0x01, 0xa1, 0x04, 0x9b];
+    bytes.extend_from_slice(&(1_u64 << 62).to_be_bytes());
+    assert!(Control::decode(&bytes).is_err());
+}
+
+#[test]
+fn a_request_does_not_print_its_user_or_its_sealed_password() {
+    let text = format!("{:?}", request(None));
+    assert!(!text.contains("zoë") && !text.contains("ciphertext"), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn decoding_never_panics_on_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = recode(&bytes);
+    }
+
+    #[test]
+    fn decoding_never_panics_on_changed_or_cut_frames(
+        which in 0usize..15,
+        changes in prop::collection::vec((0usize..600, any::<u8>()), 1..6),
+        cut in 0usize..600,
+    ) {
+        let mut bytes = golden().swap_remove(which).1;
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        let _ = recode(&bytes);
+        bytes.truncate(cut % (bytes.len() + 1));
+        let _ = recode(&bytes);
+    }
+}

@@ -1,0 +1,61 @@
+//! The QUIC and TLS settings that both ends share.
+//!
+//! TLS 1.3 only, both sides with certificates, X25519MLKEM768 preferred: what is captured today must not be readable
+//! when somebody has a quantum computer, since people keep their passwords for years.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{IdleTimeout, TransportConfig, VarInt};
+use rustls::crypto::CryptoProvider;
+
+/// The ALPN name. The major version is in it, and in [`crate::frame::Hello`] for a text that names both versions.
+pub const ALPN: &[u8] = b"postern/1";
+
+/// Time between pings. Four of them fit into [`IDLE_TIMEOUT`] with one to spare.
+pub const PING_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Without a packet for this long the connection is lost. Six pings: a link that loses half its packets survives.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// UDP socket buffer to ask for: 2 MiB hold some 1,500 full datagrams, 100 ms of the fastest link planned for.
+pub const UDP_BUFFER: usize = 2 * 1024 * 1024;
+
+/// The number of bidirectional streams that a peer may open beyond what its slots need. Capacity is counted by the
+/// relay; this is a guard that is never reached.
+pub fn stream_limit(slots: u32) -> VarInt {
+    VarInt::from_u32(slots.saturating_mul(2).saturating_add(16))
+}
+
+/// Transport settings of both ends; `streams` is how many bidirectional streams the other side may have open.
+pub fn transport_config(streams: VarInt) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(streams)
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(3_000))))
+        .datagram_receive_buffer_size(None);
+    config
+}
+
+/// aws-lc-rs with its default groups, of which X25519MLKEM768 is the first.
+pub fn crypto_provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::NamedGroup;
+
+    #[test]
+    fn the_hybrid_group_is_preferred() {
+        let first = crypto_provider().kx_groups.first().map(|group| group.name());
+        assert_eq!(first, Some(NamedGroup::X25519MLKEM768));
+    }
+
+    #[test]
+    fn the_idle_timeout_is_what_the_constant_says() {
+        assert_eq!(IDLE_TIMEOUT.as_millis(), 3_000);
+    }
+}

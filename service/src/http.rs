@@ -1,0 +1,277 @@
+//! Serving HTTP/1.1 and HTTP/2, with or without TLS: one accept loop for the sign-in API and the admin listeners.
+//!
+//! It owns what a router cannot see: the number of connections, the time that a client may take for a TLS handshake
+//! or a request header, and an end that loses nothing: [`Phases::goodbye`] tells every client to take its next
+//! request elsewhere while new connections are still served, [`Phases::close`] stops accepting and waits.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Response, Version, header};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use rustls_pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::shutdown::Shutdown;
+use activity::Activity;
+
+mod activity;
+
+/// A TLS handshake that takes longer is a client that will not come; honest ones need a few round trips.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the accept loop rests when the process is out of descriptors: accepting at once would spin.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// How a listener serves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// TLS; `None` serves in the clear.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Connections at once; more wait in the kernel's backlog.
+    pub max_connections: usize,
+    /// From a request's first byte (for the first request: from accepting) to the end of its header.
+    pub header_timeout: Duration,
+    /// A kept connection without a request is closed after this. Longer than the 60 s of common load balancers, so
+    /// that the client's side closes first and no request meets a closing connection.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            max_connections: 1024,
+            header_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(75),
+        }
+    }
+}
+
+/// The steps of an end, each a token; they are cancelled in this order.
+#[derive(Debug, Clone, Default)]
+pub struct Phases {
+    /// Answer with `Connection: close` (HTTP/2: GOAWAY), go on accepting.
+    pub goodbye: CancellationToken,
+    /// Accept no more; [`serve`] returns when the last connection has ended.
+    pub close: CancellationToken,
+    /// Drop what is left.
+    pub abort: CancellationToken,
+}
+
+impl Phases {
+    /// Phases of a listener that serves until the process stops.
+    pub fn until_stop(shutdown: &Shutdown) -> Self {
+        Self {
+            goodbye: shutdown.stop.clone(),
+            close: shutdown.stop.clone(),
+            abort: shutdown.stop.clone(),
+        }
+    }
+}
+
+/// Who sent a request; in every request's extensions.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The TCP peer's address. A proxy's, where there is one.
+    pub address: SocketAddr,
+    /// The client certificate, verified in the handshake, where one was asked for and given.
+    pub certificate: Option<CertificateDer<'static>>,
+}
+
+/// Serves `app` on `listener` until the phases end it.
+pub async fn serve(listener: TcpListener, app: Router, options: Options, phases: Phases) {
+    let slots = Arc::new(Semaphore::new(options.max_connections));
+    let connections = TaskTracker::new();
+    loop {
+        let slot = tokio::select! {
+            biased;
+            () = phases.close.cancelled() => break,
+            slot = slots.clone().acquire_owned() => slot,
+        };
+        let Ok(slot) = slot else { break };
+        let accepted = tokio::select! {
+            biased;
+            () = phases.close.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                let (app, options, phases) = (app.clone(), options.clone(), phases.clone());
+                connections.spawn(async move {
+                    let abort = phases.abort.clone();
+                    tokio::select! {
+                        biased;
+                        () = abort.cancelled() => {}
+                        () = connection(stream, address, app, options, phases) => {}
+                    }
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+async fn connection(stream: TcpStream, address: SocketAddr, app: Router, options: Options, phases: Phases) {
+    // Answers are small and somebody waits for each.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = options.tls.clone() else {
+        return requests(
+            stream,
+            Peer {
+                address,
+                certificate: None,
+            },
+            app,
+            &options,
+            phases,
+        )
+        .await;
+    };
+    match timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let certificate = stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .and_then(|chain| chain.first())
+                .map(|leaf| leaf.clone().into_owned());
+            requests(stream, Peer { address, certificate }, app, &options, phases).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
+        Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
+    }
+}
+
+async fn requests<S>(stream: S, peer: Peer, app: Router, options: &Options, phases: Phases)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let address = peer.address;
+    let activity = Arc::new(Activity::new(options.header_timeout, options.idle_timeout));
+    let service = {
+        let (activity, goodbye) = (activity.clone(), phases.goodbye.clone());
+        hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+            let (app, goodbye, peer) = (app.clone(), goodbye.clone(), peer.clone());
+            let http2 = request.version() == Version::HTTP_2;
+            let guard = activity.request_begins(http2);
+            async move {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(peer);
+                let mut response: Response<Body> = match app.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                if goodbye.is_cancelled() && !http2 {
+                    response
+                        .headers_mut()
+                        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                drop(guard);
+                Ok::<_, Infallible>(response)
+            }
+        })
+    };
+
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // The header's deadline is kept by `activity`: hyper's own also ends kept connections that are merely idle.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(256)
+        .keep_alive_interval(Duration::from_secs(30));
+    let connection = builder.serve_connection(
+        TokioIo::new(Watched {
+            stream,
+            activity: activity.clone(),
+        }),
+        service,
+    );
+    tokio::pin!(connection);
+
+    let mut said_goodbye = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%address, error = %error, "connection ended");
+                }
+                return;
+            }
+            () = phases.goodbye.cancelled(), if !said_goodbye => {
+                said_goodbye = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = activity.overdue() => {
+                tracing::debug!(%address, "closing a connection without a complete request in time");
+                return;
+            }
+        }
+    }
+}
+
+/// A stream whose reads are noted, so that a header that dribbles in has a deadline.
+struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if polled.is_ready() && buf.filled().len() > before {
+            self.activity.bytes_arrive();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,138 @@
+//! Logging: tracing, for people or as JSON, to standard error.
+//!
+//! Standard output stays free for what a program is asked to print. Some libraries print what passes through them
+//! at their most verbose levels, and what passes through here includes passwords: those are held at `warn`, whatever
+//! the configuration asks for.
+
+use std::io::IsTerminal;
+
+use serde::Deserialize;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// Crates that see passwords in the clear: their debug and trace events are never let through.
+const SEES_PASSWORDS: [&str; 6] = ["ldap3", "lber", "h2", "hyper", "axum", "rustls"];
+
+/// The `[log]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `human` (default: most first readers are people) or `json`.
+    pub format: LogFormat,
+    /// A level for Postern's own code (`info` by default: one line for what an operator would act on), or a list of
+    /// `target=level` directives.
+    pub level: String,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line, coloured on a terminal.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Human,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+impl LogConfig {
+    /// Notes what cannot be used, under the key `log.level`.
+    pub fn validate(&self, problems: &mut crate::config::Problems) {
+        if let Err(message) = self.filter() {
+            problems.add("log.level", message);
+        }
+    }
+
+    fn filter(&self) -> Result<EnvFilter, String> {
+        let explain = |error| {
+            format!(
+                "{:?} is neither a level (error, warn, info, debug, trace) nor directives: {error}",
+                self.level
+            )
+        };
+        if self.level.contains(['=', ',']) {
+            return EnvFilter::try_new(&self.level).map_err(|error| explain(error.to_string()));
+        }
+        let level: Level = self
+            .level
+            .parse()
+            .map_err(|error: tracing::metadata::ParseLevelError| explain(error.to_string()))?;
+        // Libraries speak at `warn` unless a directive names them: their `info` is our `debug`.
+        EnvFilter::try_new(format!("warn,postern={level}")).map_err(|error| explain(error.to_string()))
+    }
+}
+
+fn may_pass(metadata: &Metadata<'_>) -> bool {
+    let verbose = *metadata.level() > Level::WARN;
+    !(verbose && SEES_PASSWORDS.iter().any(|name| metadata.target().starts_with(name)))
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `log.level` is not understood.
+    #[error("log.level: {0}")]
+    Level(String),
+    /// A subscriber was installed before.
+    #[error(transparent)]
+    Installed(#[from] TryInitError),
+}
+
+/// Installs the process's subscriber. Once per process.
+///
+/// # Errors
+/// [`TelemetryError`].
+pub fn install(config: &LogConfig) -> Result<(), TelemetryError> {
+    let filter = config.filter().map_err(TelemetryError::Level)?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match config.format {
+        LogFormat::Human => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(FilterFn::new(may_pass)).with_filter(filter))
+        .try_init()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_does_not_exist_is_refused() {
+        for level in ["loud", "postern_relay=loud", ""] {
+            let config = LogConfig {
+                level: level.to_owned(),
+                ..LogConfig::default()
+            };
+            assert!(config.filter().is_err(), "{level:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn levels_and_directives_are_accepted() {
+        for level in ["error", "INFO", "trace", "warn,postern_relay=trace", "quinn=debug"] {
+            let config = LogConfig {
+                level: level.to_owned(),
+                ..LogConfig::default()
+            };
+            assert!(config.filter().is_ok(), "{level:?} was refused");
+        }
+    }
+}
