@@ -111,6 +111,20 @@ fn show(syntax: Syntax, value: &[u8]) -> String {
     }
 }
 
+/// logonHours from 42 hexadecimal digits, as [`Attribute::shown`] shows it.
+pub fn logon_hours(text: &str) -> Option<[u8; 21]> {
+    let mut hours = [0; 21];
+    if text.len() != 42 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in hours.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16)
+            .ok()
+            .filter(|_| digits[0] != b'+')?;
+    }
+    Some(hours)
+}
+
 /// Every attribute name that [`Domain::attributes`] may show: what a filter may ask about.
 pub const USER_ATTRIBUTES: &[&str] = &[
     "objectClass",
@@ -150,9 +164,14 @@ impl Domain {
         format!("CN={},CN=Users,{}", dn::escape(&self.account(id).cn), self.base_text())
     }
 
+    /// The schema's naming context.
+    pub fn schema_base(&self) -> String {
+        format!("CN=Schema,CN=Configuration,{}", self.base_text())
+    }
+
     /// Distinguished name of a class or category in the schema.
     pub fn schema_dn(&self, name: &str) -> String {
-        format!("CN={name},CN=Schema,CN=Configuration,{}", self.base_text())
+        format!("CN={name},{}", self.schema_base())
     }
 
     /// What the directory shows of an account at `now`.

@@ -90,6 +90,11 @@ impl Dialect {
         self == Self::Windows
     }
 
+    /// Whether a search ends at its size limit; Samba returns everything (measured).
+    pub fn limits_search_size(self) -> bool {
+        self == Self::Windows
+    }
+
     /// Result 12 for a critical control that is not offered.
     pub fn no_such_control(self) -> Cow<'static, str> {
         match self {

@@ -38,6 +38,12 @@ use sid::Sid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(u32);
 
+impl From<u32> for AccountId {
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// What of an account does not change while the domain runs.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -362,9 +368,9 @@ impl Domain {
         self.changed.clear();
     }
 
-    /// Every account, configured ones first.
-    pub fn ids(&self) -> impl Iterator<Item = AccountId> + use<> {
-        (0..self.generated.end()).map(AccountId)
+    /// The numbers of all accounts, configured ones first, for [`AccountId::from`].
+    pub fn id_range(&self) -> std::ops::Range<u32> {
+        0..self.generated.end()
     }
 
     /// Whose words this domain's controllers speak.
