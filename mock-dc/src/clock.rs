@@ -64,7 +64,15 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { course: Mutex::new((Instant::now(), Course { from: real(), rate: 1.0 })) }
+        Self {
+            course: Mutex::new((
+                Instant::now(),
+                Course {
+                    from: real(),
+                    rate: 1.0,
+                },
+            )),
+        }
     }
 }
 
@@ -79,7 +87,11 @@ impl Clock {
     pub fn read(&self) -> Reading {
         let (since, course) = *self.lock();
         let now = course.at(since.elapsed());
-        Reading { now: moment(now), offset_s: (now - real()) as f64 / 1e9, rate: course.rate }
+        Reading {
+            now: moment(now),
+            offset_s: (now - real()) as f64 / 1e9,
+            rate: course.rate,
+        }
     }
 
     /// Jumps by `seconds`, back when negative.
@@ -90,7 +102,10 @@ impl Clock {
         if !seconds.is_finite() || seconds.abs() > 1e12 {
             return Err(ClockError::OutOfRange);
         }
-        self.alter(|now, course| Course { from: now + (seconds * 1e9) as i128, ..course })
+        self.alter(|now, course| Course {
+            from: now + (seconds * 1e9) as i128,
+            ..course
+        })
     }
 
     /// Jumps to a moment.
@@ -98,7 +113,10 @@ impl Clock {
     /// # Errors
     /// [`ClockError::OutOfRange`]; the clock then runs on unchanged.
     pub fn set(&self, to: OffsetDateTime) -> Result<(), ClockError> {
-        self.alter(|_, course| Course { from: to.unix_timestamp_nanos(), ..course })
+        self.alter(|_, course| Course {
+            from: to.unix_timestamp_nanos(),
+            ..course
+        })
     }
 
     /// Runs at `rate` simulated seconds in a real one from now on; 0 stands still.
@@ -114,7 +132,13 @@ impl Clock {
 
     /// Back to real time at the usual rate.
     pub fn reset(&self) {
-        *self.lock() = (Instant::now(), Course { from: real(), rate: 1.0 });
+        *self.lock() = (
+            Instant::now(),
+            Course {
+                from: real(),
+                rate: 1.0,
+            },
+        );
     }
 
     fn alter(&self, change: impl FnOnce(i128, Course) -> Course) -> Result<(), ClockError> {
@@ -152,7 +176,14 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(Course { from: 5, rate: 1.0 }.at(second), 1_000_000_005);
         assert_eq!(Course { from: 5, rate: 0.0 }.at(second), 5);
-        assert_eq!(Course { from: 5, rate: 86_400.0 }.at(second), 86_400_000_000_005);
+        assert_eq!(
+            Course {
+                from: 5,
+                rate: 86_400.0
+            }
+            .at(second),
+            86_400_000_000_005
+        );
     }
 
     #[test]

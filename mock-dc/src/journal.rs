@@ -117,7 +117,10 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        let _ = self.record.answer.compare_exchange(OPEN, UNANSWERED, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self
+            .record
+            .answer
+            .compare_exchange(OPEN, UNANSWERED, Ordering::AcqRel, Ordering::Acquire);
         self.journal.changed.notify_waiters();
     }
 }
@@ -129,16 +132,30 @@ pub struct Position {
     seq: u64,
 }
 
+impl Position {
+    /// The last record that was read.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+}
+
 impl Journal {
     /// An empty journal that keeps `capacity` records.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, inner: Mutex::default(), changed: Notify::new() }
+        Self {
+            capacity,
+            inner: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     /// Writes a bind down.
     pub fn record(self: &Arc<Self>, mut bind: Bind) -> Pending {
         if bind.name.len() > NAME_LIMIT {
-            let end = (0..=NAME_LIMIT).rev().find(|at| bind.name.is_char_boundary(*at)).unwrap_or(0);
+            let end = (0..=NAME_LIMIT)
+                .rev()
+                .find(|at| bind.name.is_char_boundary(*at))
+                .unwrap_or(0);
             bind.name.truncate(end);
             bind.name.push('…');
         }
@@ -150,9 +167,16 @@ impl Journal {
         if inner.ring.len() == self.capacity {
             inner.ring.pop_front();
         }
-        let record = Arc::new(Record { seq: inner.last, bind, answer: AtomicU8::new(OPEN) });
+        let record = Arc::new(Record {
+            seq: inner.last,
+            bind,
+            answer: AtomicU8::new(OPEN),
+        });
         inner.ring.push_back(record.clone());
-        Pending { record, journal: self.clone() }
+        Pending {
+            record,
+            journal: self.clone(),
+        }
     }
 
     /// Binds of each account.
@@ -162,13 +186,19 @@ impl Journal {
 
     /// The place after record `seq`; 0 is the beginning.
     pub fn position(&self, seq: u64) -> Position {
-        Position { generation: self.lock().generation, seq }
+        Position {
+            generation: self.lock().generation,
+            seq,
+        }
     }
 
     /// Forgets everything and begins again at 1.
     pub fn clear(&self) {
         let mut inner = self.lock();
-        *inner = Inner { generation: inner.generation + 1, ..Inner::default() };
+        *inner = Inner {
+            generation: inner.generation + 1,
+            ..Inner::default()
+        };
         drop(inner);
         self.changed.notify_waiters();
     }
@@ -204,11 +234,17 @@ impl Journal {
     fn look(&self, position: &mut Position) -> Look {
         let inner = self.lock();
         if position.generation != inner.generation {
-            *position = Position { generation: inner.generation, seq: 0 };
+            *position = Position {
+                generation: inner.generation,
+                seq: 0,
+            };
         }
         let gone = inner.last - inner.ring.len() as u64;
         if position.seq < gone {
-            return Look::Gone { count: gone - position.seq, seq: gone };
+            return Look::Gone {
+                count: gone - position.seq,
+                seq: gone,
+            };
         }
         let index = usize::try_from(position.seq - gone).unwrap_or(usize::MAX);
         match inner.ring.get(index) {
@@ -254,7 +290,12 @@ mod tests {
         let mut told = Vec::new();
         loop {
             match journal.next(&mut position, false).await {
-                Next::Record(record) => told.push(format!("{}:{}:{}", record.seq, record.bind.name, record.answered().unwrap())),
+                Next::Record(record) => told.push(format!(
+                    "{}:{}:{}",
+                    record.seq,
+                    record.bind.name,
+                    record.answered().unwrap()
+                )),
                 Next::Dropped { count, seq } => told.push(format!("dropped {count} up to {seq}")),
                 Next::End => return told,
             }

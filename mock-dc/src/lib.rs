@@ -1,4 +1,8 @@
 //! A simulated Active Directory: an LDAP server whose accounts, policies, clock and faults a test controls.
 
+pub mod clock;
 pub mod domain;
+pub mod journal;
+pub mod metrics;
 pub mod search;
+pub mod world;

@@ -51,14 +51,22 @@ impl Metrics {
     /// When the registry holds one of their names already.
     pub fn new<'a>(registry: &Registry, dcs: impl IntoIterator<Item = &'a str>) -> prometheus::Result<Self> {
         let binds = IntCounterVec::new(
-            Opts::new("postern_dc_binds_total", "Binds received, by controller and what they came to."),
+            Opts::new(
+                "postern_dc_binds_total",
+                "Binds received, by controller and what they came to.",
+            ),
             &["dc", "result"],
         )?;
         registry.register(Box::new(binds.clone()))?;
         let labels = [BindLabel::Success, BindLabel::Anonymous, BindLabel::Refused];
-        let labels: Vec<_> = labels.into_iter().chain(SubCode::ALL.map(BindLabel::Rejected)).collect();
+        let labels: Vec<_> = labels
+            .into_iter()
+            .chain(SubCode::ALL.map(BindLabel::Rejected))
+            .collect();
         for dc in dcs {
-            labels.iter().for_each(|label| binds.with_label_values(&[dc, label.text()]).reset());
+            labels
+                .iter()
+                .for_each(|label| binds.with_label_values(&[dc, label.text()]).reset());
         }
         Ok(Self { binds })
     }

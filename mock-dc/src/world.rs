@@ -27,7 +27,12 @@ impl World {
     pub fn new(settings: &DomainSettings, metrics: Metrics) -> Self {
         let clock = Clock::default();
         let domain = Domain::new(settings, FileTime::from(clock.now()));
-        Self { domain, clock, journal: Arc::new(Journal::new(CAPACITY)), metrics }
+        Self {
+            domain,
+            clock,
+            journal: Arc::new(Journal::new(CAPACITY)),
+            metrics,
+        }
     }
 
     /// Puts accounts, clock and record back to how they began.
