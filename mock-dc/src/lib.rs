@@ -1,8 +1,10 @@
 //! A simulated Active Directory: an LDAP server whose accounts, policies, clock and faults a test controls.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod journal;
 pub mod metrics;
 pub mod search;
+pub mod tls;
 pub mod world;
