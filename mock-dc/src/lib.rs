@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod faults;
 pub mod journal;
+pub mod ldap;
 pub mod metrics;
 pub mod search;
 pub mod tls;

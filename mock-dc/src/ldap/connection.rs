@@ -64,7 +64,7 @@ async fn talk(
     let encrypted = tokio::select! {
         biased;
         () = drain.cancelled() => return Ok(()),
-        encrypted = handshake => encrypted.map_err(|_| WireError::Stalled)??,
+        encrypted = handshake => encrypted.map_err(|_| WireError::Handshake)??,
     };
     requests(Wire::new(encrypted, drain), &mut session).await.map(|_| ())
 }
@@ -81,7 +81,11 @@ where
             Then::StartTls => {
                 wire.flush().await?;
                 // What came in the clear behind the request must not be taken for what came over TLS.
-                return if wire.has_unread() { Ok(Then::Close) } else { Ok(Then::StartTls) };
+                return if wire.has_unread() {
+                    Ok(Then::Close)
+                } else {
+                    Ok(Then::StartTls)
+                };
             }
         }
     }

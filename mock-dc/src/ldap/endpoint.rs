@@ -40,7 +40,17 @@ impl Endpoint {
     ) -> std::io::Result<(Self, watch::Receiver<bool>)> {
         let address = listener.local_addr()?;
         let (refusing, is_refusing) = watch::channel(false);
-        Ok((Self { controller, listener, address, tls, refuse, refusing }, is_refusing))
+        Ok((
+            Self {
+                controller,
+                listener,
+                address,
+                tls,
+                refuse,
+                refusing,
+            },
+            is_refusing,
+        ))
     }
 
     /// Where it listens.
@@ -50,11 +60,27 @@ impl Endpoint {
 
     /// Serves until the process drains, and waits for the connections that it accepted.
     pub async fn run(self, shutdown: Shutdown) {
-        let Self { controller, mut listener, address, tls, mut refuse, refusing } = self;
+        let Self {
+            controller,
+            mut listener,
+            address,
+            tls,
+            mut refuse,
+            refusing,
+        } = self;
         loop {
             let connections = TaskTracker::new();
             let reset = shutdown.stop.child_token();
-            accept(&listener, &controller, tls, &connections, &reset, &shutdown, &mut refuse).await;
+            accept(
+                &listener,
+                &controller,
+                tls,
+                &connections,
+                &reset,
+                &shutdown,
+                &mut refuse,
+            )
+            .await;
             drop(listener);
             connections.close();
             if shutdown.drain.is_cancelled() {
@@ -98,8 +124,14 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let serve =
-                    connection::serve(stream, peer, controller.clone(), tls, reset.clone(), shutdown.drain.clone());
+                let serve = connection::serve(
+                    stream,
+                    peer,
+                    controller.clone(),
+                    tls,
+                    reset.clone(),
+                    shutdown.drain.clone(),
+                );
                 connections.spawn(serve);
             }
             Err(error) => {

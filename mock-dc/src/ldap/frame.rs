@@ -28,7 +28,9 @@ pub(super) enum FrameError {
 
 /// Takes the next message off `buffer`; `None` when it is not complete.
 pub(super) fn decode(codec: &mut LdapCodec, buffer: &mut BytesMut) -> Result<Option<LdapMsg>, FrameError> {
-    let Some(length) = message_length(buffer)? else { return Ok(None) };
+    let Some(length) = message_length(buffer)? else {
+        return Ok(None);
+    };
     if length > LIMIT {
         return Err(FrameError::TooLong(length));
     }
@@ -60,11 +62,15 @@ fn message_length(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
     match *bytes {
         [] => Ok(None),
         [0x30] => Ok(None),
-        [0x30, short @ 0..0x80, ..] => Ok(Some(2 + usize::from(short))),
+        [0x30, short @ 0..=0x7f, ..] => Ok(Some(2 + usize::from(short))),
         // One to four bytes of length; no length at all is the indefinite form, which LDAP forbids.
         [0x30, long @ 0x81..=0x84, ref rest @ ..] => {
-            let Some(digits) = rest.get(..usize::from(long - 0x80)) else { return Ok(None) };
-            let length = digits.iter().fold(0usize, |length, digit| length << 8 | usize::from(*digit));
+            let Some(digits) = rest.get(..usize::from(long - 0x80)) else {
+                return Ok(None);
+            };
+            let length = digits
+                .iter()
+                .fold(0usize, |length, digit| length << 8 | usize::from(*digit));
             Ok(Some(length.saturating_add(2 + digits.len())))
         }
         _ => Err(FrameError::NotLdap),
@@ -73,8 +79,13 @@ fn message_length(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
 
 /// Whether the message's second element is one of LDAP's operations.
 fn names_an_operation(message: &[u8]) -> bool {
-    let Some((_, inside)) = header(message) else { return false };
-    let Some((id_length, after_id)) = inside.split_first().filter(|(tag, _)| **tag == 0x02).and_then(|(_, rest)| length(rest))
+    let Some((_, inside)) = header(message) else {
+        return false;
+    };
+    let Some((id_length, after_id)) = inside
+        .split_first()
+        .filter(|(tag, _)| **tag == 0x02)
+        .and_then(|(_, rest)| length(rest))
     else {
         return false;
     };
@@ -92,10 +103,13 @@ fn header(bytes: &[u8]) -> Option<(u8, &[u8])> {
 fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     match *first {
-        short @ 0..0x80 => Some((usize::from(short), rest)),
+        short @ 0..=0x7f => Some((usize::from(short), rest)),
         long @ 0x81..=0x84 => {
             let (digits, rest) = rest.split_at_checked(usize::from(long - 0x80))?;
-            Some((digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest))
+            Some((
+                digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)),
+                rest,
+            ))
         }
         _ => None,
     }
@@ -115,7 +129,9 @@ mod tests {
             cred: LdapBindCred::Simple(password.to_owned()),
         });
         let mut bytes = BytesMut::new();
-        codec().encode(LdapMsg::new(7, op), &mut bytes).expect("an encodable message");
+        codec()
+            .encode(LdapMsg::new(7, op), &mut bytes)
+            .expect("an encodable message");
         bytes.to_vec()
     }
 
@@ -125,8 +141,14 @@ mod tests {
 
     #[test]
     fn a_length_beyond_the_limit_is_refused_before_its_bytes_arrive() {
-        assert_eq!(read(&[0x30, 0x84, 0x06, 0x40, 0, 0]), Err(FrameError::TooLong(104_857_606)));
-        assert_eq!(read(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), Err(FrameError::TooLong(0xffff_ffff + 6)));
+        assert_eq!(
+            read(&[0x30, 0x84, 0x06, 0x40, 0, 0]),
+            Err(FrameError::TooLong(104_857_606))
+        );
+        assert_eq!(
+            read(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]),
+            Err(FrameError::TooLong(0xffff_ffff + 6))
+        );
         let mut buffer = BytesMut::from(&[0x30, 0x83, 0x03, 0x00, 0x00][..]);
         assert_eq!(decode(&mut codec(), &mut buffer), Ok(None));
         assert!(buffer.capacity() <= LIMIT);
@@ -148,7 +170,11 @@ mod tests {
     #[test]
     fn an_operation_that_ldap_does_not_know_is_malformed() {
         for tag in [0x5f, 0x7f, 0x71, 0x30, 0xa0] {
-            assert_eq!(read(&[0x30, 0x05, 0x02, 0x01, 0x01, tag, 0x00]), Err(FrameError::Malformed), "{tag:02x}");
+            assert_eq!(
+                read(&[0x30, 0x05, 0x02, 0x01, 0x01, tag, 0x00]),
+                Err(FrameError::Malformed),
+                "{tag:02x}"
+            );
         }
     }
 
@@ -156,7 +182,9 @@ mod tests {
     fn messages_that_arrive_together_are_read_one_by_one() {
         let mut buffer = BytesMut::from([bind("a", "1"), bind("b", "2")].concat().as_slice());
         for name in ["a", "b"] {
-            let message = decode(&mut codec(), &mut buffer).expect("LDAP").expect("a whole message");
+            let message = decode(&mut codec(), &mut buffer)
+                .expect("LDAP")
+                .expect("a whole message");
             assert!(matches!(message.op, LdapOp::BindRequest(request) if request.dn == name));
         }
         assert_eq!(decode(&mut codec(), &mut buffer), Ok(None));

@@ -19,8 +19,8 @@ use crate::domain::outcome::{BindResult, SubCode};
 use crate::domain::{AccountId, Decision};
 use crate::journal::{Bind, Pending};
 use crate::metrics::BindLabel;
-use crate::search::root_dse::{STARTTLS, WHO_AM_I, root_dse};
-use crate::search::{Search, Step, entry::Selection, filter};
+use crate::search::root_dse::{STARTTLS, WHO_AM_I, answers, root_dse};
+use crate::search::{Search, Step, entry::Selection};
 
 /// Responses by whoever is no server, and other things that no client sends.
 const NO_REQUEST: &str = "not a request";
@@ -47,7 +47,13 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(controller: Arc<Controller>, peer: SocketAddr, encrypted: bool) -> Self {
         let conn = controller.next_connection();
-        Self { controller, conn, peer, encrypted, identity: None }
+        Self {
+            controller,
+            conn,
+            peer,
+            encrypted,
+            identity: None,
+        }
     }
 
     /// From now on the stream is TLS. Whoever is signed in stays so, as measured.
@@ -62,14 +68,25 @@ impl Session {
     {
         let LdapMsg { msgid, op, ctrl } = request;
         let dialect = self.controller.world.domain.dialect();
-        let refusal = ctrl.iter().any(is_critical).then(|| result(LdapResultCode::UnavailableCriticalExtension, dialect.no_such_control()));
+        let refusal = ctrl
+            .iter()
+            .any(is_critical)
+            .then(|| result(LdapResultCode::UnavailableCriticalExtension, dialect.no_such_control()));
         match op {
             LdapOp::BindRequest(bind) => {
                 let (answer, pending) = match refusal {
                     Some(refusal) => self.refuse_bind(msgid, bind.dn, refusal, BindLabel::Refused),
                     None => self.bind(msgid, bind),
                 };
-                wire.send_bind(msgid, LdapOp::BindResponse(LdapBindResponse { res: answer, saslcreds: None }), pending).await?;
+                wire.send_bind(
+                    msgid,
+                    LdapOp::BindResponse(LdapBindResponse {
+                        res: answer,
+                        saslcreds: None,
+                    }),
+                    pending,
+                )
+                .await?;
             }
             LdapOp::UnbindRequest => return Ok(Then::Close),
             // Every request has been answered before the next is read: there is nothing left to abandon.
@@ -80,7 +97,14 @@ impl Session {
             },
             LdapOp::ExtendedRequest(extended) => {
                 let (response, then) = match refusal {
-                    Some(refusal) => (LdapExtendedResponse { res: refusal, name: None, value: None }, Then::Continue),
+                    Some(refusal) => (
+                        LdapExtendedResponse {
+                            res: refusal,
+                            name: None,
+                            value: None,
+                        },
+                        Then::Continue,
+                    ),
                     None => self.extended(&extended),
                 };
                 wire.send(msgid, LdapOp::ExtendedResponse(response)).await?;
@@ -94,9 +118,16 @@ impl Session {
     fn bind(&mut self, msgid: i32, request: LdapBindRequest) -> (LdapResult, Pending) {
         let world = self.controller.world.clone();
         let dialect = world.domain.dialect();
-        let LdapBindRequest { version, dn: name, cred } = request;
+        let LdapBindRequest {
+            version,
+            dn: name,
+            cred,
+        } = request;
         if !dialect.accepts_version(version) {
-            let refusal = result(LdapResultCode::ProtocolError, format!("LDAP version {version} is not offered"));
+            let refusal = result(
+                LdapResultCode::ProtocolError,
+                format!("LDAP version {version} is not offered"),
+            );
             return self.refuse_bind(msgid, name, refusal, BindLabel::Refused);
         }
         let LdapBindCred::Simple(password) = cred else {
@@ -118,7 +149,13 @@ impl Session {
                 sub_code: decision.result.sub_code().map(SubCode::text),
             })
         });
-        self.told(msgid, &name, decision.result.code(), decision.result.sub_code(), BindLabel::from(decision.result));
+        self.told(
+            msgid,
+            &name,
+            decision.result.code(),
+            decision.result.sub_code(),
+            BindLabel::from(decision.result),
+        );
         (self.settle(&decision), pending)
     }
 
@@ -173,11 +210,13 @@ impl Session {
         let dialect = world.domain.dialect();
         if request.base.is_empty() && request.scope == LdapSearchScope::Base {
             let entry = root_dse(&world.domain, &self.controller.name, world.clock.now());
-            if filter::evaluate(&request.filter, &entry, &world.domain) == Some(true) {
+            if answers(&entry, &request.filter, &world.domain) {
                 let shown = Selection::of(&request.attrs).apply(entry, request.typesonly);
                 wire.send(msgid, LdapOp::SearchResultEntry(shown.into())).await?;
             }
-            return wire.send(msgid, LdapOp::SearchResultDone(result(LdapResultCode::Success, ""))).await;
+            return wire
+                .send(msgid, LdapOp::SearchResultDone(result(LdapResultCode::Success, "")))
+                .await;
         }
         if self.identity.is_none() {
             let refusal = result(LdapResultCode::OperationsError, dialect.bind_first());
@@ -186,7 +225,10 @@ impl Session {
         let mut search = match Search::begin(&world.domain, request) {
             Ok(search) => search,
             Err(refusal) => {
-                let refused = LdapResult { matcheddn: refusal.matched_dn, ..result(refusal.code, refusal.text) };
+                let refused = LdapResult {
+                    matcheddn: refusal.matched_dn,
+                    ..result(refusal.code, refusal.text)
+                };
                 return wire.send(msgid, LdapOp::SearchResultDone(refused)).await;
             }
         };
@@ -208,20 +250,39 @@ impl Session {
 
     fn extended(&self, request: &LdapExtendedRequest) -> (LdapExtendedResponse, Then) {
         let domain = &self.controller.world.domain;
-        let answer = |res, name: Option<&str>, value| LdapExtendedResponse { res, name: name.map(str::to_owned), value };
+        let answer = |res, name: Option<&str>, value| LdapExtendedResponse {
+            res,
+            name: name.map(str::to_owned),
+            value,
+        };
         match request.name.as_str() {
             STARTTLS if self.encrypted => {
                 let text = "START-TLS: TLS is already enabled on this LDAP session";
-                (answer(result(LdapResultCode::OperationsError, text), Some(STARTTLS), None), Then::Continue)
+                (
+                    answer(result(LdapResultCode::OperationsError, text), Some(STARTTLS), None),
+                    Then::Continue,
+                )
             }
-            STARTTLS => (answer(result(LdapResultCode::Success, ""), Some(STARTTLS), None), Then::StartTls),
+            STARTTLS => (
+                answer(result(LdapResultCode::Success, ""), Some(STARTTLS), None),
+                Then::StartTls,
+            ),
             WHO_AM_I if domain.dialect().answers_who_am_i() => {
-                let who = self.identity.map(|id| format!("u:{}\\{}", domain.netbios(), domain.sam(id))).unwrap_or_default();
-                (answer(result(LdapResultCode::Success, ""), None, Some(who.into_bytes())), Then::Continue)
+                let who = self
+                    .identity
+                    .map(|id| format!("u:{}\\{}", domain.netbios(), domain.sam(id)))
+                    .unwrap_or_default();
+                (
+                    answer(result(LdapResultCode::Success, ""), None, Some(who.into_bytes())),
+                    Then::Continue,
+                )
             }
             oid => {
                 let text = domain.dialect().no_such_extended_operation(oid);
-                (answer(result(LdapResultCode::ProtocolError, text), None, None), Then::Continue)
+                (
+                    answer(result(LdapResultCode::ProtocolError, text), None, None),
+                    Then::Continue,
+                )
             }
         }
     }
@@ -231,7 +292,10 @@ impl Session {
         let dialect = self.controller.world.domain.dialect();
         let refused = refusal.unwrap_or_else(|| match self.identity {
             None => result(LdapResultCode::OperationsError, dialect.bind_first()),
-            Some(_) => result(LdapResultCode::UnwillingToPerform, "this simulated directory is changed over its control interface"),
+            Some(_) => result(
+                LdapResultCode::UnwillingToPerform,
+                "this simulated directory is changed over its control interface",
+            ),
         });
         match op {
             LdapOp::ModifyRequest(_) => LdapOp::ModifyResponse(refused),
@@ -250,7 +314,12 @@ impl Session {
 }
 
 fn result(code: LdapResultCode, text: impl Into<Cow<'static, str>>) -> LdapResult {
-    LdapResult { code, matcheddn: String::new(), message: text.into().into_owned(), referral: Vec::new() }
+    LdapResult {
+        code,
+        matcheddn: String::new(),
+        message: text.into().into_owned(),
+        referral: Vec::new(),
+    }
 }
 
 /// Whether the request must not be carried out without the control. None is offered yet; those whose criticality the

@@ -39,6 +39,9 @@ pub(super) enum WireError {
     /// The client did not read for [`WRITE_LIMIT`].
     #[error("the client reads no answers")]
     Stalled,
+    /// The TLS handshake was not finished in time.
+    #[error("the TLS handshake took too long")]
+    Handshake,
 }
 
 pub(super) struct Wire<S> {
@@ -86,7 +89,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Puts an answer behind those that wait to be sent.
     pub(super) async fn send(&mut self, msgid: i32, op: LdapOp) -> Result<(), WireError> {
         self.codec.encode(LdapMsg::new(msgid, op), &mut self.to_send)?;
-        if self.to_send.len() >= BUNDLE { self.flush().await } else { Ok(()) }
+        if self.to_send.len() >= BUNDLE {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     /// As [`Wire::send`], for the answer to a bind, which is answered when it has been written.
