@@ -87,9 +87,11 @@ impl Clock {
     pub fn read(&self) -> Reading {
         let (since, course) = *self.lock();
         let now = course.at(since.elapsed());
+        // The two clocks are read one after the other: what is below a millisecond tells of that and nothing else.
+        let offset_s = ((now - real()) / 1_000_000) as f64 / 1e3;
         Reading {
             now: moment(now),
-            offset_s: (now - real()) as f64 / 1e9,
+            offset_s,
             rate: course.rate,
         }
     }

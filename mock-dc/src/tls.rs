@@ -57,7 +57,8 @@ pub fn server_config(
                 path: ca_file.clone(),
                 source,
             })?;
-            tracing::info!(ca = %ca_file.display(), "made a certificate; clients trust it by this CA");
+            let shown = std::path::absolute(&ca_file).unwrap_or(ca_file);
+            tracing::info!(ca = %shown.display(), "made a certificate; clients trust it by this CA");
             identity
         }
     };
