@@ -1,1 +1,35 @@
-//! Postern's mock-dc.
+//! A simulated Active Directory: an LDAP server whose accounts, policies, clock and faults a test controls.
+//!
+//! [`domain`] holds the rules and knows no socket and no clock; [`search`] answers queries about it; [`ldap`] carries
+//! both over the wire; [`control`] lets a test look inside and change things; [`journal`] keeps what was asked.
+
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod domain;
+pub mod faults;
+pub mod journal;
+pub mod ldap;
+pub mod metrics;
+pub mod search;
+mod server;
+pub mod tls;
+pub mod world;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use postern_service::program::{self, Program};
+
+pub use config::{Config, RawFile};
+pub use server::{Addresses, DcAddresses, Server, run};
+
+/// The binary `postern-mock-dc`: `--config FILE [--check-config]`.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let program = Program {
+        name: "postern-mock-dc",
+        version: env!("CARGO_PKG_VERSION"),
+        about: "A simulated Active Directory for testing sign-in",
+    };
+    program::run::<RawFile, _, _, _>(program, arguments, run)
+}

@@ -1,0 +1,393 @@
+//! The configuration file: what may stand in it, and what it comes to once everything has been checked.
+
+mod users;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use postern_service::config::{Problems, RawConfig};
+use postern_service::telemetry::LogConfig;
+use postern_service::tls::load_identity;
+use serde::Deserialize;
+
+use crate::domain::dialect::Dialect;
+use crate::domain::policy::{LockoutDuration, LockoutPolicy, Policy};
+use crate::domain::settings::{DomainSettings, GeneratedSettings};
+use crate::tls::Source;
+use users::RawUser;
+
+/// Numbered accounts at most: their sixth-digit names and relative identifiers stay well formed.
+const MAX_GENERATED: u32 = 10_000_000;
+
+/// Lengths in a policy, at most: a hundred years, so that no sum leaves FILETIME's range.
+const MAX_SECONDS: u64 = 100 * 365 * 86_400;
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The domain with its accounts.
+    pub domain: DomainSettings,
+    /// Its controllers; at least one, no name twice.
+    pub dcs: Vec<DcConfig>,
+    /// What they show over TLS.
+    pub tls: Source,
+    /// Where the control interface listens.
+    pub control: SocketAddr,
+    /// Where metrics and health are served; on the control listener when `None`.
+    pub admin: Option<SocketAddr>,
+    /// Logging.
+    pub log: LogConfig,
+}
+
+/// One controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DcConfig {
+    /// Its name.
+    pub name: String,
+    /// LDAP and StartTLS.
+    pub ldap: Option<SocketAddr>,
+    /// LDAPS.
+    pub ldaps: Option<SocketAddr>,
+}
+
+/// The file as it is read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawFile {
+    domain: Option<RawDomain>,
+    #[serde(default)]
+    policy: RawPolicy,
+    #[serde(default)]
+    generated: RawGenerated,
+    tls: Option<RawTls>,
+    control: Option<RawControl>,
+    admin: Option<RawAdmin>,
+    #[serde(default)]
+    dcs: Vec<RawDc>,
+    #[serde(default)]
+    users: Vec<RawUser>,
+    users_file: Option<PathBuf>,
+    #[serde(default)]
+    log: LogConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDomain {
+    name: Option<String>,
+    netbios: Option<String>,
+    #[serde(default)]
+    dialect: RawDialect,
+    #[serde(default)]
+    upn_suffixes: Vec<String>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawDialect {
+    #[default]
+    Windows,
+    Samba,
+}
+
+/// Every default is that of a new Windows domain since October 2022 (KB5020282): ten wrong passwords lock for ten
+/// minutes, a password lives 42 days.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPolicy {
+    lockout_threshold: u32,
+    lockout_duration_s: u64,
+    lockout_window_s: u64,
+    max_password_age_days: u64,
+}
+
+impl Default for RawPolicy {
+    fn default() -> Self {
+        Self {
+            lockout_threshold: 10,
+            lockout_duration_s: 600,
+            lockout_window_s: 600,
+            max_password_age_days: 42,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawGenerated {
+    count: u32,
+    password: String,
+}
+
+impl Default for RawGenerated {
+    fn default() -> Self {
+        // None unless asked for; the password pattern is the one that every example of Postern uses.
+        Self {
+            count: 0,
+            password: "Postern-{n}".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawControl {
+    listen: Option<String>,
+    #[serde(default)]
+    allow_remote: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAdmin {
+    listen: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDc {
+    name: Option<String>,
+    ldap: Option<String>,
+    ldaps: Option<String>,
+}
+
+impl RawConfig for RawFile {
+    type Config = Config;
+
+    fn validate(self, base: &Path, problems: &mut Problems) -> Option<Config> {
+        self.log.validate(problems);
+        let policy = self.policy.validate(problems);
+        let generated = self.generated.validate(problems);
+        let tls = tls(self.tls, self.domain.as_ref(), base, problems);
+        let control = control(self.control, problems);
+        let admin = self.admin.map(|admin| address("admin.listen", admin.listen, problems));
+        let dcs = dcs(self.dcs, problems);
+        let domain = problems.require("domain", self.domain)?;
+        let (dns_name, netbios) = domain.names(problems);
+        let dns_name = dns_name?;
+        let mut people = users::Users::new(&dns_name, &policy, generated.count);
+        people.add("users", self.users, problems);
+        if let Some(file) = self.users_file {
+            people.add_file(&base.join(file), problems);
+        }
+        let dialect = match domain.dialect {
+            RawDialect::Windows => Dialect::Windows,
+            RawDialect::Samba => Dialect::Samba,
+        };
+        for (index, suffix) in domain.upn_suffixes.iter().enumerate() {
+            if !is_dns_name(suffix) {
+                problems.add(
+                    format!("domain.upn_suffixes[{index}]"),
+                    format!("{suffix:?} is not a DNS name"),
+                );
+            }
+        }
+        let users = people.into_settings();
+        let domain = DomainSettings {
+            dns_name,
+            netbios: netbios?,
+            upn_suffixes: domain.upn_suffixes,
+            dialect,
+            policy,
+            users,
+            generated,
+        };
+        // `admin` is either not asked for, or an address.
+        let admin = match admin {
+            None => None,
+            Some(address) => Some(address?),
+        };
+        Some(Config {
+            domain,
+            dcs,
+            tls: tls?,
+            control: control?,
+            admin,
+            log: self.log,
+        })
+    }
+
+    fn log(config: &Config) -> &LogConfig {
+        &config.log
+    }
+}
+
+impl RawDomain {
+    fn names(&self, problems: &mut Problems) -> (Option<String>, Option<String>) {
+        let name = problems.require("domain.name", self.name.clone()).filter(|name| {
+            let valid = is_dns_name(name);
+            if !valid {
+                problems.add("domain.name", format!("{name:?} is not a DNS name"));
+            }
+            valid
+        });
+        let netbios = problems.require("domain.netbios", self.netbios.clone()).filter(|name| {
+            let valid = (1..=15).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if !valid {
+                problems.add(
+                    "domain.netbios",
+                    format!("{name:?} is not 1 to 15 letters, digits and hyphens"),
+                );
+            }
+            valid
+        });
+        (name, netbios)
+    }
+}
+
+impl RawPolicy {
+    fn validate(&self, problems: &mut Problems) -> Policy {
+        for (key, seconds) in [
+            ("policy.lockout_duration_s", Some(self.lockout_duration_s)),
+            ("policy.lockout_window_s", Some(self.lockout_window_s)),
+            (
+                "policy.max_password_age_days",
+                self.max_password_age_days.checked_mul(86_400),
+            ),
+        ] {
+            if seconds.is_none_or(|seconds| seconds > MAX_SECONDS) {
+                problems.add(key, "is more than a hundred years");
+            }
+        }
+        if self.lockout_threshold > 0 && self.lockout_window_s == 0 {
+            problems.add(
+                "policy.lockout_window_s",
+                "must be at least 1 where lockout_threshold is not 0",
+            );
+        }
+        if self.lockout_threshold > 0 && (1..self.lockout_window_s).contains(&self.lockout_duration_s) {
+            problems.add(
+                "policy.lockout_duration_s",
+                format!(
+                    "must be 0 (until unlocked) or at least lockout_window_s, {}",
+                    self.lockout_window_s
+                ),
+            );
+        }
+        let duration = match self.lockout_duration_s {
+            0 => LockoutDuration::UntilUnlocked,
+            seconds => LockoutDuration::For(Duration::from_secs(seconds)),
+        };
+        let age = Duration::from_secs(self.max_password_age_days.saturating_mul(86_400));
+        Policy {
+            lockout: LockoutPolicy {
+                threshold: self.lockout_threshold,
+                duration,
+                window: Duration::from_secs(self.lockout_window_s),
+            },
+            max_password_age: (!age.is_zero()).then_some(age),
+        }
+    }
+}
+
+impl RawGenerated {
+    fn validate(self, problems: &mut Problems) -> GeneratedSettings {
+        if self.count > MAX_GENERATED {
+            problems.add("generated.count", format!("must be at most {MAX_GENERATED}"));
+        }
+        if self.password.is_empty() {
+            problems.add(
+                "generated.password",
+                "must not be empty: nobody can sign in with an empty password",
+            );
+        }
+        GeneratedSettings {
+            count: self.count.min(MAX_GENERATED),
+            password: self.password,
+        }
+    }
+}
+
+fn tls(raw: Option<RawTls>, domain: Option<&RawDomain>, base: &Path, problems: &mut Problems) -> Option<Source> {
+    let Some(raw) = raw else {
+        let name = domain
+            .and_then(|domain| domain.name.as_deref())
+            .filter(|name| is_dns_name(name))?;
+        return Some(Source::Made {
+            ca_file: base.join(format!("{name}-ca.pem")),
+        });
+    };
+    let certificate = problems.require("tls.certificate", raw.certificate);
+    let key = problems.require("tls.key", raw.key);
+    match load_identity(&base.join(certificate?), &base.join(key?)) {
+        Ok(identity) => Some(Source::Configured(identity)),
+        Err(error) => {
+            problems.add("tls", error);
+            None
+        }
+    }
+}
+
+fn control(raw: Option<RawControl>, problems: &mut Problems) -> Option<SocketAddr> {
+    let raw = problems.require("control", raw)?;
+    let address = address("control.listen", raw.listen, problems)?;
+    if !address.ip().is_loopback() && !raw.allow_remote {
+        problems.add(
+            "control.listen",
+            format!(
+                "{address} is not a loopback address, and whoever reaches the control interface can change every \
+                 account; set control.allow_remote = true if that is meant"
+            ),
+        );
+    }
+    Some(address)
+}
+
+fn dcs(raw: Vec<RawDc>, problems: &mut Problems) -> Vec<DcConfig> {
+    if raw.is_empty() {
+        problems.add(
+            "dcs",
+            "names no domain controller; add a [[dcs]] with name and ldap or ldaps",
+        );
+    }
+    let mut names = BTreeSet::new();
+    let mut dcs = Vec::new();
+    for (index, dc) in raw.into_iter().enumerate() {
+        let key = format!("dcs[{index}]");
+        let name = problems.require(&format!("{key}.name"), dc.name).unwrap_or_default();
+        if !name.is_empty() && !is_label(&name) {
+            problems.add(
+                format!("{key}.name"),
+                format!("{name:?} is not a host name without dots"),
+            );
+        }
+        if !name.is_empty() && !names.insert(name.to_lowercase()) {
+            problems.add(format!("{key}.name"), format!("{name:?} is there twice"));
+        }
+        if dc.ldap.is_none() && dc.ldaps.is_none() {
+            problems.add(&key, "has neither ldap nor ldaps");
+        }
+        let ldap = dc.ldap.and_then(|text| problems.parse(&format!("{key}.ldap"), &text));
+        let ldaps = dc.ldaps.and_then(|text| problems.parse(&format!("{key}.ldaps"), &text));
+        dcs.push(DcConfig { name, ldap, ldaps });
+    }
+    dcs
+}
+
+fn address(key: &str, text: Option<String>, problems: &mut Problems) -> Option<SocketAddr> {
+    let text = problems.require(key, text)?;
+    problems.parse(key, &text)
+}
+
+fn is_dns_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! What a configuration may say, and that everything it may not is told at once with its key.
+
+use postern_service::config::{ConfigError, load, parse};
+
+use super::*;
+use crate::domain::settings::Lock;
+
+const VALID: &str = r#"
+[domain]
+name = "corp.example.com"
+netbios = "CORP"
+[control]
+listen = "127.0.0.1:0"
+[[dcs]]
+name = "dc-1"
+ldap = "127.0.0.1:0"
+"#;
+
+fn read(text: &str) -> Result<Config, ConfigError> {
+    parse::<RawFile>(text, Path::new("test.toml"), Path::new("."), [])
+}
+
+fn problems(text: &str) -> String {
+    read(text).expect_err("an invalid configuration").to_string()
+}
+
+#[test]
+fn the_example_is_valid() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/mock-dc.toml");
+    let config = load::<RawFile>(&path, []).expect("a valid example");
+    assert_eq!(config.dcs.len(), 2);
+    assert_eq!(config.domain.generated.count, 1000);
+    let locked = config
+        .domain
+        .users
+        .iter()
+        .find(|user| user.sam == "locked")
+        .expect("a locked account");
+    assert_eq!(locked.lock, Lock::UntilUnlocked);
+}
+
+#[test]
+fn what_is_not_said_has_its_default() {
+    let config = read(VALID).expect("a valid configuration");
+    assert_eq!(config.domain.dialect, Dialect::Windows);
+    assert_eq!(config.domain.policy.lockout.threshold, 10);
+    assert_eq!(
+        config.domain.policy.max_password_age,
+        Some(Duration::from_secs(42 * 86_400))
+    );
+    assert_eq!(config.domain.generated.count, 0);
+    assert!(config.admin.is_none());
+    assert!(matches!(config.tls, Source::Made { ca_file } if ca_file == Path::new("./corp.example.com-ca.pem")));
+}
+
+#[test]
+fn everything_wrong_is_named_at_once_with_its_key() {
+    let text = r#"
+users_file = "does-not-exist.toml"
+[domain]
+name = "corp..example"
+netbios = "FAR-TOO-LONG-FOR-NETBIOS"
+[policy]
+lockout_threshold = 3
+lockout_duration_s = 60
+lockout_window_s = 120
+[generated]
+password = ""
+[tls]
+certificate = "does-not-exist.pem"
+[control]
+listen = "0.0.0.0:1"
+[admin]
+listen = "here"
+[[dcs]]
+name = "dc-1"
+[[dcs]]
+name = "DC-1"
+ldap = "127.0.0.1"
+favourite = true
+[log]
+level = "loud"
+"#;
+    let told = problems(text);
+    for key in [
+        "domain.name: ",
+        "domain.netbios: ",
+        "policy.lockout_duration_s: ",
+        "generated.password: ",
+        "tls.key: is missing",
+        "control.listen: ",
+        "admin.listen: ",
+        "dcs[0]: has neither",
+        "dcs[1].name: ",
+        "dcs[1].ldap: ",
+        "dcs[1].favourite: unknown field",
+        "log.level: ",
+    ] {
+        assert!(told.contains(key), "{key} is not in: {told}");
+    }
+}
+
+#[test]
+fn wrong_accounts_are_named_at_once_with_their_key() {
+    let text = format!(
+        r#"{VALID}
+[generated]
+count = 10
+[[users]]
+sam = "good"
+password = "x"
+[[users]]
+sam = "GOOD"
+cn = "other"
+password = "x"
+[[users]]
+sam = "a@b"
+password = "x"
+must_change = true
+password_expired = true
+[[users]]
+sam = "user000010"
+password = "x"
+[[users]]
+sam = "nopassword"
+[[users]]
+sam = "empty"
+password = ""
+[[users]]
+sam = "times"
+password = "x"
+account_expires = "tomorrow"
+logon_hours = "ff"
+[[users]]
+sam = "claims"
+upn = "good@corp.example.com"
+password = "x"
+[[users]]
+sam = "both"
+password = "x"
+locked = true
+lockout_exempt = true
+"#
+    );
+    let told = problems(&text);
+    for key in [
+        "users[1].sam: \"GOOD\" is taken by users[0]",
+        "users[2].sam: ",
+        "users[2]: has more than one",
+        "users[3].sam: \"user000010\" is the name of a generated account",
+        "users[4].password: is missing",
+        "users[5].password: must not be empty",
+        "users[6].account_expires: ",
+        "users[6].logon_hours: ",
+        "users[7].upn: \"good@corp.example.com\" is taken by users[0]",
+        "users[8].locked: ",
+    ] {
+        assert!(told.contains(key), "{key} is not in: {told}");
+    }
+}
+
+#[test]
+fn a_lock_needs_a_threshold_and_an_expiry_an_age() {
+    let text = format!(
+        "{VALID}[policy]\nlockout_threshold = 0\nmax_password_age_days = 0\n[[users]]\nsam = \"a\"\npassword = \"x\"\nlocked = true\npassword_expired = true\n"
+    );
+    let told = problems(&text);
+    assert!(
+        told.contains("users[0].locked: ") && told.contains("users[0].password_expired: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_control_interface_leaves_loopback_only_when_that_is_meant() {
+    let remote = VALID.replace("127.0.0.1:0\"\n[[dcs", "0.0.0.0:0\"\n[[dcs");
+    assert!(problems(&remote).contains("control.listen: "));
+    let meant = remote.replace("[control]", "[control]\nallow_remote = true");
+    assert!(read(&meant).is_ok());
+}
+
+#[test]
+fn no_password_is_told_and_none_is_kept() {
+    let text = format!("{VALID}[[users]]\nsam = \"a\"\npassword = \"Very-Secret-1\"\n");
+    assert!(!format!("{:?}", read(&text).expect("valid")).contains("Very-Secret"));
+    let text = format!("{VALID}[[users]]\nsam = \"a\"\npassword = [\"Very-Secret-1\"]\n");
+    assert!(!problems(&text).contains("Very-Secret"));
+}
+
+#[test]
+fn accounts_of_a_file_count_like_those_of_the_configuration() {
+    let folder = std::env::temp_dir().join(format!("postern-mock-dc-users-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("users.toml");
+    std::fs::write(&file, "[[users]]\nsam = \"filed\"\npassword = \"x\"\n").expect("a file");
+    let text =
+        format!("users_file = \"users.toml\"\n{VALID}[[users]]\nsam = \"FILED\"\ncn = \"other\"\npassword = \"x\"\n");
+    let at = |text: &str| parse::<RawFile>(text, Path::new("test.toml"), &folder, []);
+    let told = at(&text).expect_err("one name twice").to_string();
+    assert!(
+        told.contains("users.toml: users[0].sam: \"filed\" is taken by users[0]"),
+        "{told}"
+    );
+    let config = at(&text.replace("FILED", "other")).expect("valid");
+    assert_eq!(
+        config
+            .domain
+            .users
+            .iter()
+            .map(|user| user.sam.as_str())
+            .collect::<Vec<_>>(),
+        ["other", "filed"]
+    );
+
+    std::fs::write(&file, "[[users]]\nsam = \"filed\"\npassword = Very-Secret\n").expect("a file");
+    let told = at(&text).expect_err("no TOML").to_string();
+    assert!(
+        told.contains("users.toml, line 3") && !told.contains("Very-Secret"),
+        "{told}"
+    );
+    std::fs::remove_dir_all(&folder).expect("a folder to remove");
+}

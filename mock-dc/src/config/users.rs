@@ -1,0 +1,296 @@
+//! The accounts of a configuration: those in the file itself and those in a file of their own.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::Path;
+
+use postern_service::config::Problems;
+use serde::{Deserialize, Deserializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use zeroize::Zeroizing;
+
+use crate::domain::attributes::logon_hours;
+use crate::domain::filetime::FileTime;
+use crate::domain::generated::sam_of;
+use crate::domain::name::fold;
+use crate::domain::nt_hash::NtHash;
+use crate::domain::policy::Policy;
+use crate::domain::settings::{Lock, PasswordSet, UserSettings};
+
+/// What Windows refuses in a sAMAccountName (MS-SAMR 3.1.1.6), and `@`, which would make it read as another form.
+const NOT_IN_SAM: &[char] = &[
+    '"', '/', '\\', '[', ']', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@',
+];
+
+/// One account as it is read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUser {
+    sam: Option<String>,
+    cn: Option<String>,
+    upn: Option<String>,
+    mail: Option<String>,
+    display_name: Option<String>,
+    #[serde(default, deserialize_with = "hashed")]
+    password: Option<NtHash>,
+    #[serde(default)]
+    disabled: bool,
+    account_expires: Option<String>,
+    #[serde(default)]
+    must_change: bool,
+    #[serde(default)]
+    password_expired: bool,
+    password_last_set: Option<String>,
+    #[serde(default)]
+    password_never_expires: bool,
+    logon_hours: Option<String>,
+    workstations: Option<Vec<String>>,
+    locked: Option<RawLocked>,
+    #[serde(default)]
+    lockout_exempt: bool,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum RawLocked {
+    Now(bool),
+    Until(Until),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Until {
+    UntilUnlocked,
+}
+
+/// A users' file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUsersFile {
+    #[serde(default)]
+    users: Vec<RawUser>,
+}
+
+/// Keeps the hash only; the text is wiped. An empty password, which nobody can sign in with, is refused.
+fn hashed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NtHash>, D::Error> {
+    let password = Zeroizing::new(String::deserialize(deserializer)?);
+    if password.is_empty() {
+        return Err(serde::de::Error::custom(
+            "must not be empty: nobody can sign in with an empty password",
+        ));
+    }
+    Ok(Some(NtHash::of(&password)))
+}
+
+/// Collects accounts and notes names that are claimed twice.
+pub(super) struct Users<'a> {
+    dns_name: &'a str,
+    policy: &'a Policy,
+    generated: u32,
+    settings: Vec<UserSettings>,
+    /// Claimed names by kind, and the key that claimed each first.
+    claimed: HashMap<(&'static str, String), String>,
+}
+
+impl<'a> Users<'a> {
+    pub(super) fn new(dns_name: &'a str, policy: &'a Policy, generated: u32) -> Self {
+        Self {
+            dns_name,
+            policy,
+            generated,
+            settings: Vec::new(),
+            claimed: HashMap::new(),
+        }
+    }
+
+    pub(super) fn add_file(&mut self, path: &Path, problems: &mut Problems) {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) => return problems.add("users_file", format!("{}: {error}", path.display())),
+        };
+        match toml::from_str::<RawUsersFile>(&text) {
+            Ok(file) => self.add(&format!("{}: users", path.display()), file.users, problems),
+            // The parser's own text quotes the line, which may hold a password.
+            Err(error) => {
+                let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+                problems.add(
+                    "users_file",
+                    format!("{}, line {line}: {}", path.display(), error.message()),
+                );
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, key: &str, users: Vec<RawUser>, problems: &mut Problems) {
+        for (index, user) in users.into_iter().enumerate() {
+            let key = format!("{key}[{index}]");
+            if let Some(settings) = self.read(&key, user, problems) {
+                self.claim_names(&key, &settings, problems);
+                self.settings.push(settings);
+            }
+        }
+    }
+
+    pub(super) fn into_settings(self) -> Vec<UserSettings> {
+        self.settings
+    }
+
+    fn read(&self, key: &str, user: RawUser, problems: &mut Problems) -> Option<UserSettings> {
+        let at = |member: &str| format!("{key}.{member}");
+        let nt_hash = problems.require(&at("password"), user.password);
+        let account_expires = moment(&at("account_expires"), user.account_expires.as_deref(), problems);
+        let logon_hours = user
+            .logon_hours
+            .as_deref()
+            .and_then(|text| hours(&at("logon_hours"), text, problems));
+        let password_set = self.password_set(key, &user, problems);
+        let lock = self.lock(key, &user, problems);
+        let sam = problems.require(&at("sam"), user.sam)?;
+        if sam.trim().is_empty() || sam.contains(NOT_IN_SAM) || sam.contains(char::is_control) {
+            problems.add(
+                at("sam"),
+                format!("{sam:?} is empty or holds one of {}", String::from_iter(NOT_IN_SAM)),
+            );
+        }
+        // Some directories' users have no principal name of their own; the empty text says so.
+        let upn = user.upn.unwrap_or_else(|| format!("{sam}@{}", self.dns_name));
+        if !upn.is_empty()
+            && upn
+                .rsplit_once('@')
+                .is_none_or(|(name, suffix)| name.is_empty() || suffix.is_empty())
+        {
+            problems.add(at("upn"), format!("{upn:?} is not name@suffix"));
+        }
+        Some(UserSettings {
+            cn: user.cn.filter(|cn| !cn.is_empty()).unwrap_or_else(|| sam.clone()),
+            upn: Some(upn).filter(|upn| !upn.is_empty()),
+            mail: user.mail,
+            display_name: user.display_name,
+            nt_hash: nt_hash?,
+            disabled: user.disabled,
+            account_expires: account_expires.unwrap_or(FileTime::NEVER),
+            password_set,
+            password_never_expires: user.password_never_expires,
+            logon_hours,
+            workstations: user
+                .workstations
+                .map(|names| names.join(","))
+                .filter(|names| !names.is_empty()),
+            lock,
+            sam,
+        })
+    }
+
+    fn password_set(&self, key: &str, user: &RawUser, problems: &mut Problems) -> PasswordSet {
+        let last_set = moment(
+            &format!("{key}.password_last_set"),
+            user.password_last_set.as_deref(),
+            problems,
+        );
+        if usize::from(user.must_change)
+            + usize::from(user.password_expired)
+            + usize::from(user.password_last_set.is_some())
+            > 1
+        {
+            problems.add(
+                key,
+                "has more than one of must_change, password_expired and password_last_set",
+            );
+        }
+        if user.password_expired && self.policy.max_password_age.is_none() {
+            problems.add(
+                format!("{key}.password_expired"),
+                "no password expires: policy.max_password_age_days is 0",
+            );
+        }
+        if (user.must_change || user.password_expired) && user.password_never_expires {
+            problems.add(
+                format!("{key}.password_never_expires"),
+                "outweighs must_change and password_expired",
+            );
+        }
+        match last_set {
+            _ if user.must_change => PasswordSet::MustChange,
+            _ if user.password_expired => PasswordSet::TooLongAgo,
+            Some(moment) => PasswordSet::At(moment),
+            None => PasswordSet::Now,
+        }
+    }
+
+    fn lock(&self, key: &str, user: &RawUser, problems: &mut Problems) -> Lock {
+        let lock = match user.locked {
+            None | Some(RawLocked::Now(false)) if user.lockout_exempt => return Lock::Exempt,
+            None | Some(RawLocked::Now(false)) => return Lock::Open,
+            Some(RawLocked::Now(true)) => Lock::Locked,
+            Some(RawLocked::Until(Until::UntilUnlocked)) => Lock::UntilUnlocked,
+        };
+        if user.lockout_exempt {
+            problems.add(format!("{key}.locked"), "is not possible together with lockout_exempt");
+        }
+        if self.policy.lockout.threshold == 0 {
+            problems.add(format!("{key}.locked"), "nothing locks: policy.lockout_threshold is 0");
+        }
+        lock
+    }
+
+    /// AD refuses a second account with the same sAMAccountName, place in the tree, or explicit or implied principal
+    /// name; so do we.
+    fn claim_names(&mut self, key: &str, user: &UserSettings, problems: &mut Problems) {
+        let implied = format!("{}@{}", user.sam, self.dns_name);
+        let explicit = user.upn.iter().filter(|upn| fold(upn) != fold(&implied));
+        let names = [("sam", &user.sam), ("cn", &user.cn), ("upn", &implied)];
+        for (kind, name) in names.into_iter().chain(explicit.map(|upn| ("upn", upn))) {
+            match self.claimed.entry((kind, fold(name))) {
+                Entry::Vacant(place) => {
+                    place.insert(key.to_owned());
+                }
+                Entry::Occupied(first) => {
+                    problems.add(format!("{key}.{kind}"), format!("{name:?} is taken by {}", first.get()));
+                }
+            }
+            let generated = name.strip_suffix(&format!("@{}", self.dns_name)).unwrap_or(name);
+            if kind != "upn" && is_generated(&fold(generated), self.generated) {
+                problems.add(
+                    format!("{key}.{kind}"),
+                    format!("{name:?} is the name of a generated account"),
+                );
+            }
+        }
+    }
+}
+
+fn is_generated(name: &str, count: u32) -> bool {
+    let number = name.strip_prefix("user").and_then(|digits| digits.parse().ok());
+    number.is_some_and(|number| (1..=count).contains(&number) && name == sam_of(number))
+}
+
+fn moment(key: &str, text: Option<&str>, problems: &mut Problems) -> Option<FileTime> {
+    let text = text?;
+    match OffsetDateTime::parse(text, &Rfc3339) {
+        Ok(moment) => Some(FileTime::from(moment)),
+        Err(_) => {
+            problems.add(
+                key,
+                format!("{text:?} is not a moment like \"2030-01-31T18:00:00Z\" (RFC 3339, in quotes)"),
+            );
+            None
+        }
+    }
+}
+
+/// 21 bytes as hexadecimal digits, or `none` for no hour at all.
+fn hours(key: &str, text: &str, problems: &mut Problems) -> Option<[u8; 21]> {
+    let read = if text == "none" {
+        Some([0; 21])
+    } else {
+        logon_hours(text)
+    };
+    if read.is_none() {
+        problems.add(
+            key,
+            "is neither \"none\" nor 42 hexadecimal digits (21 bytes, Sunday 00:00 UTC first)",
+        );
+    }
+    read
+}

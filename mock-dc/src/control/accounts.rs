@@ -1,0 +1,61 @@
+//! `/users/{sAMAccountName}`: an account's attributes as AD shows them, to read and to change.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::Control;
+use super::edit::Edits;
+use super::problem::{Problem, json_response, read};
+use crate::domain::AccountId;
+use crate::domain::filetime::FileTime;
+
+pub(super) async fn read_account(State(control): State<Control>, Path(sam): Path<String>) -> Result<Response, Problem> {
+    let id = find(&control, &sam)?;
+    Ok(show(&control, id))
+}
+
+pub(super) async fn change_account(
+    State(control): State<Control>,
+    Path(sam): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let id = find(&control, &sam)?;
+    let edits = Edits::parse(read(&body)?).map_err(Problem::bad)?;
+    let world = &control.world;
+    let now = FileTime::from(world.clock.now());
+    let threshold = world.domain.account(id).lockout.threshold;
+    world.domain.change(id, |state| edits.apply(state, threshold, now));
+    Ok(show(&control, id))
+}
+
+fn find(control: &Control, sam: &str) -> Result<AccountId, Problem> {
+    control
+        .world
+        .domain
+        .find_sam(sam)
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("nobody has the sAMAccountName {sam:?}")))
+}
+
+fn show(control: &Control, id: AccountId) -> Response {
+    let world = &control.world;
+    let now = FileTime::from(world.clock.now());
+    let mut object = Map::new();
+    for attribute in world.domain.attributes(id, now) {
+        let mut values: Vec<Value> = attribute.shown().map(Value::String).collect();
+        let several = attribute.name == "objectClass";
+        let value = if several {
+            Value::Array(values)
+        } else {
+            values.pop().unwrap_or_default()
+        };
+        object.insert(attribute.name.to_owned(), value);
+    }
+    object.insert(
+        "locked".to_owned(),
+        json!(world.domain.is_locked(id, &world.domain.state(id), now)),
+    );
+    json_response(&object)
+}

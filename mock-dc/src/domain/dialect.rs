@@ -1,0 +1,159 @@
+//! Whose words the simulated controllers speak: a Windows Server's or Samba's.
+//!
+//! Clients read AD's diagnostic texts, so these are part of the behaviour. Everything that differs between the two
+//! dialects is asked here, by name; code elsewhere does not compare dialects.
+
+use std::borrow::Cow;
+
+use super::outcome::SubCode;
+
+/// DSID and suffix of a simple bind's failure on Windows Server 2022 (build 20348 = 0x4f7c). One version had to be
+/// chosen, since both change with every build: 2022 is the newest whose texts are widely seen in public logs, and
+/// 0C090434 the most common of its DSIDs. Only the first eight characters are contractual (MS-ADTS 3.1.1.3.1.9).
+const WINDOWS_BIND: &str = "DSID-0C090434";
+const WINDOWS_BUILD: &str = "v4f7c";
+
+/// Whose words and choices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// A Windows Server 2022 domain controller.
+    #[default]
+    Windows,
+    /// A Samba 4.17 domain controller.
+    Samba,
+}
+
+impl Dialect {
+    /// The diagnostic text of result 49. Windows ends it with a NUL byte.
+    pub fn rejection(self, sub_code: SubCode) -> String {
+        let data = sub_code.text();
+        match self {
+            Self::Windows => format!(
+                "80090308: LdapErr: {WINDOWS_BIND}, comment: AcceptSecurityContext error, data {data}, {WINDOWS_BUILD}\0"
+            ),
+            Self::Samba => {
+                format!("80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data {data}, v1db1")
+            }
+        }
+    }
+
+    /// Whether a bind with a name and an empty password is RFC 4513's unauthenticated bind, which succeeds and counts
+    /// nothing. Samba takes it for a wrong password.
+    pub fn empty_password_is_anonymous(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Whether `sAMAccountName@suffix` names an account for the extra UPN suffixes of the forest too
+    /// (MS-ADTS 5.1.1.1.1); Samba knows the domain's own names only.
+    pub fn upn_suffixes_imply_names(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Whether a bind may ask for this LDAP version. Samba does not look at it.
+    pub fn accepts_version(self, version: i64) -> bool {
+        match self {
+            Self::Windows => matches!(version, 2 | 3),
+            Self::Samba => true,
+        }
+    }
+
+    /// Result 1 for whoever has to bind first.
+    pub fn bind_first(self) -> Cow<'static, str> {
+        match self {
+            Self::Windows => windows(
+                "000004DC",
+                "DSID-0C090A5A",
+                "In order to perform this operation a successful bind must be completed on the connection.",
+            ),
+            Self::Samba => "00002020: Operation unavailable without authentication".into(),
+        }
+    }
+
+    /// Result 7 for an authentication method that is not offered.
+    pub fn no_such_method(self) -> Cow<'static, str> {
+        match self {
+            Self::Windows => windows("00002027", "DSID-0C0905E2", "Invalid Authentication method"),
+            Self::Samba => "SASL: Failed to start authentication system: NT_STATUS_INVALID_PARAMETER".into(),
+        }
+    }
+
+    /// Result 2 for an extended operation that is not offered.
+    pub fn no_such_extended_operation(self, oid: &str) -> Cow<'static, str> {
+        match self {
+            Self::Windows => windows("0000203D", "DSID-0C090DA8", "Unknown extended request OID"),
+            Self::Samba => format!("Extended Operation({oid}) not supported").into(),
+        }
+    }
+
+    /// Whether "Who am I?" (RFC 4532) is offered.
+    pub fn answers_who_am_i(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Whether a search ends at its size limit; Samba returns everything (measured).
+    pub fn limits_search_size(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Result 12 for a critical control that is not offered.
+    pub fn no_such_control(self) -> Cow<'static, str> {
+        match self {
+            Self::Windows => windows("00002040", "DSID-0C0908C5", "Unknown critical control"),
+            Self::Samba => "".into(),
+        }
+    }
+
+    /// Result 32 for a base that does not exist; `best` is the nearest entry above it that does.
+    pub fn no_such_object(self, best: &str) -> Cow<'static, str> {
+        match self {
+            Self::Windows => format!(
+                "0000208D: NameErr: DSID-0310028B, problem 2001 (NO_OBJECT), data 0, best match of:\n\t'{best}'\n\0"
+            )
+            .into(),
+            Self::Samba => "acl_read: Error retrieving instanceType for base. at \
+                            ../../source4/dsdb/samdb/ldb_modules/acl_read.c:967"
+                .into(),
+        }
+    }
+
+    /// Result 34 for a base that is no distinguished name.
+    pub fn bad_name(self) -> Cow<'static, str> {
+        match self {
+            Self::Windows => {
+                "0000208F: NameErr: DSID-03100233, problem 2006 (BAD_NAME), data 8349, best match of:\n\t''\n\0".into()
+            }
+            Self::Samba => "00002032: ldb_search: invalid basedn '(null)'".into(),
+        }
+    }
+}
+
+/// Only the error number is contractual. The DSIDs given here stand for a source line of Windows and have no meaning.
+fn windows(error: &str, dsid: &str, comment: &str) -> Cow<'static, str> {
+    format!("{error}: LdapErr: {dsid}, comment: {comment}, data 0, {WINDOWS_BUILD}\0").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_of_result_49_are_exact() {
+        assert_eq!(
+            Dialect::Windows.rejection(SubCode::LogonFailure),
+            "80090308: LdapErr: DSID-0C090434, comment: AcceptSecurityContext error, data 52e, v4f7c\0"
+        );
+        assert_eq!(
+            Dialect::Samba.rejection(SubCode::LockedOut),
+            "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 775, v1db1"
+        );
+    }
+
+    #[test]
+    fn every_sub_code_has_a_text_of_its_own() {
+        let texts: std::collections::BTreeSet<_> = SubCode::ALL
+            .iter()
+            .map(|sub_code| Dialect::Windows.rejection(*sub_code))
+            .collect();
+        assert_eq!(texts.len(), SubCode::ALL.len());
+    }
+}

@@ -1,0 +1,210 @@
+//! Distinguished names (RFC 4514), as far as the names of accounts need them.
+//!
+//! Compared as AD compares them: attribute types and values without case, blanks around a separator meaningless.
+//! Multi-valued RDNs and `#hex` values, which AD does not use in the names of objects, are not read.
+
+/// A parsed name, nearest RDN first. Equal when the names are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Dn(Vec<(String, String)>);
+
+impl Dn {
+    /// Reads a name; `None` when it is not one. The empty text is the root's name.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.trim().is_empty() {
+            return Some(Self(Vec::new()));
+        }
+        split(text)?
+            .into_iter()
+            .map(|part| rdn(&part))
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    /// The root's name.
+    pub fn root() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The name below this one with the RDN `kind=value`, both in lower case.
+    #[must_use]
+    pub fn child(&self, kind: &str, value: &str) -> Self {
+        let mut parts = Vec::with_capacity(self.0.len() + 1);
+        parts.push((kind.to_owned(), value.to_owned()));
+        parts.extend_from_slice(&self.0);
+        Self(parts)
+    }
+
+    /// The name one level up, and the RDN that was taken off; `None` for the root.
+    pub fn split_first(&self) -> Option<((&str, &str), Self)> {
+        let ((kind, value), rest) = self.0.split_first()?;
+        Some(((kind, value), Self(rest.to_vec())))
+    }
+
+    /// Whether this is `base` or below it.
+    pub fn is_within(&self, base: &Self) -> bool {
+        self.0.ends_with(&base.0)
+    }
+
+    /// Number of RDNs.
+    pub fn depth(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// `value` as it stands in a name (RFC 4514 section 2.4).
+pub fn escape(value: &str) -> String {
+    let last = value.chars().count().saturating_sub(1);
+    let mut escaped = String::with_capacity(value.len());
+    for (index, letter) in value.chars().enumerate() {
+        let special = matches!(letter, ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=')
+            || (letter == ' ' && (index == 0 || index == last))
+            || (letter == '#' && index == 0);
+        if special {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
+
+/// Text and whether each letter was escaped: an escaped blank is no padding.
+type Letters = Vec<(char, bool)>;
+
+/// The RDNs, unescaped, each split at its `=`.
+fn split(text: &str) -> Option<Vec<(String, Letters)>> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (kind, after) = rest.split_once('=')?;
+        let (value, remainder) = value(after)?;
+        parts.push((kind.trim().to_lowercase(), value));
+        match remainder {
+            Some(next) => rest = next,
+            None => return Some(parts),
+        }
+    }
+}
+
+/// One value up to an unescaped separator, and what follows that separator.
+fn value(text: &str) -> Option<(Letters, Option<&str>)> {
+    let mut letters = Letters::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, letter)) = chars.next() {
+        match letter {
+            ',' | ';' => return Some((letters, Some(&text[at + 1..]))),
+            '\\' => {
+                let (_, next) = chars.next()?;
+                if !next.is_ascii_hexdigit() {
+                    letters.push((next, true));
+                    continue;
+                }
+                // Hex pairs are bytes of UTF-8: collect the whole run before decoding.
+                let mut bytes = vec![byte(next, chars.next()?.1)?];
+                while chars.peek().is_some_and(|(_, letter)| *letter == '\\') {
+                    let mut ahead = chars.clone();
+                    ahead.next();
+                    let (Some((_, high)), Some((_, low))) = (ahead.next(), ahead.next()) else {
+                        break;
+                    };
+                    let Some(byte) = byte(high, low) else { break };
+                    bytes.push(byte);
+                    chars = ahead;
+                }
+                letters.extend(String::from_utf8(bytes).ok()?.chars().map(|letter| (letter, true)));
+            }
+            '+' | '"' | '<' | '>' | '=' => return None,
+            plain => letters.push((plain, false)),
+        }
+    }
+    Some((letters, None))
+}
+
+fn byte(high: char, low: char) -> Option<u8> {
+    u8::try_from(high.to_digit(16)? * 16 + low.to_digit(16)?).ok()
+}
+
+fn rdn((kind, letters): &(String, Letters)) -> Option<(String, String)> {
+    let is_type = !kind.is_empty()
+        && kind
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '.');
+    let padding = |(letter, escaped): &&(char, bool)| *letter == ' ' && !escaped;
+    let leading = letters.iter().take_while(padding).count();
+    let trailing = letters[leading..].iter().rev().take_while(padding).count();
+    let value: String = letters[leading..letters.len() - trailing]
+        .iter()
+        .map(|(letter, _)| *letter)
+        .collect();
+    let is_hex_form = letters.get(leading).is_some_and(|first| *first == ('#', false));
+    (is_type && !value.is_empty() && !is_hex_form).then(|| (kind.clone(), value.to_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn case_and_blanks_around_separators_do_not_matter() {
+        let name = Dn::parse("CN=Good User,OU=Test,DC=corp,DC=example,DC=com");
+        assert!(name.is_some());
+        for same in [
+            "cn=good user,ou=test,dc=corp,dc=example,dc=com",
+            "CN=Good User, OU=Test, DC=corp, DC=example, DC=com",
+            "CN = Good User ;OU=Test,DC=corp,DC=example,DC=com",
+            "CN=\\47ood User,OU=Test,DC=corp,DC=example,DC=com",
+        ] {
+            assert_eq!(Dn::parse(same), name, "{same}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in [
+            "CN=Good User,,DC=corp",
+            "good",
+            "CN=a,",
+            "=a",
+            "CN=a+OU=b",
+            "CN=\\",
+            "CN=\\4",
+            "CN=a=b",
+            "CN=#04",
+            "CN=\\ff",
+        ] {
+            assert_eq!(Dn::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_measured_special_name_is_read() {
+        let text = "CN=Spe\\,cial \\\"Ch\\+ars\\\" \\#1 \\<x\\>\\3B\\\\ \\3D/\\ ,DC=corp";
+        let ((_, value), _) = Dn::parse(text)
+            .unwrap()
+            .split_first()
+            .map(|((k, v), d)| ((k.to_owned(), v.to_owned()), d))
+            .unwrap();
+        assert_eq!(value, "spe,cial \"ch+ars\" #1 <x>;\\ =/ ");
+    }
+
+    #[test]
+    fn a_name_is_within_itself_and_its_ancestors() {
+        let (user, base) = (Dn::parse("CN=a,DC=corp").unwrap(), Dn::parse("DC=corp").unwrap());
+        assert!(user.is_within(&base) && base.is_within(&base) && !base.is_within(&user));
+    }
+
+    proptest! {
+        #[test]
+        fn an_escaped_value_reads_back(value in "\\PC{1,40}") {
+            prop_assume!(!value.is_empty());
+            let dn = Dn::parse(&format!("CN={},DC=corp", escape(&value))).expect("a name");
+            let ((_, read), _) = dn.split_first().expect("an RDN");
+            prop_assert_eq!(read, value.to_lowercase());
+        }
+
+        #[test]
+        fn reading_never_panics(text in "\\PC{0,60}") {
+            let _ = Dn::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A controller's listener, which a fault may close and open again while the process runs.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_service::net::bind_tcp;
+use postern_service::shutdown::Shutdown;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Controller, connection};
+
+/// How long to rest when no connection can be accepted or a port cannot be had back: trying at once would spin.
+const REST: Duration = Duration::from_millis(50);
+
+/// A listener of one controller.
+#[derive(Debug)]
+pub struct Endpoint {
+    controller: Arc<Controller>,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: bool,
+    refuse: watch::Receiver<bool>,
+    refusing: watch::Sender<bool>,
+}
+
+impl Endpoint {
+    /// A listener that closes while `refuse` says so, and the word on whether it is closed.
+    ///
+    /// # Errors
+    /// When the listener does not know its own address.
+    pub fn new(
+        controller: Arc<Controller>,
+        listener: TcpListener,
+        tls: bool,
+        refuse: watch::Receiver<bool>,
+    ) -> std::io::Result<(Self, watch::Receiver<bool>)> {
+        let address = listener.local_addr()?;
+        let (refusing, is_refusing) = watch::channel(false);
+        Ok((
+            Self {
+                controller,
+                listener,
+                address,
+                tls,
+                refuse,
+                refusing,
+            },
+            is_refusing,
+        ))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the process drains, and waits for the connections that it accepted.
+    pub async fn run(self, shutdown: Shutdown) {
+        let Self {
+            controller,
+            mut listener,
+            address,
+            tls,
+            mut refuse,
+            refusing,
+        } = self;
+        loop {
+            let connections = TaskTracker::new();
+            let reset = shutdown.stop.child_token();
+            accept(
+                &listener,
+                &controller,
+                tls,
+                &connections,
+                &reset,
+                &shutdown,
+                &mut refuse,
+            )
+            .await;
+            drop(listener);
+            connections.close();
+            if shutdown.drain.is_cancelled() {
+                connections.wait().await;
+                return;
+            }
+            reset.cancel();
+            connections.wait().await;
+            tracing::info!(dc = &*controller.name, %address, "refusing connections");
+            refusing.send_replace(true);
+            let reopened = tokio::select! {
+                biased;
+                () = shutdown.drain.cancelled() => return,
+                reopened = reopen(address, &mut refuse) => reopened,
+            };
+            // The sender is gone only when the process ends.
+            let Some(reopened) = reopened else { return };
+            listener = reopened;
+            tracing::info!(dc = &*controller.name, %address, "accepting connections again");
+            refusing.send_replace(false);
+        }
+    }
+}
+
+/// Accepts until the process drains or the endpoint is to refuse.
+async fn accept(
+    listener: &TcpListener,
+    controller: &Arc<Controller>,
+    tls: bool,
+    connections: &TaskTracker,
+    reset: &CancellationToken,
+    shutdown: &Shutdown,
+    refuse: &mut watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.drain.cancelled() => return,
+            _ = refuse.wait_for(|refuse| *refuse) => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let serve = connection::serve(
+                    stream,
+                    peer,
+                    controller.clone(),
+                    tls,
+                    reset.clone(),
+                    shutdown.drain.clone(),
+                );
+                connections.spawn(serve);
+            }
+            Err(error) => {
+                tracing::warn!(dc = &*controller.name, %error, "cannot accept a connection");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// Opens the listener again once it is no longer to refuse. Somebody may have taken the port meanwhile: tries until
+/// it is free.
+async fn reopen(address: SocketAddr, refuse: &mut watch::Receiver<bool>) -> Option<TcpListener> {
+    let mut told = false;
+    loop {
+        refuse.wait_for(|refuse| !*refuse).await.ok()?;
+        match bind_tcp(address) {
+            Ok(listener) => return Some(listener),
+            Err(error) => {
+                if !told {
+                    tracing::error!(%error, "still refusing connections");
+                    told = true;
+                }
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Entries of the tree, and what of an entry a request wants to see.
+
+use ldap3_proto::proto::{LdapPartialAttribute, LdapSearchResultEntry};
+
+use crate::domain::Domain;
+use crate::domain::attributes::Attribute;
+use crate::domain::filetime::ticks;
+use crate::domain::policy::LockoutDuration;
+
+/// An entry with all of its attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Distinguished name; empty for the RootDSE.
+    pub dn: String,
+    /// Attributes in the order in which they are shown.
+    pub attributes: Vec<Attribute>,
+}
+
+impl Entry {
+    /// The attribute of this name, compared without case.
+    pub fn get(&self, name: &str) -> Option<&Attribute> {
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+    }
+}
+
+impl From<Entry> for LdapSearchResultEntry {
+    fn from(entry: Entry) -> Self {
+        let attributes = entry.attributes.into_iter();
+        let attributes = attributes.map(|attribute| LdapPartialAttribute {
+            atype: attribute.name.to_owned(),
+            vals: attribute.values,
+        });
+        Self {
+            dn: entry.dn,
+            attributes: attributes.collect(),
+        }
+    }
+}
+
+/// Which attributes a request asks for (RFC 4511 4.5.1.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    all_usual: bool,
+    named: Vec<String>,
+}
+
+impl Selection {
+    /// Reads the list of a request: empty or `*` is everything usual, `1.1` alone is nothing.
+    pub fn of(asked: &[String]) -> Self {
+        let named = asked
+            .iter()
+            .filter(|name| !matches!(name.as_str(), "*" | "+" | "1.1"))
+            .cloned()
+            .collect();
+        Self {
+            all_usual: asked.is_empty() || asked.iter().any(|name| name == "*"),
+            named,
+        }
+    }
+
+    /// The entry with what was asked for; without values when only types were.
+    pub fn apply(&self, mut entry: Entry, types_only: bool) -> Entry {
+        entry.attributes.retain(|attribute| {
+            let named = self.named.iter().any(|name| name.eq_ignore_ascii_case(attribute.name));
+            named || (self.all_usual && !attribute.on_request)
+        });
+        if types_only {
+            entry
+                .attributes
+                .iter_mut()
+                .for_each(|attribute| attribute.values.clear());
+        }
+        entry
+    }
+}
+
+/// The domain's own entry, with its policy in AD's encoding: intervals are negative ticks.
+pub fn domain_root(domain: &Domain) -> Entry {
+    let policy = domain.policy();
+    let interval = |length| -ticks(length);
+    let lockout_duration = match policy.lockout.duration {
+        LockoutDuration::For(length) => interval(length),
+        LockoutDuration::UntilUnlocked => i64::MIN,
+    };
+    let name = domain.dns_name().split('.').next().unwrap_or_default();
+    let attributes = vec![
+        Attribute::text("objectClass", ["top", "domain", "domainDNS"]),
+        Attribute::dn("distinguishedName", domain.base_text()),
+        Attribute::integer("instanceType", 5),
+        Attribute::text("whenCreated", [domain.created().generalized()]),
+        Attribute::text("name", [name]),
+        Attribute::text("dc", [name]),
+        Attribute::sid("objectSid", domain.sid()),
+        Attribute::dn("objectCategory", domain.schema_dn("Domain-DNS")),
+        Attribute::integer("lockoutDuration", lockout_duration),
+        Attribute::integer("lockOutObservationWindow", interval(policy.lockout.window)),
+        Attribute::integer("lockoutThreshold", policy.lockout.threshold),
+        Attribute::integer("maxPwdAge", policy.max_password_age.map_or(i64::MIN, interval)),
+    ];
+    Entry {
+        dn: domain.base_text().to_owned(),
+        attributes,
+    }
+}
+
+/// The container that holds the accounts.
+pub fn users_container(domain: &Domain) -> Entry {
+    let dn = format!("CN=Users,{}", domain.base_text());
+    let attributes = vec![
+        Attribute::text("objectClass", ["top", "container"]),
+        Attribute::text("cn", ["Users"]),
+        Attribute::dn("distinguishedName", &dn),
+        Attribute::integer("instanceType", 4),
+        Attribute::text("whenCreated", [domain.created().generalized()]),
+        Attribute::text("name", ["Users"]),
+        Attribute::dn("objectCategory", domain.schema_dn("Container")),
+    ];
+    Entry { dn, attributes }
+}

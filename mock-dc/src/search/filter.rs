@@ -1,0 +1,179 @@
+//! Search filters (RFC 4511 4.5.1.7), evaluated as AD does: three-valued, text without case.
+//!
+//! An attribute that no entry here can have makes its part undefined; one that this entry lacks makes it false, so
+//! that `(!(mail=x))` finds those without a mail address.
+
+use std::cmp::Ordering;
+
+use ldap3_proto::proto::{LdapFilter, LdapMatchingRuleAssertion, LdapSubstringFilter};
+
+use super::entry::Entry;
+use crate::domain::attributes::{Attribute, Syntax, USER_ATTRIBUTES};
+use crate::domain::dn::Dn;
+use crate::domain::name::fold;
+use crate::domain::{AccountId, Domain};
+
+/// LDAP_MATCHING_RULE_BIT_AND (MS-ADTS 3.1.1.3.4.4.1).
+const BIT_AND: &str = "1.2.840.113556.1.4.803";
+/// LDAP_MATCHING_RULE_BIT_OR (MS-ADTS 3.1.1.3.4.4.2).
+const BIT_OR: &str = "1.2.840.113556.1.4.804";
+
+/// Whether `entry` matches; `None` is "undefined", which a search treats as no.
+pub fn evaluate(filter: &LdapFilter, entry: &Entry, domain: &Domain) -> Option<bool> {
+    match filter {
+        LdapFilter::And(parts) => all(parts.iter().map(|part| evaluate(part, entry, domain))),
+        // De Morgan: an "or" is undefined exactly where the "and" of the opposites is.
+        LdapFilter::Or(parts) => all(parts
+            .iter()
+            .map(|part| evaluate(part, entry, domain).map(|matches| !matches)))
+        .map(|none| !none),
+        LdapFilter::Not(part) => evaluate(part, entry, domain).map(|matches| !matches),
+        LdapFilter::Present(name) => known(entry, name).then(|| entry.get(name).is_some()),
+        LdapFilter::Equality(name, value) | LdapFilter::Approx(name, value) => {
+            any_value(entry, name, |attribute, stored| equal(attribute, stored, value, domain))
+        }
+        LdapFilter::Substring(name, pattern) => any_value(entry, name, |attribute, stored| {
+            Some(attribute.syntax == Syntax::Text && contains(stored, pattern))
+        }),
+        LdapFilter::GreaterOrEqual(name, value) => ordered(entry, name, value, Ordering::is_ge),
+        LdapFilter::LessOrEqual(name, value) => ordered(entry, name, value, Ordering::is_le),
+        LdapFilter::Extensible(rule) => extensible(entry, rule),
+    }
+}
+
+/// The accounts that a filter can match at most, where it names them; `None` where it does not.
+pub fn named_accounts(filter: &LdapFilter, domain: &Domain) -> Option<Vec<AccountId>> {
+    let mut ids = match filter {
+        LdapFilter::And(parts) => {
+            return parts
+                .iter()
+                .filter_map(|part| named_accounts(part, domain))
+                .min_by_key(Vec::len);
+        }
+        LdapFilter::Or(parts) => parts
+            .iter()
+            .map(|part| named_accounts(part, domain))
+            .collect::<Option<Vec<_>>>()?
+            .concat(),
+        LdapFilter::Equality(name, value) | LdapFilter::Approx(name, value) => match fold(name).as_str() {
+            "samaccountname" => domain.find_sam(value).into_iter().collect(),
+            "userprincipalname" => domain.find_explicit_upn(value).into_iter().collect(),
+            "cn" | "name" => domain.find_cn(value).into_iter().collect(),
+            "mail" => domain.with_mail(value).to_vec(),
+            "distinguishedname" => Dn::parse(value)
+                .and_then(|dn| domain.find_dn(&dn))
+                .into_iter()
+                .collect(),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    ids.sort_unstable();
+    ids.dedup();
+    Some(ids)
+}
+
+/// Three-valued "and": false wins over undefined.
+fn all(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut result = Some(true);
+    for part in parts {
+        match part {
+            Some(false) => return Some(false),
+            Some(true) => {}
+            None => result = None,
+        }
+    }
+    result
+}
+
+fn known(entry: &Entry, name: &str) -> bool {
+    entry.get(name).is_some() || USER_ATTRIBUTES.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn any_value(entry: &Entry, name: &str, test: impl Fn(&Attribute, &[u8]) -> Option<bool>) -> Option<bool> {
+    let Some(attribute) = entry.get(name) else {
+        return known(entry, name).then_some(false);
+    };
+    all(attribute
+        .values
+        .iter()
+        .map(|value| test(attribute, value).map(|matches| !matches)))
+    .map(|none| !none)
+}
+
+fn equal(attribute: &Attribute, stored: &[u8], asked: &str, domain: &Domain) -> Option<bool> {
+    let text = std::str::from_utf8(stored).unwrap_or_default();
+    match attribute.syntax {
+        Syntax::Text => Some(fold(text) == fold(asked)),
+        Syntax::Integer => asked.parse::<i64>().ok().map(|asked| text.parse() == Ok(asked)),
+        Syntax::Dn if attribute.name == "objectCategory" => Some(category(asked, domain) == Dn::parse(text)),
+        Syntax::Dn => Dn::parse(asked).map(|asked| Dn::parse(text) == Some(asked)),
+        // The text form and escaped bytes both match (measured); escaped bytes arrive as they are.
+        Syntax::Guid | Syntax::Sid | Syntax::Octets => {
+            Some(stored == asked.as_bytes() || attribute.shown().any(|shown| fold(&shown) == fold(asked)))
+        }
+    }
+}
+
+/// A class's name stands for its category, and `user` for that of `person`.
+fn category(asked: &str, domain: &Domain) -> Option<Dn> {
+    let class = match fold(asked).as_str() {
+        "user" | "person" => "Person",
+        "container" => "Container",
+        "domaindns" => "Domain-DNS",
+        _ => return Dn::parse(asked),
+    };
+    Dn::parse(&domain.schema_dn(class))
+}
+
+fn contains(stored: &[u8], pattern: &LdapSubstringFilter) -> bool {
+    let text = fold(std::str::from_utf8(stored).unwrap_or_default());
+    let mut rest = text.as_str();
+    if let Some(initial) = &pattern.initial {
+        let Some(after) = rest.strip_prefix(&fold(initial)) else {
+            return false;
+        };
+        rest = after;
+    }
+    if let Some(last) = &pattern.final_ {
+        let Some(before) = rest.strip_suffix(&fold(last)) else {
+            return false;
+        };
+        rest = before;
+    }
+    pattern.any.iter().all(|part| match rest.split_once(&fold(part)) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}
+
+fn ordered(entry: &Entry, name: &str, asked: &str, test: fn(Ordering) -> bool) -> Option<bool> {
+    any_value(entry, name, |attribute, stored| {
+        let text = std::str::from_utf8(stored).ok()?;
+        match attribute.syntax {
+            Syntax::Integer => {
+                let (stored, asked): (i64, i64) = (text.parse().ok()?, asked.parse().ok()?);
+                Some(test(stored.cmp(&asked)))
+            }
+            Syntax::Text => Some(test(fold(text).cmp(&fold(asked)))),
+            Syntax::Dn | Syntax::Guid | Syntax::Sid | Syntax::Octets => None,
+        }
+    })
+}
+
+fn extensible(entry: &Entry, assertion: &LdapMatchingRuleAssertion) -> Option<bool> {
+    let name = assertion.type_.as_deref()?;
+    let mask: i64 = assertion.match_value.parse().ok()?;
+    let test: fn(i64, i64) -> bool = match assertion.matching_rule.as_deref()? {
+        BIT_AND => |stored, mask| stored & mask == mask,
+        BIT_OR => |stored, mask| stored & mask != 0,
+        _ => return None,
+    };
+    any_value(entry, name, |attribute, stored| {
+        let stored = (attribute.syntax == Syntax::Integer).then(|| std::str::from_utf8(stored).ok())??;
+        stored.parse().ok().map(|stored| test(stored, mask))
+    })
+}

@@ -1,0 +1,317 @@
+//! Rules of searching: bases, scopes, filters, what is shown.
+
+use std::time::Duration;
+
+use ldap3_proto::parse_ldap_filter_str;
+use ldap3_proto::proto::{LdapDerefAliases, LdapFilter};
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::dialect::Dialect;
+use crate::domain::nt_hash::NtHash;
+use crate::domain::policy::{LockoutDuration, LockoutPolicy, Policy};
+use crate::domain::settings::{DomainSettings, GeneratedSettings, Lock, PasswordSet, UserSettings};
+
+const NOW: FileTime = FileTime(134_398_224_000_000_000);
+const BASE: &str = "DC=corp,DC=example,DC=com";
+
+fn user(sam: &str) -> UserSettings {
+    UserSettings {
+        sam: sam.to_owned(),
+        cn: format!("{sam}-test"),
+        upn: Some(format!("{sam}@corp.example.com")),
+        mail: None,
+        display_name: None,
+        nt_hash: NtHash::of("x"),
+        disabled: false,
+        account_expires: FileTime::NEVER,
+        password_set: PasswordSet::Now,
+        password_never_expires: false,
+        logon_hours: None,
+        workstations: None,
+        lock: Lock::Open,
+    }
+}
+
+fn domain(dialect: Dialect, generated: u32) -> Domain {
+    let window = Duration::from_secs(1800);
+    let mailed = UserSettings {
+        mail: Some("Jane.Doe@mail.example.org".to_owned()),
+        ..user("jane")
+    };
+    Domain::new(
+        &DomainSettings {
+            dns_name: "corp.example.com".to_owned(),
+            netbios: "CORP".to_owned(),
+            upn_suffixes: Vec::new(),
+            dialect,
+            policy: Policy {
+                lockout: LockoutPolicy {
+                    threshold: 3,
+                    duration: LockoutDuration::For(window),
+                    window,
+                },
+                max_password_age: None,
+            },
+            users: vec![
+                user("good"),
+                mailed,
+                UserSettings {
+                    disabled: true,
+                    ..user("disabled")
+                },
+            ],
+            generated: GeneratedSettings {
+                count: generated,
+                password: "p{n}".to_owned(),
+            },
+        },
+        NOW,
+    )
+}
+
+fn request(base: &str, scope: LdapSearchScope, filter: &str) -> LdapSearchRequest {
+    LdapSearchRequest {
+        base: base.to_owned(),
+        scope,
+        aliases: LdapDerefAliases::Never,
+        sizelimit: 0,
+        timelimit: 0,
+        typesonly: false,
+        filter: parse_ldap_filter_str(filter).expect("a filter"),
+        attrs: vec!["sAMAccountName".to_owned(), "name".to_owned()],
+    }
+}
+
+fn run(domain: &Domain, request: LdapSearchRequest) -> (Vec<Entry>, LdapResultCode) {
+    let mut search = Search::begin(domain, request).expect("a base that exists");
+    let mut found = Vec::new();
+    loop {
+        match search.step(domain, NOW) {
+            Step::Entries(entries) => found.extend(entries),
+            Step::Last(entries, code) => {
+                found.extend(entries);
+                return (found, code);
+            }
+        }
+    }
+}
+
+fn found(domain: &Domain, base: &str, scope: LdapSearchScope, filter: &str) -> Vec<String> {
+    let (entries, code) = run(domain, request(base, scope, filter));
+    assert_eq!(code, LdapResultCode::Success);
+    let name = |entry: &Entry| {
+        entry
+            .get("sAMAccountName")
+            .or(entry.get("name"))
+            .and_then(|a| a.shown().next())
+    };
+    entries.iter().filter_map(name).collect()
+}
+
+#[test]
+fn one_user_is_found_by_each_of_their_names() {
+    let domain = domain(Dialect::Windows, 3);
+    for (filter, sam) in [
+        ("(sAMAccountName=GOOD)", "good"),
+        ("(userPrincipalName=Good@corp.example.com)", "good"),
+        ("(mail=jane.doe@MAIL.example.org)", "jane"),
+        ("(cn=good-test)", "good"),
+        ("(samaccountname=user000002)", "user000002"),
+        ("(userPrincipalName=user000003@corp.example.com)", "user000003"),
+        (
+            "(&(objectClass=user)(objectCategory=person)(sAMAccountName=good))",
+            "good",
+        ),
+        ("(&(objectClass=*)(|(mail=nobody)(sAMAccountName=jane)))", "jane"),
+        ("(mail=JANE*@*.org)", "jane"),
+        (
+            "(&(objectClass=user)(userAccountControl:1.2.840.113556.1.4.803:=2))",
+            "disabled",
+        ),
+        ("(&(sAMAccountName=j*)(!(mail=x)))", "jane"),
+    ] {
+        assert_eq!(
+            found(&domain, BASE, LdapSearchScope::Subtree, filter),
+            [sam],
+            "{filter}"
+        );
+    }
+}
+
+#[test]
+fn what_does_not_match_or_is_undefined_is_not_found() {
+    let domain = domain(Dialect::Windows, 3);
+    for filter in [
+        "(sAMAccountName=nobody)",
+        "(userPrincipalName=good@CORP)",
+        "(!(noSuchAttribute=x))",
+        "(noSuchAttribute=*)",
+        "(&(sAMAccountName=good)(mail=*))",
+        "(&(sAMAccountName=good)(!(objectClass=user)))",
+        "(badPwdCount=many)",
+    ] {
+        assert_eq!(
+            found(&domain, BASE, LdapSearchScope::Subtree, filter),
+            [""; 0],
+            "{filter}"
+        );
+    }
+    assert_eq!(
+        found(
+            &domain,
+            BASE,
+            LdapSearchScope::Subtree,
+            "(|(noSuchAttribute=x)(sAMAccountName=good))"
+        ),
+        ["good"]
+    );
+    assert_eq!(
+        found(
+            &domain,
+            BASE,
+            LdapSearchScope::Subtree,
+            "(&(!(mail=x))(!(mail=*))(objectClass=user)(!(cn=user*)))"
+        )
+        .len(),
+        2
+    );
+}
+
+#[test]
+fn scopes_reach_what_they_say() {
+    let domain = domain(Dialect::Windows, 2);
+    let users = format!("CN=Users,{BASE}");
+    let good = format!("CN=good-test,{users}");
+    let any = "(objectClass=*)";
+    assert_eq!(found(&domain, BASE, LdapSearchScope::Base, any), ["corp"]);
+    assert_eq!(found(&domain, BASE, LdapSearchScope::OneLevel, any), ["Users"]);
+    assert_eq!(found(&domain, BASE, LdapSearchScope::Subtree, any).len(), 7);
+    assert_eq!(found(&domain, &users, LdapSearchScope::Base, any), ["Users"]);
+    assert_eq!(found(&domain, &users, LdapSearchScope::OneLevel, any).len(), 5);
+    assert_eq!(found(&domain, &good, LdapSearchScope::Base, any), ["good"]);
+    assert_eq!(found(&domain, &good, LdapSearchScope::OneLevel, any), [""; 0]);
+    assert_eq!(
+        found(&domain, &good, LdapSearchScope::Subtree, "(sAMAccountName=good)"),
+        ["good"]
+    );
+    assert_eq!(
+        found(&domain, &good, LdapSearchScope::Subtree, "(sAMAccountName=jane)"),
+        [""; 0]
+    );
+    assert_eq!(
+        found(&domain, BASE, LdapSearchScope::OneLevel, "(sAMAccountName=good)"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_base_that_is_not_there_is_told_with_the_nearest_that_is() {
+    let domain = domain(Dialect::Windows, 0);
+    let refused =
+        |base| Search::begin(&domain, request(base, LdapSearchScope::Base, "(objectClass=*)")).expect_err("no base");
+    let refusal = refused("CN=nobody,CN=Users,DC=corp,DC=example,DC=com");
+    assert_eq!(
+        (refusal.code, refusal.matched_dn.as_str()),
+        (LdapResultCode::NoSuchObject, BASE)
+    );
+    assert!(refusal.text.starts_with("0000208D: NameErr:"));
+    assert_eq!(refused("DC=other").matched_dn, "");
+    assert_eq!(refused("no name").code, LdapResultCode::InvalidDNSyntax);
+}
+
+#[test]
+fn a_search_ends_at_its_size_limit_on_windows() {
+    let any = "(objectClass=user)";
+    let windows = domain(Dialect::Windows, 3000);
+    let limited = |limit| LdapSearchRequest {
+        sizelimit: limit,
+        ..request(BASE, LdapSearchScope::Subtree, any)
+    };
+    for (limit, expected) in [(0, 1000), (3, 3), (5000, 1000)] {
+        let (entries, code) = run(&windows, limited(limit));
+        assert_eq!(
+            (entries.len(), code),
+            (expected, LdapResultCode::SizeLimitExceeded),
+            "limit {limit}"
+        );
+    }
+    let exactly = LdapSearchRequest {
+        sizelimit: 1,
+        ..request(BASE, LdapSearchScope::Subtree, "(sAMAccountName=good)")
+    };
+    assert_eq!(run(&windows, exactly).1, LdapResultCode::Success);
+    assert_eq!(run(&domain(Dialect::Samba, 3000), limited(3)).0.len(), 3003);
+}
+
+#[test]
+fn computed_attributes_are_shown_only_when_asked_for() {
+    let domain = domain(Dialect::Windows, 0);
+    let shown = |attrs: &[&str]| {
+        let attrs = attrs.iter().map(|name| (*name).to_owned()).collect();
+        let request = LdapSearchRequest {
+            attrs,
+            ..request(BASE, LdapSearchScope::Subtree, "(sAMAccountName=good)")
+        };
+        let (entries, _) = run(&domain, request);
+        entries[0]
+            .attributes
+            .iter()
+            .map(|attribute| attribute.name)
+            .collect::<Vec<_>>()
+    };
+    assert!(!shown(&[]).contains(&"msDS-User-Account-Control-Computed"));
+    assert_eq!(shown(&[]), shown(&["*"]));
+    assert_eq!(shown(&["1.1"]), [""; 0]);
+    assert_eq!(
+        shown(&["MSDS-user-account-control-computed", "SAMACCOUNTNAME"]),
+        ["sAMAccountName", "msDS-User-Account-Control-Computed"]
+    );
+}
+
+fn any_filter() -> impl Strategy<Value = LdapFilter> {
+    let name = prop::sample::select(vec![
+        "sAMAccountName",
+        "mail",
+        "cn",
+        "noSuchAttribute",
+        "badPwdCount",
+        "userPrincipalName",
+    ]);
+    let value = prop::sample::select(vec![
+        "good",
+        "jane",
+        "user000001",
+        "0",
+        "good@corp.example.com",
+        "jane.doe@mail.example.org",
+    ]);
+    let leaf = prop_oneof![
+        (name.clone(), value).prop_map(|(name, value)| LdapFilter::Equality(name.to_owned(), value.to_owned())),
+        name.prop_map(|name| LdapFilter::Present(name.to_owned())),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(LdapFilter::And),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(LdapFilter::Or),
+            inner.prop_map(|part| LdapFilter::Not(Box::new(part))),
+        ]
+    })
+}
+
+proptest! {
+    /// Looking only at the accounts that a filter names finds the same as looking at all of them.
+    #[test]
+    fn the_indexes_change_no_answer(filter in any_filter()) {
+        let domain = domain(Dialect::Windows, 2);
+        let by_index = run(&domain, LdapSearchRequest { filter: filter.clone(), ..request(BASE, LdapSearchScope::Subtree, "(a=b)") }).0;
+        let by_looking: Vec<_> = [Candidate::Domain, Candidate::Users]
+            .into_iter()
+            .chain(domain.id_range().map(|id| Candidate::Account(id.into())))
+            .map(|candidate| entry(&domain, candidate, NOW))
+            .filter(|entry| filter::evaluate(&filter, entry, &domain) == Some(true))
+            .map(|entry| entry.dn)
+            .collect();
+        prop_assert_eq!(by_index.into_iter().map(|entry| entry.dn).collect::<Vec<_>>(), by_looking);
+    }
+}

@@ -1,0 +1,189 @@
+//! Puts a configured domain on the network and takes it off again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use postern_service::admin::{self, Readiness};
+use postern_service::http::{self, Options, Phases};
+use postern_service::net::bind_tcp;
+use postern_service::shutdown::Shutdown;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{Config, DcConfig};
+use crate::control::{self, Control};
+use crate::faults::{Faults, Switch};
+use crate::ldap::Controller;
+use crate::ldap::endpoint::Endpoint;
+use crate::metrics::Metrics;
+use crate::tls::{self, Source};
+use crate::world::World;
+
+/// Where everything listens, with the ports that the system chose where 0 was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// The control interface.
+    pub control: SocketAddr,
+    /// Metrics and health.
+    pub admin: SocketAddr,
+    /// The controllers, as configured.
+    pub dcs: Vec<DcAddresses>,
+}
+
+/// Where one controller listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DcAddresses {
+    /// Its name.
+    pub name: String,
+    /// LDAP and StartTLS.
+    pub ldap: Option<SocketAddr>,
+    /// LDAPS.
+    pub ldaps: Option<SocketAddr>,
+}
+
+/// A domain whose listeners are open and not served yet.
+#[derive(Debug)]
+pub struct Server {
+    endpoints: Vec<Endpoint>,
+    web: Vec<(TcpListener, Router)>,
+    addresses: Addresses,
+}
+
+/// Serves the configured domain until the process ends.
+///
+/// # Errors
+/// When a listener cannot be opened or a certificate cannot be made.
+pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let server = Server::open(config)?;
+    let Addresses { control, admin, dcs } = server.addresses();
+    for dc in dcs {
+        let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
+        tracing::info!(dc = dc.name, ldap = shown(dc.ldap), ldaps = shown(dc.ldaps), "serving");
+    }
+    tracing::info!(%control, %admin, "ready");
+    server.serve(shutdown).await;
+    Ok(())
+}
+
+impl Server {
+    /// Opens every listener, so that a taken port is told before anything is served.
+    ///
+    /// # Errors
+    /// When a listener cannot be opened or a certificate cannot be made.
+    pub fn open(config: Config) -> anyhow::Result<Self> {
+        let registry = postern_service::metrics::registry("dc", env!("CARGO_PKG_VERSION"))?;
+        let metrics = Metrics::new(&registry, config.dcs.iter().map(|dc| dc.name.as_str()))?;
+        let world = Arc::new(World::new(&config.domain, metrics));
+        let tls = certificate(config.tls, &config.dcs, &config.domain.dns_name)?;
+
+        let connections = Arc::new(AtomicU64::new(0));
+        let mut endpoints = Vec::new();
+        let mut switches = BTreeMap::new();
+        let mut dcs = Vec::new();
+        for dc in config.dcs {
+            let name: Arc<str> = dc.name.as_str().into();
+            let controller = Arc::new(Controller {
+                name: name.clone(),
+                world: world.clone(),
+                tls: tls.clone(),
+                connections: connections.clone(),
+            });
+            let (refuse, told) = watch::channel(false);
+            let mut refusing = Vec::new();
+            let mut open = |address: Option<SocketAddr>, over_tls| -> anyhow::Result<Option<SocketAddr>> {
+                let Some(address) = address else { return Ok(None) };
+                let listener = bind_tcp(address)?;
+                let (endpoint, is_refusing) = Endpoint::new(controller.clone(), listener, over_tls, told.clone())
+                    .with_context(|| format!("cannot tell where {address} listens"))?;
+                refusing.push(is_refusing);
+                let address = endpoint.address();
+                endpoints.push(endpoint);
+                Ok(Some(address))
+            };
+            let (ldap, ldaps) = (open(dc.ldap, false)?, open(dc.ldaps, true)?);
+            switches.insert(name, Switch { refuse, refusing });
+            dcs.push(DcAddresses {
+                name: dc.name,
+                ldap,
+                ldaps,
+            });
+        }
+
+        let control = control::router(Control {
+            world,
+            faults: Arc::new(Faults::new(switches)),
+        });
+        let admin = admin::router(registry, Readiness::new());
+        let control_listener = bind_tcp(config.control)?;
+        let control_address = control_listener.local_addr()?;
+        let (web, admin_address) = match config.admin {
+            None => (vec![(control_listener, control.merge(admin))], control_address),
+            Some(address) => {
+                let listener = bind_tcp(address)?;
+                let address = listener.local_addr()?;
+                (vec![(control_listener, control), (listener, admin)], address)
+            }
+        };
+        let addresses = Addresses {
+            control: control_address,
+            admin: admin_address,
+            dcs,
+        };
+        Ok(Self {
+            endpoints,
+            web,
+            addresses,
+        })
+    }
+
+    /// Where everything listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Serves until the process drains.
+    pub async fn serve(self, shutdown: Shutdown) {
+        let mut tasks = JoinSet::new();
+        for endpoint in self.endpoints {
+            tasks.spawn(endpoint.run(shutdown.clone()));
+        }
+        for (listener, router) in self.web {
+            // A follower of /binds would never end by itself.
+            let phases = Phases {
+                goodbye: shutdown.drain.clone(),
+                close: shutdown.drain.clone(),
+                abort: shutdown.drain.clone(),
+            };
+            // Following a quiet record must not be taken for an idle connection.
+            let options = Options {
+                idle_timeout: Duration::from_secs(24 * 3600),
+                ..Options::default()
+            };
+            tasks.spawn(http::serve(listener, router, options, phases));
+        }
+        tasks.join_all().await;
+    }
+}
+
+/// A certificate made here is for the domain, its controllers, and every address that they listen on.
+fn certificate(source: Source, dcs: &[DcConfig], dns_name: &str) -> Result<Arc<rustls::ServerConfig>, tls::TlsError> {
+    let hosts = dcs.iter().map(|dc| format!("{}.{dns_name}", dc.name.to_lowercase()));
+    let names = [dns_name.to_owned(), "localhost".to_owned()]
+        .into_iter()
+        .chain(hosts)
+        .collect();
+    let listening = dcs
+        .iter()
+        .flat_map(|dc| [dc.ldap, dc.ldaps])
+        .flatten()
+        .map(|address| address.ip());
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let addresses: BTreeSet<IpAddr> = listening.filter(|ip| !ip.is_unspecified()).chain(loopback).collect();
+    tls::server_config(source, names, &addresses.into_iter().collect::<Vec<_>>())
+}

@@ -1,0 +1,197 @@
+//! A domain on loopback ports of the system's choosing, and clients for it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings};
+use postern_mock_dc::{Addresses, RawFile, Server};
+use postern_service::shutdown::Shutdown;
+use postern_service::tls::{install_provider, load_anchors, provider};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+pub(crate) const PASSWORD: &str = "Postern-Sample-1";
+pub(crate) const BASE: &str = "DC=corp,DC=example,DC=com";
+
+const CONFIG: &str = r#"
+[domain]
+name = "corp.example.com"
+netbios = "CORP"
+[policy]
+lockout_threshold = 3
+lockout_duration_s = 1800
+lockout_window_s = 1800
+[generated]
+count = 1000
+[control]
+listen = "127.0.0.1:0"
+[[dcs]]
+name = "dc-1"
+ldap = "127.0.0.1:0"
+ldaps = "127.0.0.1:0"
+[[dcs]]
+name = "dc-2"
+ldap = "127.0.0.1:0"
+ldaps = "127.0.0.1:0"
+[[users]]
+sam = "good"
+mail = "good.mail@mail.example.org"
+password = "Postern-Sample-1"
+[[users]]
+sam = "expired"
+password = "Postern-Sample-1"
+password_expired = true
+[[users]]
+sam = "mustchange"
+password = "Postern-Sample-1"
+must_change = true
+[[users]]
+sam = "disabled"
+password = "Postern-Sample-1"
+disabled = true
+[[users]]
+sam = "accountexpired"
+password = "Postern-Sample-1"
+account_expires = "2020-01-01T00:00:00Z"
+[[users]]
+sam = "locked"
+password = "Postern-Sample-1"
+locked = "until_unlocked"
+[[users]]
+sam = "hours"
+password = "Postern-Sample-1"
+logon_hours = "none"
+[[users]]
+sam = "workstation"
+password = "Postern-Sample-1"
+workstations = ["WKS1"]
+"#;
+
+/// A served domain that ends with the test.
+pub(crate) struct Domain {
+    pub(crate) addresses: Addresses,
+    pub(crate) http: reqwest::Client,
+    drivers: Mutex<JoinSet<()>>,
+    anchors: Arc<rustls::ClientConfig>,
+    folder: PathBuf,
+    shutdown: Shutdown,
+    served: JoinSet<()>,
+}
+
+static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+
+impl Domain {
+    pub(crate) fn serve() -> Self {
+        install_provider();
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("postern-mock-dc-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let config = postern_service::config::parse::<RawFile>(CONFIG, &folder.join("mock-dc.toml"), &folder, []);
+        let server = Server::open(config.expect("a valid configuration")).expect("free ports");
+        let anchors = load_anchors(&folder.join("corp.example.com-ca.pem")).expect("the CA that was made");
+        let anchors = rustls::ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_root_certificates(anchors)
+            .with_no_client_auth();
+        let addresses = server.addresses().clone();
+        let shutdown = Shutdown::new();
+        let mut served = JoinSet::new();
+        served.spawn(server.serve(shutdown.clone()));
+        Self {
+            addresses,
+            anchors: Arc::new(anchors),
+            http: reqwest::Client::new(),
+            drivers: Mutex::default(),
+            folder,
+            shutdown,
+            served,
+        }
+    }
+
+    /// Ends it, and waits until everything in it has ended.
+    pub(crate) async fn end(mut self) {
+        self.shutdown.drain.cancel();
+        while self.served.join_next().await.is_some() {}
+        std::fs::remove_dir_all(&self.folder).expect("a folder to remove");
+    }
+
+    pub(crate) fn ldap(&self, dc: usize) -> String {
+        format!("ldap://{}", self.addresses.dcs[dc].ldap.expect("an LDAP listener"))
+    }
+
+    pub(crate) fn ldaps(&self, dc: usize) -> String {
+        format!("ldaps://{}", self.addresses.dcs[dc].ldaps.expect("an LDAPS listener"))
+    }
+
+    pub(crate) async fn connect(&self, url: &str, starttls: bool) -> ldap3::result::Result<Ldap> {
+        let settings = LdapConnSettings::new()
+            .set_config(self.anchors.clone())
+            .set_starttls(starttls);
+        let (connection, ldap) = LdapConnAsync::with_settings(settings, url).await?;
+        let drive = async move {
+            // A connection that a fault resets ends with an error: the test reads it off its own operations.
+            let _ = connection.drive().await;
+        };
+        self.drivers
+            .lock()
+            .expect("no test panics while holding it")
+            .spawn(drive);
+        Ok(ldap)
+    }
+
+    /// A connection of each transport to the first controller.
+    pub(crate) async fn transports(&self) -> [Ldap; 3] {
+        [
+            self.connect(&self.ldap(0), false).await.expect("LDAP"),
+            self.connect(&self.ldap(0), true).await.expect("StartTLS"),
+            self.connect(&self.ldaps(0), false).await.expect("LDAPS"),
+        ]
+    }
+
+    pub(crate) async fn ask(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, String) {
+        let url = format!("http://{}{path}", self.addresses.control);
+        let mut request = self.http.request(method, url);
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.expect("an answer");
+        (response.status().as_u16(), response.text().await.expect("a text"))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, text) = self.ask(reqwest::Method::GET, path, None).await;
+        assert_eq!(status, 200, "{path}: {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    pub(crate) async fn send(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
+        let (status, text) = self.ask(method, path, Some(body)).await;
+        assert!((200..300).contains(&status), "{path}: {status} {text}");
+        if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).expect("JSON")
+        }
+    }
+
+    pub(crate) async fn binds(&self, query: &str) -> Vec<Value> {
+        let (status, text) = self.ask(reqwest::Method::GET, &format!("/binds{query}"), None).await;
+        assert_eq!(status, 200, "{text}");
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect()
+    }
+}
+
+/// Result code and text of a bind.
+pub(crate) async fn bind(ldap: &mut Ldap, name: &str, password: &str) -> (u32, String) {
+    let result = ldap.simple_bind(name, password).await.expect("an answer");
+    (result.rc, result.text)
+}
+
+pub(crate) fn windows(sub_code: &str) -> (u32, String) {
+    let text = "80090308: LdapErr: DSID-0C090434, comment: AcceptSecurityContext error, data";
+    (49, format!("{text} {sub_code}, v4f7c\0"))
+}
