@@ -32,6 +32,9 @@ pub(crate) mod session;
 /// How often names are resolved. DNS answers of headless services live for some seconds.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long a second way to a relay process that is in session already is left alone.
+const DUPLICATE_REST: Duration = Duration::from_secs(30);
+
 /// What every link works with.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -138,6 +141,7 @@ async fn link(
             () = gone.cancelled() => break,
             attempt = connect(&context, address, &name) => attempt,
         };
+        let mut rest = Duration::ZERO;
         match attempt {
             Ok(established) => {
                 let began = clock::now();
@@ -157,13 +161,19 @@ async fn link(
                 }
                 backoff.ended_after(clock::now().since(began));
             }
-            Err(trouble) => context.board.trouble(&label, &trouble),
+            Err(trouble) => {
+                context.board.trouble(&label, &trouble);
+                if trouble.kind == TroubleKind::Duplicate {
+                    rest = DUPLICATE_REST;
+                }
+            }
         }
+        let rest = backoff.next_delay(rand::random()).max(rest);
         tokio::select! {
             biased;
             () = drain.cancelled() => break,
             () = gone.cancelled() => break,
-            () = tokio::time::sleep(backoff.next_delay(rand::random())) => {}
+            () = tokio::time::sleep(rest) => {}
         }
         while sessions.try_join_next().is_some() {}
     }

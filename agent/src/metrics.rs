@@ -2,9 +2,7 @@
 
 use postern_service::metrics as common;
 use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, opts,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, opts};
 
 /// Upper bounds in seconds: a bind takes from 0.2 ms (OpenLDAP) over 5 ms (Samba) to the bind timeout.
 const BIND_BUCKETS: [f64; 12] = [
@@ -30,8 +28,6 @@ pub(crate) struct Metrics {
     pub(crate) replays_refused: IntCounter,
     /// Sign-ins whose start window had passed, or might have.
     pub(crate) window_refusals: IntCounter,
-    /// From receiving a request to its answer.
-    pub(crate) sign_in_duration: Histogram,
 }
 
 impl Metrics {
@@ -105,16 +101,6 @@ impl Metrics {
                     "Sign-ins refused because their start window had passed, or might have.",
                 )?,
             )?,
-            sign_in_duration: register(
-                &registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "postern_agent_sign_in_duration_seconds",
-                        "From receiving a request to its answer.",
-                    )
-                    .buckets(BIND_BUCKETS.to_vec()),
-                )?,
-            )?,
         };
         let not_after = register(
             &registry,
@@ -126,7 +112,7 @@ impl Metrics {
                 &["use"],
             )?,
         )?;
-        not_after.with_label_values(&["relay_link"]).set(certificate_not_after);
+        not_after.with_label_values(&["session"]).set(certificate_not_after);
         Ok((metrics, registry))
     }
 }

@@ -89,9 +89,6 @@ impl Agent {
         if let Err(error) = write_frame(&mut send, &answer.encode()).await {
             tracing::debug!(request = %request.request_id, %error, "the answer cannot be sent");
         }
-        self.metrics
-            .sign_in_duration
-            .observe(clock::now().since(received).as_secs_f64());
     }
 
     async fn attempt(&self, session: &Session, request: &Request, received: Moment, send: &mut SendStream) -> Answer {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, StdStream};
 use postern_protocol::{Password, UserName};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,13 @@ use crate::config::Server;
 /// Resolving, connecting and the TLS handshake together. A domain controller in the next room takes milliseconds, one
 /// across an ocean well under a second; three seconds also outlast one lost SYN and its repetition.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// An idle connection is probed after this long, so that one that a firewall forgot is noticed by its reader and not
+/// by a bind that is never answered.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(5))
+    .with_retries(3);
 
 /// Why a domain controller could not be connected to. No bind was sent.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +179,9 @@ async fn connect(
     };
     // Requests are one small write each, and somebody waits for every one of them.
     stream.set_nodelay(true).map_err(tcp_error)?;
+    SockRef::from(&stream)
+        .set_tcp_keepalive(&KEEPALIVE)
+        .map_err(tcp_error)?;
     let local = stream.local_addr().map_err(tcp_error)?;
     let settings = LdapConnSettings::new()
         .set_config(tls.clone())

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::{ConnectError, Connection};
 use super::pool::Pool;
 use super::trouble::Troubles;
+use crate::clock;
 use crate::config::Server;
 use crate::core::backoff::Backoff;
 use crate::metrics::Metrics;
@@ -51,18 +52,16 @@ impl Dc {
     async fn watch_health(&self) {
         let mut backoff = Backoff::default();
         loop {
-            let trouble = match self.connect(|| ()).await {
-                Ok(connection) => match self.read_until_it_ends(connection).await {
-                    // Closed by the other side: the next attempt tells whether it is down.
-                    Ok(()) => {
-                        backoff = Backoff::default();
-                        continue;
-                    }
-                    Err(trouble) => trouble,
-                },
-                Err(error) => error.to_string(),
+            let began = clock::now();
+            let ended = match self.connect(|| ()).await {
+                Ok(connection) => self.read_until_it_ends(connection).await,
+                Err(error) => Err(error.to_string()),
             };
-            self.down(trouble);
+            backoff.ended_after(clock::now().since(began));
+            // After a mere end of the connection the next attempt tells whether the domain controller is down.
+            if let Err(trouble) = ended {
+                self.down(trouble);
+            }
             tokio::time::sleep(backoff.next_delay(rand::random())).await;
         }
     }

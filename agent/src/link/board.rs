@@ -103,7 +103,10 @@ impl Board {
         if old.is_none_or(|old| old.kind != trouble.kind) {
             tracing::warn!(relay, kind = trouble.kind.as_str(), trouble = %trouble.text, "no session with a relay");
         }
-        self.count(relay, false);
+        // A name is no link, and a second way to a relay in session is none that is missing.
+        if !matches!(trouble.kind, TroubleKind::Resolve | TroubleKind::Duplicate) {
+            self.count(relay, false);
+        }
         self.tell_readiness();
     }
 

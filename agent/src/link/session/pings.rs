@@ -68,11 +68,10 @@ impl Pings {
                 burst = BURST;
             }
             if clock::unix_ms() / 1000 > u64::try_from(self.relay_not_after).unwrap_or(0) {
-                let text = b"the relay's certificate has ended";
-                return self
-                    .session
-                    .connection
-                    .close(CloseCode::CertificateExpired.to_varint(), text);
+                let text = "the relay's certificate has ended";
+                tracing::warn!(relay = %self.session.relay, "{text}; closing the session");
+                let code = CloseCode::CertificateExpired.to_varint();
+                return self.session.connection.close(code, text.as_bytes());
             }
             if burst > 0 || now.since(last) >= self.interval {
                 burst = burst.saturating_sub(1);
