@@ -233,7 +233,8 @@ fn explain_tls(error: &LdapError, server: &Server) -> String {
         return format!("{error}; is this the LDAPS port (636, or 3269 of a global catalogue)?");
     };
     match problem {
-        Certificate::UnknownIssuer => {
+        // A bad signature is an authority made anew under its old name.
+        Certificate::UnknownIssuer | Certificate::BadSignature => {
             "its certificate is not issued by an authority in directory.anchors; add the issuing CA's certificate there"
                 .to_owned()
         }

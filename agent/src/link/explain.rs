@@ -97,6 +97,8 @@ mod alert {
     pub(super) const CERTIFICATE_UNKNOWN: u8 = 46;
     pub(super) const UNKNOWN_CA: u8 = 48;
     pub(super) const ACCESS_DENIED: u8 = 49;
+    /// Also: a certificate whose signature is not its issuer's, as after an authority was made anew under its name.
+    pub(super) const DECRYPT_ERROR: u8 = 51;
     pub(super) const PROTOCOL_VERSION: u8 = 70;
     pub(super) const CERTIFICATE_REQUIRED: u8 = 116;
     pub(super) const NO_APPLICATION_PROTOCOL: u8 = 120;
@@ -149,7 +151,7 @@ fn tls_alert(code: u64) -> Option<u8> {
 /// The handshake failed here: something is wrong with what the relay showed.
 fn explain_relays_certificate(alert: u8, reason: &str) -> Trouble {
     let (kind, text) = match alert {
-        alert::UNKNOWN_CA => (
+        alert::UNKNOWN_CA | alert::DECRYPT_ERROR => (
             TroubleKind::RelayCa,
             "the relay's certificate is not from an authority in relays.anchors; add the CA that issued it".to_owned(),
         ),
@@ -179,7 +181,7 @@ fn explain_relays_certificate(alert: u8, reason: &str) -> Trouble {
 /// The relay refused the handshake: something is wrong with what this agent showed.
 fn explain_our_certificate(alert: u8, reason: &str, not_after: i64) -> Trouble {
     let (kind, text) = match alert {
-        alert::UNKNOWN_CA => (
+        alert::UNKNOWN_CA | alert::DECRYPT_ERROR => (
             TroubleKind::AgentCa,
             "the relay does not trust the authority of this agent's certificate; \
              it must be among the anchors of the agent's tenant in the relay's configuration"

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use postern_agent::config::{Config, Raw};
 use postern_service::shutdown::Shutdown;
@@ -131,6 +132,20 @@ impl Bed {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    /// `/readyz` once it says `word`.
+    pub(crate) async fn readyz(&self, word: &str) -> String {
+        loop {
+            // The listener may not be there yet; between two looks some time must pass, however long.
+            if tokio::net::TcpStream::connect(self.admin).await.is_ok() {
+                let page = self.admin("/readyz").await;
+                if page.contains(word) {
+                    return page;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The value of one line of `/metrics`, 0 if it is not there.

@@ -41,7 +41,6 @@ struct State {
     binds: Vec<Received>,
     script: VecDeque<Reply>,
     root_dse_reads: usize,
-    connections: usize,
 }
 
 /// One domain controller. Without a script it says success.
@@ -51,6 +50,7 @@ pub(crate) struct Dc {
     /// A new number closes every connection that is open now.
     hang_up: watch::Sender<u32>,
     open: watch::Sender<u32>,
+    accepted: watch::Sender<usize>,
     _tasks: JoinSet<()>,
 }
 
@@ -67,8 +67,10 @@ impl Dc {
         let state = Arc::new(Mutex::new(State::default()));
         let hang_up = watch::channel(0).0;
         let open = watch::channel(0).0;
+        let accepted = watch::channel(0).0;
         let mut tasks = JoinSet::new();
         let (shared, closing, counted) = (state.clone(), hang_up.clone(), open.clone());
+        let accepting = accepted.clone();
         tasks.spawn(async move {
             let acceptor = TlsAcceptor::from(Arc::new(tls));
             let mut connections = JoinSet::new();
@@ -76,11 +78,12 @@ impl Dc {
                 let (stream, _) = listener.accept().await.unwrap();
                 let mut closing = closing.subscribe();
                 let (acceptor, shared, counted) = (acceptor.clone(), shared.clone(), counted.clone());
+                let accepting = accepting.clone();
                 connections.spawn(async move {
                     counted.send_modify(|open| *open += 1);
                     tokio::select! {
                         _ = closing.changed() => {}
-                        () = serve(acceptor, stream, shared) => {}
+                        () = serve(acceptor, stream, shared, accepting) => {}
                     }
                     counted.send_modify(|open| *open -= 1);
                 });
@@ -91,6 +94,7 @@ impl Dc {
             state,
             hang_up,
             open,
+            accepted,
             _tasks: tasks,
         }
     }
@@ -114,20 +118,26 @@ impl Dc {
         open.wait_for(|&open| open == connections).await.unwrap();
     }
 
+    /// Until that many TLS handshakes have succeeded since the start.
+    pub(crate) async fn until_accepted(&self, connections: usize) {
+        let mut accepted = self.accepted.subscribe();
+        accepted.wait_for(|&accepted| accepted >= connections).await.unwrap();
+    }
+
     pub(crate) fn hang_up(&self) {
         self.hang_up.send_modify(|number| *number += 1);
     }
 }
 
-async fn serve(acceptor: TlsAcceptor, stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, state: Arc<Mutex<State>>, accepted: watch::Sender<usize>) {
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
-    let connection = {
-        let mut state = state.lock().unwrap();
-        state.connections += 1;
-        state.connections
-    };
+    let mut connection = 0;
+    accepted.send_modify(|number| {
+        *number += 1;
+        connection = *number;
+    });
     let mut framed = Framed::new(stream, LdapCodec::default());
     while let Some(Ok(message)) = framed.next().await {
         let answers = match message.op {

@@ -199,7 +199,7 @@ async fn another_major_version_is_refused_with_both_named() {
         end.to_string().contains("1.0") && end.to_string().contains("2.0"),
         "{end}"
     );
-    let page = readyz_with(&bed, "version").await;
+    let page = bed.readyz("version").await;
     assert!(page.contains("update the older"), "{page}");
 }
 
@@ -273,17 +273,6 @@ async fn a_stop_ends_at_once_and_says_so() {
     assert_eq!(close_code(&end), Some(CloseCode::Stopping));
 }
 
-/// `/readyz` once it says `word`.
-async fn readyz_with(bed: &Bed, word: &str) -> String {
-    loop {
-        let page = bed.admin("/readyz").await;
-        if page.contains(word) {
-            return page;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn readyz_names_what_is_wrong_with_either_certificate() {
     let mut bed = Bed::new(0).await;
@@ -312,7 +301,7 @@ async fn readyz_names_what_is_wrong_with_either_certificate() {
         bed.run(config);
         // Whether the handshake succeeds or not, somebody must accept it.
         tokio::select! {
-            page = readyz_after_start(&bed, word) => assert!(page.contains("503"), "{page}"),
+            page = bed.readyz(word) => assert!(page.contains("503"), "{page}"),
             () = accept_all(&relay) => {}
         }
         bed.shutdown.stop_now();
@@ -331,7 +320,7 @@ async fn readyz_names_what_is_wrong_with_either_certificate() {
         bed.shutdown = postern_service::shutdown::Shutdown::new();
         bed.run(config);
         tokio::select! {
-            page = readyz_after_start(&bed, word) => assert!(page.contains("503"), "{page}"),
+            page = bed.readyz(word) => assert!(page.contains("503"), "{page}"),
             () = accept_all(&relay) => {}
         }
         bed.shutdown.stop_now();
@@ -346,14 +335,6 @@ async fn accept_all(relay: &crate::relay::Relay) {
     }
 }
 
-/// As [`readyz_with`], while the admin listener may not be there yet.
-async fn readyz_after_start(bed: &Bed, word: &str) -> String {
-    while tokio::net::TcpStream::connect(bed.admin).await.is_err() {
-        tokio::task::yield_now().await;
-    }
-    readyz_with(bed, word).await
-}
-
 #[tokio::test]
 async fn a_dead_address_is_told_as_no_answer_over_udp() {
     let mut bed = Bed::new(1).await;
@@ -362,7 +343,7 @@ async fn a_dead_address_is_told_as_no_answer_over_udp() {
     let issued = bed.ca.issue(Some(AGENT_URI), &[]);
     let config = bed.config(&[deaf.local_addr().unwrap()], &issued, 1_500);
     bed.run(config);
-    let page = readyz_after_start(&bed, "no answer over UDP").await;
+    let page = bed.readyz("no answer over UDP").await;
     assert!(page.contains("firewall"), "{page}");
 }
 

@@ -17,6 +17,7 @@ fn every_alert_of_a_failed_handshake_here_is_about_the_relay() {
     let expired = Problem::ExpiredContext { time, not_after: time };
     for (alert, problem, kind) in [
         (alert::UNKNOWN_CA, Problem::UnknownIssuer, TroubleKind::RelayCa),
+        (alert::DECRYPT_ERROR, Problem::BadSignature, TroubleKind::RelayCa),
         (alert::CERTIFICATE_EXPIRED, not_yet, TroubleKind::RelayCertificateTime),
         (alert::CERTIFICATE_EXPIRED, expired, TroubleKind::RelayCertificateTime),
         (alert::BAD_CERTIFICATE, name, TroubleKind::RelayName),
@@ -38,6 +39,7 @@ fn every_alert_of_a_failed_handshake_here_is_about_the_relay() {
 fn every_alert_from_the_relay_is_about_this_agent_and_says_what_to_do() {
     for (alert, kind, word) in [
         (alert::UNKNOWN_CA, TroubleKind::AgentCa, "anchors"),
+        (alert::DECRYPT_ERROR, TroubleKind::AgentCa, "anchors"),
         (
             alert::CERTIFICATE_EXPIRED,
             TroubleKind::AgentCertificateTime,
