@@ -1,1 +1,129 @@
-//! Postern's agent.
+//! Postern's agent: the on-premises side.
+//!
+//! It dials every relay, opens the sealed passwords that they pass on, asks the directory with one LDAP bind, and
+//! answers with the directory's verdict. The way of a sign-in: [`link`] → [`sign_in`] → [`opener`] → [`directory`] and
+//! back. Decisions are in [`mod@core`], which asks no clock and no socket.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use postern_service::admin::{self, Readiness};
+use postern_service::http::{self, Options, Phases};
+use postern_service::net::{BindError, bind_tcp};
+use postern_service::program::{self, Program};
+use postern_service::shutdown::Shutdown;
+use tokio::task::JoinSet;
+
+use config::Config;
+use directory::Directory;
+use link::Context;
+use link::board::Board;
+use link::dial::{Dialer, DialerError};
+use metrics::Metrics;
+use opening_keys::{KeyError, OpeningKeys};
+use sign_in::Agent;
+
+mod clock;
+pub mod config;
+mod core;
+mod directory;
+mod link;
+mod metrics;
+mod opener;
+mod opening_keys;
+mod sign_in;
+mod unwrapping;
+
+const PROGRAM: Program = Program {
+    name: "postern-agent",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "Postern's on-premises side: dials the relays and asks the directory",
+};
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The admin listener cannot be opened.
+    #[error("admin.listen: {0}")]
+    Admin(#[from] BindError),
+    /// The links to relays cannot be set up.
+    #[error("{0}")]
+    Links(String),
+    /// No opening key can be made.
+    #[error("{0}")]
+    OpeningKey(String),
+    /// A metric's name is used twice: an error of this program.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl From<DialerError> for RunError {
+    fn from(error: DialerError) -> Self {
+        Self::Links(error.to_string())
+    }
+}
+
+impl From<KeyError> for RunError {
+    fn from(error: KeyError) -> Self {
+        Self::OpeningKey(error.to_string())
+    }
+}
+
+/// The command `postern-agent`, from its arguments (the first is its own name) to its exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    program::run::<config::Raw, _, _, _>(PROGRAM, arguments, run)
+}
+
+/// Serves until the drain is over or the stop comes.
+///
+/// # Errors
+/// [`RunError`] when the agent cannot start. Relays and directories that cannot be reached are no such reason.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
+    let (metrics, registry) = Metrics::new(config.not_after)?;
+    let metrics = Arc::new(metrics);
+    let readiness = Readiness::new();
+    // In the order of what can fail for the operator's reasons first.
+    let listener = bind_tcp(config.admin)?;
+    let dialer = Dialer::new(&config)?;
+    let keys = OpeningKeys::generate().await?;
+
+    // Everything in here is aborted when this function returns.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(http::serve(
+        listener,
+        admin::router(registry, readiness.clone()),
+        Options::default(),
+        Phases::until_stop(&shutdown),
+    ));
+    let directory = Directory::start(&config.directory, metrics.clone(), readiness.clone(), &mut tasks);
+    let board = Board::new(metrics.clone(), readiness.clone());
+    tracing::info!(
+        identity = %config.identity, certificate_not_after = config.not_after, relays = config.relays.addresses.len(),
+        domain_controllers = config.directory.servers.len(), "serving",
+    );
+    let agent = Arc::new(Agent::new(config.identity, keys, directory.clone(), metrics));
+    let renewing = agent.clone();
+    tasks.spawn(async move { renewing.keys.renew(config.renew_opening_key).await });
+    let context = Arc::new(Context {
+        agent,
+        dialer,
+        board,
+        instance: rand::random(),
+        shutdown: shutdown.clone(),
+    });
+    let draining = shutdown.drain.clone();
+    tasks.spawn(async move {
+        draining.cancelled().await;
+        readiness.block("draining", "the agent is ending");
+    });
+
+    tokio::select! {
+        biased;
+        () = shutdown.stop.cancelled() => {}
+        () = link::keep(context.clone(), config.relays) => tracing::info!("drained"),
+    }
+    context.dialer.close().await;
+    directory.close();
+    Ok(())
+}

@@ -67,8 +67,9 @@ impl LogConfig {
             .level
             .parse()
             .map_err(|error: tracing::metadata::ParseLevelError| explain(error.to_string()))?;
-        // Libraries speak at `warn` unless a directive names them: their `info` is our `debug`.
-        EnvFilter::try_new(format!("warn,postern={level}")).map_err(|error| explain(error.to_string()))
+        // Libraries speak at `warn` unless a directive names them: their `info` is our `debug`. What ldap3 warns of is
+        // the end of a connection, which its owner tells once, with the domain controller's name.
+        EnvFilter::try_new(format!("warn,ldap3=error,postern={level}")).map_err(|error| explain(error.to_string()))
     }
 }
 

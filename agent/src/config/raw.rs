@@ -1,0 +1,94 @@
+//! The file's content as serde reads it. What is missing and what cannot be is found by validation.
+
+use std::path::PathBuf;
+
+use postern_service::telemetry::LogConfig;
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    pub(super) agent: Option<Agent>,
+    pub(super) relays: Option<Relays>,
+    pub(super) directory: Option<Directory>,
+    pub(super) opening_key: Option<OpeningKey>,
+    pub(super) admin: Option<Admin>,
+    pub(super) log: Option<LogConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Agent {
+    pub(super) trust_domain: Option<String>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Relays {
+    pub(super) addresses: Option<Vec<String>>,
+    pub(super) server_name: Option<String>,
+    pub(super) anchors: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Directory {
+    pub(super) anchors: Option<PathBuf>,
+    /// 16: Samba serves some 300 binds a second and no more with more connections; a Windows domain controller and
+    /// OpenLDAP serve thousands over as many.
+    #[serde(default = "default_connections")]
+    pub(super) connections: u32,
+    /// 1,500 ms: a hundred times what a bind takes, and a sign-in of 4 s has time left for one more try elsewhere.
+    #[serde(default = "default_bind_timeout_ms")]
+    pub(super) bind_timeout_ms: u64,
+    #[serde(default)]
+    pub(super) servers: Vec<Server>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    pub(super) name: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) server_name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OpeningKey {
+    pub(super) renew_s: u64,
+}
+
+impl Default for OpeningKey {
+    /// A day: whoever reads the process's memory learns the sealed passwords of one day at most, and callers that
+    /// fetch the key set now and then are rarely refused for a stale key.
+    fn default() -> Self {
+        Self { renew_s: 86_400 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    pub(super) listen: String,
+}
+
+impl Default for Admin {
+    /// Loopback: what is told there is for this machine's operators.
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7121".to_owned(),
+        }
+    }
+}
+
+fn default_connections() -> u32 {
+    16
+}
+
+fn default_bind_timeout_ms() -> u64 {
+    1_500
+}

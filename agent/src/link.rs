@@ -1,0 +1,194 @@
+//! The links to the relays: one for each address that the configured names resolve to, and that relays tell of.
+//!
+//! Names are resolved again and again, since a name may stand for a set of replicas that changes. Each link is a task
+//! that dials, keeps a session, and dials again; a relay that says `GoAway` is dialled again while its session
+//! goes on serving.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_service::shutdown::Shutdown;
+use rustls_pki_types::ServerName;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::config::{RelayAddress, RelaysConfig, literal};
+use crate::core::backoff::Backoff;
+use crate::sign_in::Agent;
+use board::Board;
+use dial::Dialer;
+use explain::{Trouble, TroubleKind};
+use session::Established;
+
+pub(crate) mod board;
+pub(crate) mod dial;
+pub(crate) mod explain;
+pub(crate) mod session;
+
+/// How often names are resolved. DNS answers of headless services live for some seconds.
+const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a second way to a relay process that is in session already is left alone.
+const DUPLICATE_REST: Duration = Duration::from_secs(30);
+
+/// What every link works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) dialer: Dialer,
+    pub(crate) board: Arc<Board>,
+    /// Random, new with every start of the process.
+    pub(crate) instance: [u8; 16],
+    pub(crate) shutdown: Shutdown,
+}
+
+/// Keeps the links until the drain is over: every session ended.
+pub(crate) async fn keep(context: Arc<Context>, relays: RelaysConfig) {
+    let mut tasks: JoinSet<SocketAddr> = JoinSet::new();
+    let mut links: BTreeMap<SocketAddr, CancellationToken> = BTreeMap::new();
+    let drain = context.shutdown.drain.clone();
+    while !drain.is_cancelled() {
+        let targets = tokio::select! {
+            biased;
+            () = drain.cancelled() => break,
+            targets = targets(&context, &relays) => targets,
+        };
+        for (&address, name) in &targets {
+            links.entry(address).or_insert_with(|| {
+                let gone = CancellationToken::new();
+                tasks.spawn(link(context.clone(), address, name.clone(), gone.clone()));
+                gone
+            });
+        }
+        for (address, gone) in &links {
+            // One that is in session stays: its relay is there, whatever the name says.
+            if !targets.contains_key(address) && !context.board.is_up(*address) {
+                gone.cancel();
+            }
+        }
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => break,
+            Some(ended) = tasks.join_next() => {
+                if let Ok(address) = ended {
+                    links.remove(&address);
+                }
+            }
+            () = context.board.news() => {}
+            () = tokio::time::sleep(RESOLVE_INTERVAL) => {}
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Every address that there should be a link to, with the name that its certificate must have.
+async fn targets(context: &Context, relays: &RelaysConfig) -> BTreeMap<SocketAddr, ServerName<'static>> {
+    let told = context.board.replicas();
+    let addresses: BTreeSet<&RelayAddress> = relays.addresses.iter().chain(&told).collect();
+    let mut targets = BTreeMap::new();
+    for address in addresses {
+        let Some(name) = relays
+            .server_name
+            .clone()
+            .or_else(|| ServerName::try_from(address.host.clone()).ok())
+        else {
+            continue;
+        };
+        for resolved in resolve(context, address).await {
+            targets.entry(resolved).or_insert_with(|| name.clone());
+        }
+    }
+    targets
+}
+
+async fn resolve(context: &Context, address: &RelayAddress) -> Vec<SocketAddr> {
+    if let Some(literal) = literal(address) {
+        return vec![literal];
+    }
+    let label = address.to_string();
+    match tokio::net::lookup_host((address.host.as_str(), address.port)).await {
+        Ok(found) => {
+            context.board.resolved(&label);
+            found.collect()
+        }
+        Err(error) => {
+            let text = format!("{} does not resolve: {error}; check this machine's DNS", address.host);
+            context.board.trouble(&label, &Trouble::new(TroubleKind::Resolve, text));
+            Vec::new()
+        }
+    }
+}
+
+/// One link: dials, keeps a session, dials again.
+async fn link(
+    context: Arc<Context>,
+    address: SocketAddr,
+    name: ServerName<'static>,
+    gone: CancellationToken,
+) -> SocketAddr {
+    let label = address.to_string();
+    let mut backoff = Backoff::default();
+    let mut sessions = JoinSet::new();
+    let drain = &context.shutdown.drain;
+    loop {
+        let attempt = tokio::select! {
+            biased;
+            () = drain.cancelled() => break,
+            () = gone.cancelled() => break,
+            attempt = connect(&context, address, &name) => attempt,
+        };
+        let mut rest = Duration::ZERO;
+        match attempt {
+            Ok(established) => {
+                let began = clock::now();
+                let go_away = established.go_away();
+                let (ended, end) = oneshot::channel();
+                let (board, relay) = (context.board.clone(), label.clone());
+                sessions.spawn(async move {
+                    let trouble = established.run().await;
+                    board.ended(&relay, &trouble);
+                    let _ = ended.send(());
+                });
+                tokio::select! {
+                    biased;
+                    _ = end => {}
+                    () = go_away.cancelled() => {}
+                    () = gone.cancelled() => {}
+                }
+                backoff.ended_after(clock::now().since(began));
+            }
+            Err(trouble) => {
+                context.board.trouble(&label, &trouble);
+                if trouble.kind == TroubleKind::Duplicate {
+                    rest = DUPLICATE_REST;
+                }
+            }
+        }
+        let rest = backoff.next_delay(rand::random()).max(rest);
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => break,
+            () = gone.cancelled() => break,
+            () = tokio::time::sleep(rest) => {}
+        }
+        while sessions.try_join_next().is_some() {}
+    }
+    while sessions.join_next().await.is_some() {}
+    context.board.forget(address);
+    address
+}
+
+async fn connect(
+    context: &Arc<Context>,
+    address: SocketAddr,
+    name: &ServerName<'static>,
+) -> Result<Established, Trouble> {
+    let label = address.to_string();
+    context.agent.metrics.link_connects.with_label_values(&[&label]).inc();
+    let dialled = context.dialer.dial(address, name).await?;
+    Established::greet(context.clone(), address, dialled).await
+}

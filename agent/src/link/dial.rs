@@ -1,0 +1,142 @@
+//! Dialling a relay: QUIC with both ends' certificates, and the check that the other end is a relay.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_protocol::TrustDomain;
+use postern_protocol::close::CloseCode;
+use postern_protocol::identity::{Identity, read_certificate};
+use postern_protocol::transport::{ALPN, UDP_BUFFER, crypto_provider, stream_limit, transport_config};
+use postern_service::net::bind_udp;
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{Connection, Endpoint, EndpointConfig, TokioRuntime};
+use rustls::client::Resumption;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::sync::OnceCell;
+
+use super::explain::{Trouble, TroubleKind, explain};
+use crate::config::Config;
+
+/// How long the last packets may take to leave when the process ends.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Why nothing can be dialled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialerError {
+    /// The certificate, its key or the TLS settings are not accepted by rustls.
+    #[error("cannot set up TLS for the links to relays: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The TLS settings cannot serve QUIC.
+    #[error("cannot set up QUIC for the links to relays: {0}")]
+    Quic(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
+}
+
+/// The process's QUIC endpoints, one for each address family that is used.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    config: quinn::ClientConfig,
+    trust_domain: TrustDomain,
+    /// The end of this agent's own certificate, for explanations.
+    not_after: i64,
+    v4: OnceCell<Endpoint>,
+    v6: OnceCell<Endpoint>,
+}
+
+/// A relay, reached and recognised.
+#[derive(Debug)]
+pub(crate) struct Dialled {
+    pub(crate) connection: Connection,
+    /// The relay's name in its certificate.
+    pub(crate) relay: String,
+    /// The end of its certificate's validity, in seconds since 1970.
+    pub(crate) not_after: i64,
+}
+
+impl Dialer {
+    /// Prepares everything that does not need the network.
+    pub(crate) fn new(config: &Config) -> Result<Self, DialerError> {
+        let mut tls = rustls::ClientConfig::builder_with_provider(crypto_provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(config.relays.anchors.clone())
+            .with_client_auth_cert(config.certificate.chain.clone(), config.certificate.key.clone_key())?;
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        // A resumed session would not check the relay's certificate again.
+        tls.resumption = Resumption::disabled();
+        let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+        client.transport_config(Arc::new(transport_config(stream_limit(config.directory.connections))));
+        Ok(Self {
+            config: client,
+            trust_domain: config.trust_domain.clone(),
+            not_after: config.not_after,
+            v4: OnceCell::new(),
+            v6: OnceCell::new(),
+        })
+    }
+
+    /// Connects to `address`, whose certificate must be for `name` and name a relay of our trust domain.
+    pub(crate) async fn dial(&self, address: SocketAddr, name: &ServerName<'static>) -> Result<Dialled, Trouble> {
+        let endpoint = self.endpoint(address.ip()).await?;
+        let connection = endpoint
+            .connect_with(self.config.clone(), address, &name.to_str())
+            .map_err(|error| Trouble::new(TroubleKind::Local, error.to_string()))?
+            .await
+            .map_err(|error| self.explain(&error))?;
+        let leaf = connection
+            .peer_identity()
+            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+            .and_then(|chain| chain.first().cloned());
+        let facts = leaf
+            .ok_or_else(|| "it showed no certificate".to_owned())
+            .and_then(|leaf| read_certificate(&leaf, &self.trust_domain).map_err(|error| error.to_string()));
+        match facts {
+            Ok(facts) => match facts.identity {
+                Identity::Relay(relay) => Ok(Dialled {
+                    connection,
+                    relay: relay.to_string(),
+                    not_after: facts.not_after,
+                }),
+                Identity::Agent(agent) => Err(refuse(&connection, &format!("it is the agent {agent}"))),
+            },
+            Err(problem) => Err(refuse(&connection, &problem)),
+        }
+    }
+
+    /// What the end of a connection means.
+    pub(crate) fn explain(&self, error: &quinn::ConnectionError) -> Trouble {
+        explain(error, self.not_after)
+    }
+
+    /// Lets the last packets leave.
+    pub(crate) async fn close(&self) {
+        for endpoint in [&self.v4, &self.v6].into_iter().filter_map(OnceCell::get) {
+            endpoint.close(CloseCode::Stopping.to_varint(), b"the agent ends");
+            let _ = tokio::time::timeout(GOODBYE, endpoint.wait_idle()).await;
+        }
+    }
+
+    async fn endpoint(&self, peer: IpAddr) -> Result<&Endpoint, Trouble> {
+        let (cell, any) = match peer {
+            IpAddr::V4(_) => (&self.v4, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+            IpAddr::V6(_) => (&self.v6, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+        };
+        cell.get_or_try_init(|| async {
+            let udp = bind_udp(SocketAddr::new(any, 0), UDP_BUFFER).map_err(|error| error.to_string())?;
+            Endpoint::new(EndpointConfig::default(), None, udp.socket, Arc::new(TokioRuntime))
+                .map_err(|error| error.to_string())
+        })
+        .await
+        .map_err(|error| Trouble::new(TroubleKind::Local, error))
+    }
+}
+
+fn refuse(connection: &Connection, problem: &str) -> Trouble {
+    connection.close(CloseCode::Identity.to_varint(), problem.as_bytes());
+    Trouble::new(
+        TroubleKind::RelayIdentity,
+        format!(
+            "what answers there is not a relay of ours: {problem}; \
+             its certificate needs the URI spiffe://<trust domain>/relay/<name>"
+        ),
+    )
+}

@@ -1,0 +1,123 @@
+//! The agent's metrics. Names are a contract; label values come from the configuration or from closed sets.
+
+use postern_service::metrics as common;
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, opts};
+
+/// Upper bounds in seconds: a bind takes from 0.2 ms (OpenLDAP) over 5 ms (Samba) to the bind timeout.
+const BIND_BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+];
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// Binds that were sent, by domain controller and what became of them.
+    pub(crate) binds: IntCounterVec,
+    /// From sending a bind to its answer.
+    pub(crate) bind_duration: HistogramVec,
+    /// Whether a domain controller answers.
+    pub(crate) dc_up: IntGaugeVec,
+    /// Sessions, by relay address and whether there is one.
+    pub(crate) links: IntGaugeVec,
+    /// Attempts to connect.
+    pub(crate) link_connects: IntCounterVec,
+    /// Sealed passwords, by whether they opened.
+    pub(crate) opens: IntCounterVec,
+    /// Sign-ins whose id was bound before.
+    pub(crate) replays_refused: IntCounter,
+    /// Sign-ins whose start window had passed, or might have.
+    pub(crate) window_refusals: IntCounter,
+}
+
+impl Metrics {
+    /// Registers everything in a new registry.
+    pub(crate) fn new(certificate_not_after: i64) -> prometheus::Result<(Self, Registry)> {
+        let registry = common::registry("agent", env!("CARGO_PKG_VERSION"))?;
+        let metrics = Self {
+            binds: register(
+                &registry,
+                IntCounterVec::new(
+                    opts!("postern_agent_binds_total", "Binds sent to the directory."),
+                    &["dc", "verdict"],
+                )?,
+            )?,
+            bind_duration: register(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "postern_agent_bind_duration_seconds",
+                        "From sending a bind to its answer.",
+                    )
+                    .buckets(BIND_BUCKETS.to_vec()),
+                    &["dc"],
+                )?,
+            )?,
+            dc_up: register(
+                &registry,
+                IntGaugeVec::new(
+                    opts!("postern_agent_dc_up", "Whether a domain controller answers."),
+                    &["dc"],
+                )?,
+            )?,
+            links: register(
+                &registry,
+                IntGaugeVec::new(
+                    opts!(
+                        "postern_agent_links",
+                        "Links to relays: 1 in the state that each is in."
+                    ),
+                    &["relay", "state"],
+                )?,
+            )?,
+            link_connects: register(
+                &registry,
+                IntCounterVec::new(
+                    opts!("postern_agent_link_connects_total", "Attempts to connect to a relay."),
+                    &["relay"],
+                )?,
+            )?,
+            opens: register(
+                &registry,
+                IntCounterVec::new(
+                    opts!(
+                        "postern_agent_opens_total",
+                        "Sealed passwords, by whether they opened and why not."
+                    ),
+                    &["result"],
+                )?,
+            )?,
+            replays_refused: register(
+                &registry,
+                IntCounter::new(
+                    "postern_agent_replays_refused_total",
+                    "Sign-ins refused because their id was bound before.",
+                )?,
+            )?,
+            window_refusals: register(
+                &registry,
+                IntCounter::new(
+                    "postern_agent_window_refusals_total",
+                    "Sign-ins refused because their start window had passed, or might have.",
+                )?,
+            )?,
+        };
+        let not_after = register(
+            &registry,
+            IntGaugeVec::new(
+                Opts::new(
+                    "postern_agent_certificate_not_after_timestamp_seconds",
+                    "The end of a certificate's validity, in seconds since 1970.",
+                ),
+                &["use"],
+            )?,
+        )?;
+        not_after.with_label_values(&["session"]).set(certificate_not_after);
+        Ok((metrics, registry))
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}

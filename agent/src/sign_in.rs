@@ -1,0 +1,286 @@
+//! One sign-in, from its stream's first byte to the answer: at most one bind that may have been checked.
+//!
+//! The order is what counts: open, take a connection, and with it in hand judge the start window, mark the id, bind.
+//! Whatever goes wrong before is `NotStarted`, and the relay may ask another agent; after it there is a verdict, a
+//! refusal by the directory to check, or the honest word that nobody knows.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use postern_protocol::frame::{Answer, FailedFrame, MAX_REQUEST_BYTES, NotStartedFrame, Request, VerdictFrame};
+use postern_protocol::wire::{WireError, read_frame, write_frame};
+use postern_protocol::{AgentIdentity, Moment, NotStarted, RequestId};
+use quinn::{RecvStream, SendStream};
+
+use crate::clock;
+use crate::core::replay::{self, Replays};
+use crate::core::start_window;
+use crate::directory::{Bind, BindResult, Directory, NoConnection, Reading, Ready};
+use crate::link::session::Session;
+use crate::metrics::Metrics;
+use crate::opener::{LONGEST_MARK, Opened, Opener};
+use crate::opening_keys::OpeningKeys;
+use crate::unwrapping::Workers;
+
+/// A request is one packet that the relay has at hand; a stream without one is a relay in trouble.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Ids remembered at once, some 100 bytes each. At a thousand sign-ins a second there are 35,000.
+const REPLAY_CAPACITY: usize = 1 << 20;
+
+/// The longest text of a directory that goes into a log line.
+const LOGGED_TEXT: usize = 200;
+
+/// What all sign-ins share.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) identity: AgentIdentity,
+    pub(crate) keys: OpeningKeys,
+    pub(crate) workers: Workers,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) metrics: Arc<Metrics>,
+    replays: Mutex<Replays>,
+}
+
+impl Agent {
+    /// An agent that has bound nothing yet.
+    pub(crate) fn new(
+        identity: AgentIdentity,
+        keys: OpeningKeys,
+        directory: Arc<Directory>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            identity,
+            keys,
+            workers: Workers::new(cores),
+            directory,
+            metrics,
+            replays: Mutex::new(Replays::new(REPLAY_CAPACITY)),
+        }
+    }
+
+    /// The relay no longer waits for `id`.
+    pub(crate) fn cancel(&self, id: RequestId) {
+        self.replays().cancel(clock::now(), id, LONGEST_MARK);
+    }
+
+    /// Serves one stream of `session`, accepted at `received`; `draining` if that was after the drain began.
+    pub(crate) async fn serve(
+        &self,
+        session: &Session,
+        streams: (SendStream, RecvStream),
+        received: Moment,
+        draining: bool,
+    ) {
+        let (mut send, mut recv) = streams;
+        let request = match read_request(&mut recv).await {
+            Ok(request) => request,
+            Err(error) if error.is_violation() => return session.violated("a sign-in's stream", &error),
+            Err(error) => return tracing::debug!(relay = %session.relay, %error, "a stream without a request"),
+        };
+        let answer = if draining {
+            not_started(NotStarted::Draining)
+        } else {
+            self.attempt(session, &request, received, &mut send).await
+        };
+        log_answer(&request, &answer);
+        if let Err(error) = write_frame(&mut send, &answer.encode()).await {
+            tracing::debug!(request = %request.request_id, %error, "the answer cannot be sent");
+        }
+    }
+
+    async fn attempt(&self, session: &Session, request: &Request, received: Moment, send: &mut SendStream) -> Answer {
+        let opened = match self.open(session, request).await {
+            Ok(opened) => opened,
+            Err(reason) => return not_started(reason),
+        };
+        let ready = match self.directory.ready(&[]).await {
+            Ok(ready) => ready,
+            Err(error) => return not_started(no_connection(error)),
+        };
+        if let Err(reason) = self.start(session, request, received, opened.keep) {
+            self.directory.give_back(ready);
+            return not_started(reason);
+        }
+        // The bind is handed over first; `Started` is a hint and may wait for room on the wire.
+        let started = Answer::Started.encode();
+        let (answer, hint) = tokio::join!(
+            biased;
+            self.bind(session, request, received, &opened, ready),
+            write_frame(send, &started),
+        );
+        if let Err(error) = hint {
+            tracing::debug!(request = %request.request_id, %error, "the relay was not told of the start");
+        }
+        answer
+    }
+
+    async fn open(&self, session: &Session, request: &Request) -> Result<Opened, NotStarted> {
+        let opener = Opener {
+            identity: &self.identity,
+            keys: &self.keys,
+            workers: &self.workers,
+            memory: &session.memory,
+        };
+        let opened = opener.open(request, clock::now(), clock::unix_ms()).await;
+        let result = opened
+            .as_ref()
+            .map_or_else(|refusal| refusal.reason().as_str(), |_| "opened");
+        self.metrics.opens.with_label_values(&[result]).inc();
+        opened.map_err(|refusal| {
+            tracing::debug!(request = %request.request_id, ?refusal, "not opened");
+            refusal.reason()
+        })
+    }
+
+    /// The last checks, with a connection in hand. The mark is set here and nowhere else.
+    fn start(&self, session: &Session, request: &Request, received: Moment, keep: Duration) -> Result<(), NotStarted> {
+        self.window_open(session, request, received)?;
+        self.replays()
+            .start(clock::now(), request.request_id, keep)
+            .map_err(|refusal| match refusal {
+                replay::Refusal::Bound => {
+                    self.metrics.replays_refused.inc();
+                    NotStarted::Replayed
+                }
+                replay::Refusal::Cancelled => NotStarted::Cancelled,
+                replay::Refusal::Full => NotStarted::Busy,
+            })
+    }
+
+    fn window_open(&self, session: &Session, request: &Request, received: Moment) -> Result<(), NotStarted> {
+        if session.is_over() {
+            // Nobody would hear the verdict, and the relay may be asking another agent already.
+            return Err(NotStarted::Cancelled);
+        }
+        session
+            .window()
+            .judge(clock::now(), received, request.start_by)
+            .map_err(|refusal| match refusal {
+                start_window::Refusal::NoClock => NotStarted::NoClock,
+                start_window::Refusal::Passed => {
+                    self.metrics.window_refusals.inc();
+                    NotStarted::Expired
+                }
+            })
+    }
+
+    /// Binds, at another domain controller as well if the first says that it cannot check now.
+    async fn bind(
+        &self,
+        session: &Session,
+        request: &Request,
+        received: Moment,
+        opened: &Opened,
+        first: Ready,
+    ) -> Answer {
+        let mut ready = first;
+        let mut avoid = Vec::new();
+        loop {
+            let bind = self.directory.bind(ready, &opened.user, &opened.password).await;
+            self.log_bind(request, opened, &bind);
+            match bind.result {
+                BindResult::Answered {
+                    reading: Reading::Verdict { verdict, sub_code },
+                    ..
+                } => {
+                    return Answer::Verdict(VerdictFrame {
+                        verdict: verdict.code(),
+                        sub_code,
+                        dc: self.directory.name(bind.dc).to_owned(),
+                        bind_us: u32::try_from(bind.took.as_micros()).unwrap_or(u32::MAX),
+                    });
+                }
+                BindResult::Unknown(_) => return self.failed(&bind, true),
+                BindResult::Answered {
+                    reading: Reading::Fault,
+                    ..
+                } => return self.failed(&bind, false),
+                BindResult::Answered {
+                    reading: Reading::Elsewhere,
+                    ..
+                } => avoid.push(bind.dc),
+                BindResult::NeverSent => {}
+            }
+            // Nothing was checked, so another try is safe while the relay still waits for this agent.
+            let again = match self.window_open(session, request, received) {
+                Ok(()) => self.directory.ready(&avoid).await.map_err(no_connection),
+                Err(reason) => Err(reason),
+            };
+            ready = match again {
+                Ok(next) => next,
+                Err(reason) if avoid.is_empty() => {
+                    self.replays().never_started(request.request_id);
+                    return not_started(reason);
+                }
+                Err(_) => return self.failed(&bind, false),
+            };
+        }
+    }
+
+    fn failed(&self, bind: &Bind, indeterminate: bool) -> Answer {
+        Answer::Failed(FailedFrame {
+            indeterminate,
+            dc: self.directory.name(bind.dc).to_owned(),
+        })
+    }
+
+    fn log_bind(&self, request: &Request, opened: &Opened, bind: &Bind) {
+        let (id, dc) = (request.request_id, self.directory.name(bind.dc));
+        let (local, message_id) = (bind.local, bind.message_id);
+        match &bind.result {
+            BindResult::Answered {
+                reading: Reading::Verdict { verdict, .. },
+                ..
+            } => tracing::debug!(
+                request = %id, %dc, %local, message_id, user = opened.user.as_str(),
+                verdict = verdict.as_str(), micros = bind.took.as_micros(), "bind",
+            ),
+            BindResult::Answered { result, text, .. } => {
+                let text: String = text.chars().take(LOGGED_TEXT).collect();
+                tracing::warn!(
+                    request = %id, %dc, %local, message_id, result, ?text,
+                    "the domain controller did not check the password",
+                );
+            }
+            BindResult::Unknown(why) => {
+                tracing::warn!(request = %id, %dc, %local, message_id, why, "the outcome of a bind is unknown");
+            }
+            BindResult::NeverSent => {
+                tracing::debug!(request = %id, %dc, %local, "the connection was gone before the bind was sent");
+            }
+        }
+    }
+
+    fn replays(&self) -> MutexGuard<'_, Replays> {
+        // The set is whole after every call, so a panic elsewhere cannot have left it half-written.
+        self.replays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn read_request(recv: &mut RecvStream) -> Result<Request, WireError> {
+    let frame = read_frame(recv, MAX_REQUEST_BYTES, Request::decode);
+    tokio::time::timeout(READ_TIMEOUT, frame)
+        .await
+        .unwrap_or_else(|_| Err(WireError::Lost("no request came within two seconds".to_owned())))
+}
+
+fn not_started(reason: NotStarted) -> Answer {
+    Answer::NotStarted(NotStartedFrame { reason: reason.code() })
+}
+
+fn no_connection(error: NoConnection) -> NotStarted {
+    match error {
+        NoConnection::Busy => NotStarted::Busy,
+        NoConnection::NoDirectory => NotStarted::NoDirectory,
+    }
+}
+
+fn log_answer(request: &Request, answer: &Answer) {
+    if let Answer::NotStarted(frame) = answer {
+        let reason = NotStarted::from_code(frame.reason).as_str();
+        tracing::debug!(request = %request.request_id, reason, "not started");
+    }
+}

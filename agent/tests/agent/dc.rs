@@ -1,0 +1,199 @@
+//! A scripted domain controller: LDAPS, simple binds, the RootDSE.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use futures_util::{SinkExt, StreamExt};
+use ldap3_proto::LdapCodec;
+use ldap3_proto::proto::{
+    LdapBindCred, LdapBindResponse, LdapMsg, LdapOp, LdapResult, LdapResultCode, LdapSearchResultEntry,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::codec::Framed;
+
+use crate::pki::Issued;
+
+/// What the domain controller does with a bind.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    /// Result code and diagnostic text.
+    Answer(LdapResultCode, String),
+    /// Nothing, for ever.
+    Silence,
+    /// It closes the connection without an answer.
+    Close,
+}
+
+/// A bind as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) connection: usize,
+    pub(crate) name: String,
+    pub(crate) password: String,
+}
+
+#[derive(Default)]
+struct State {
+    binds: Vec<Received>,
+    script: VecDeque<Reply>,
+    root_dse_reads: usize,
+}
+
+/// One domain controller. Without a script it says success.
+pub(crate) struct Dc {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    /// A new number closes every connection that is open now.
+    hang_up: watch::Sender<u32>,
+    open: watch::Sender<u32>,
+    accepted: watch::Sender<usize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Dc {
+    pub(crate) async fn start(issued: &Issued) -> Self {
+        let tls = rustls::ServerConfig::builder_with_provider(postern_service::tls::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![issued.certificate.clone()], issued.key.clone_key())
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State::default()));
+        let hang_up = watch::channel(0).0;
+        let open = watch::channel(0).0;
+        let accepted = watch::channel(0).0;
+        let mut tasks = JoinSet::new();
+        let (shared, closing, counted) = (state.clone(), hang_up.clone(), open.clone());
+        let accepting = accepted.clone();
+        tasks.spawn(async move {
+            let acceptor = TlsAcceptor::from(Arc::new(tls));
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut closing = closing.subscribe();
+                let (acceptor, shared, counted) = (acceptor.clone(), shared.clone(), counted.clone());
+                let accepting = accepting.clone();
+                connections.spawn(async move {
+                    counted.send_modify(|open| *open += 1);
+                    tokio::select! {
+                        _ = closing.changed() => {}
+                        () = serve(acceptor, stream, shared, accepting) => {}
+                    }
+                    counted.send_modify(|open| *open -= 1);
+                });
+            }
+        });
+        Self {
+            address,
+            state,
+            hang_up,
+            open,
+            accepted,
+            _tasks: tasks,
+        }
+    }
+
+    /// The next bind is answered so.
+    pub(crate) fn script(&self, reply: Reply) {
+        self.state.lock().unwrap().script.push_back(reply);
+    }
+
+    pub(crate) fn binds(&self) -> Vec<Received> {
+        self.state.lock().unwrap().binds.clone()
+    }
+
+    pub(crate) fn root_dse_reads(&self) -> usize {
+        self.state.lock().unwrap().root_dse_reads
+    }
+
+    /// Until that many connections are open.
+    pub(crate) async fn until_open(&self, connections: u32) {
+        let mut open = self.open.subscribe();
+        open.wait_for(|&open| open == connections).await.unwrap();
+    }
+
+    /// Until that many TLS handshakes have succeeded since the start.
+    pub(crate) async fn until_accepted(&self, connections: usize) {
+        let mut accepted = self.accepted.subscribe();
+        accepted.wait_for(|&accepted| accepted >= connections).await.unwrap();
+    }
+
+    pub(crate) fn hang_up(&self) {
+        self.hang_up.send_modify(|number| *number += 1);
+    }
+}
+
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, state: Arc<Mutex<State>>, accepted: watch::Sender<usize>) {
+    let Ok(stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    let mut connection = 0;
+    accepted.send_modify(|number| {
+        *number += 1;
+        connection = *number;
+    });
+    let mut framed = Framed::new(stream, LdapCodec::default());
+    while let Some(Ok(message)) = framed.next().await {
+        let answers = match message.op {
+            LdapOp::BindRequest(bind) => {
+                let LdapBindCred::Simple(password) = bind.cred else {
+                    panic!("not a simple bind")
+                };
+                let reply = {
+                    let mut state = state.lock().unwrap();
+                    state.binds.push(Received {
+                        connection,
+                        name: bind.dn,
+                        password,
+                    });
+                    state.script.pop_front()
+                };
+                match reply.unwrap_or(Reply::Answer(LdapResultCode::Success, String::new())) {
+                    Reply::Answer(code, text) => vec![LdapOp::BindResponse(LdapBindResponse {
+                        res: result(code, text),
+                        saslcreds: None,
+                    })],
+                    Reply::Silence => std::future::pending().await,
+                    Reply::Close => return,
+                }
+            }
+            LdapOp::SearchRequest(_) => {
+                state.lock().unwrap().root_dse_reads += 1;
+                vec![
+                    LdapOp::SearchResultEntry(LdapSearchResultEntry {
+                        dn: String::new(),
+                        attributes: Vec::new(),
+                    }),
+                    LdapOp::SearchResultDone(result(LdapResultCode::Success, String::new())),
+                ]
+            }
+            LdapOp::UnbindRequest => return,
+            other => panic!("the agent sent {other:?}"),
+        };
+        for op in answers {
+            let message = LdapMsg {
+                msgid: message.msgid,
+                op,
+                ctrl: Vec::new(),
+            };
+            if framed.send(message).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn result(code: LdapResultCode, message: String) -> LdapResult {
+    LdapResult {
+        code,
+        matcheddn: String::new(),
+        message,
+        referral: Vec::new(),
+    }
+}

@@ -1,0 +1,16 @@
+//! The agent as a whole, in one process with a scripted directory and a minimal relay: real TLS, QUIC, LDAPS.
+
+#[cfg(test)]
+mod bed;
+#[cfg(test)]
+mod dc;
+#[cfg(test)]
+mod directory;
+#[cfg(test)]
+mod example;
+#[cfg(test)]
+mod pki;
+#[cfg(test)]
+mod relay;
+#[cfg(test)]
+mod session;

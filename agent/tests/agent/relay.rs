@@ -1,0 +1,288 @@
+//! A minimal relay: accepts agents, exchanges greetings, keeps time, sends sign-ins.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use postern_protocol::frame::{
+    Answer, Control, DirectoryHealth, Hello, MAJOR, MAX_ANSWER_BYTES, MAX_CONTROL_BYTES, MINOR, Ping, Pong, Request,
+    Welcome,
+};
+use postern_protocol::seal::{AuthenticatedData, ContentKey, SealingKey};
+use postern_protocol::transport::{ALPN, crypto_provider, stream_limit, transport_config};
+use postern_protocol::wire::{read_frame, write_frame};
+use postern_protocol::{Moment, NotStarted, Password, RequestId, Verdict};
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use rustls::RootCertStore;
+use rustls::server::WebPkiClientVerifier;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use zeroize::Zeroizing;
+
+use crate::pki::Issued;
+
+/// What a relay is given to say in its `Welcome`.
+#[derive(Clone)]
+pub(crate) struct Greeting {
+    pub(crate) major: u16,
+    pub(crate) instance: [u8; 16],
+    pub(crate) replicas: Vec<String>,
+}
+
+impl Default for Greeting {
+    fn default() -> Self {
+        Self {
+            major: MAJOR,
+            instance: [1; 16],
+            replicas: Vec::new(),
+        }
+    }
+}
+
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
+    endpoint: Endpoint,
+}
+
+impl Relay {
+    pub(crate) fn start(issued: &Issued, anchors: RootCertStore) -> Self {
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), crypto_provider())
+            .build()
+            .unwrap();
+        let mut tls = rustls::ServerConfig::builder_with_provider(crypto_provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![issued.certificate.clone()], issued.key.clone_key())
+            .unwrap();
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
+        server.transport_config(Arc::new(transport_config(stream_limit(2))));
+        let endpoint = Endpoint::server(server, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Self {
+            address: endpoint.local_addr().unwrap(),
+            endpoint,
+        }
+    }
+
+    /// The next connection whose handshake succeeds.
+    pub(crate) async fn connection(&self) -> Connection {
+        loop {
+            let incoming = self.endpoint.accept().await.unwrap();
+            if let Ok(connection) = incoming.await {
+                return connection;
+            }
+        }
+    }
+
+    /// The next agent, greeted.
+    pub(crate) async fn agent(&self, greeting: Greeting) -> Agent {
+        let connection = self.connection().await;
+        let (mut send, mut recv) = connection.accept_bi().await.unwrap();
+        let hello = read_frame(&mut recv, MAX_CONTROL_BYTES, Control::decode).await.unwrap();
+        let Control::Hello(hello) = hello else {
+            panic!("not a Hello: {hello:?}")
+        };
+        let welcome = Control::Welcome(Welcome {
+            major: greeting.major,
+            minor: MINOR,
+            software: "test".to_owned(),
+            instance: greeting.instance,
+            replicas: greeting.replicas,
+            ping_interval_ms: 100,
+        });
+        write_frame(&mut send, &welcome.encode()).await.unwrap();
+        let (send, clock) = (Arc::new(Mutex::new(send)), Clock::default());
+        let (tell, frames) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(read_control(recv, send.clone(), clock.clone(), tell));
+        Agent {
+            connection,
+            hello,
+            frames,
+            send,
+            clock,
+            _tasks: tasks,
+        }
+    }
+}
+
+async fn read_control(
+    mut recv: RecvStream,
+    send: Arc<Mutex<SendStream>>,
+    clock: Clock,
+    tell: mpsc::UnboundedSender<Control>,
+) {
+    while let Ok(frame) = read_frame(&mut recv, MAX_CONTROL_BYTES, Control::decode).await {
+        if let Control::Ping(ping) = &frame {
+            let pong = Control::Pong(Pong {
+                number: ping.number,
+                time: clock.now(),
+            });
+            let _ = write_frame(&mut *send.lock().await, &pong.encode()).await;
+            clock.answered.fetch_add(1, Ordering::SeqCst);
+        }
+        if tell.send(frame).is_err() {
+            return;
+        }
+    }
+}
+
+/// The relay's clock, far from the agent's.
+#[derive(Clone)]
+pub(crate) struct Clock {
+    origin: Instant,
+    answered: Arc<AtomicU64>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            origin: Instant::now(),
+            answered: Arc::default(),
+        }
+    }
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> Moment {
+        Moment(7_000_000_000) + self.origin.elapsed()
+    }
+}
+
+/// An agent in session.
+pub(crate) struct Agent {
+    pub(crate) connection: Connection,
+    pub(crate) hello: Hello,
+    frames: mpsc::UnboundedReceiver<Control>,
+    send: Arc<Mutex<SendStream>>,
+    pub(crate) clock: Clock,
+    _tasks: JoinSet<()>,
+}
+
+impl Agent {
+    pub(crate) async fn send(&self, frame: Control) {
+        write_frame(&mut *self.send.lock().await, &frame.encode())
+            .await
+            .unwrap();
+    }
+
+    /// The next control frame that `wanted` picks.
+    pub(crate) async fn next<T>(&mut self, mut wanted: impl FnMut(Control) -> Option<T>) -> T {
+        loop {
+            let frame = self.frames.recv().await.expect("the agent's control stream has ended");
+            if let Some(found) = wanted(frame) {
+                return found;
+            }
+        }
+    }
+
+    /// Until the agent has read everything that was sent on the control stream.
+    pub(crate) async fn barrier(&mut self, number: u64) {
+        self.send(Control::Ping(Ping { number })).await;
+        self.next(|frame| matches!(frame, Control::Pong(pong) if pong.number == number).then_some(()))
+            .await;
+    }
+
+    /// Until the agent knows our time and its directory has `slots` for us.
+    pub(crate) async fn until_ready(&mut self, slots: u32) {
+        let ready = |slots_now: u32, directory| slots_now >= slots && directory == DirectoryHealth::Ready;
+        if !ready(self.hello.slots, self.hello.directory) {
+            self.next(|frame| {
+                matches!(frame, Control::Status(status) if ready(status.slots, status.directory)).then_some(())
+            })
+            .await;
+        }
+        while self.clock.answered.load(Ordering::SeqCst) == 0 {
+            self.next(|frame| matches!(frame, Control::Ping(_)).then_some(())).await;
+        }
+        self.barrier(u64::MAX).await;
+    }
+
+    /// A sign-in that the relay sealed, with two seconds to start.
+    pub(crate) fn request(&self, id: u8, user: &str, password: &str) -> Request {
+        let data = self.data(id, user);
+        let key = SealingKey::from_der(&self.hello.opening_key).unwrap();
+        let content = ContentKey::generate().unwrap();
+        let password = Password::new(Zeroizing::new(password.to_owned())).unwrap();
+        let sealed = content.seal(&password, &data.to_base64()).unwrap();
+        Request {
+            request_id: data.request_id,
+            tenant: data.tenant,
+            realm: data.realm,
+            user: data.user,
+            expires_unix_ms: data.expires_unix_ms,
+            start_by: self.clock.now() + Duration::from_secs(2),
+            kid: key.kid().to_owned(),
+            encrypted_key: key.wrap(&content).unwrap(),
+            iv: sealed.iv,
+            ciphertext: sealed.ciphertext,
+            tag: sealed.tag,
+            client_sealed: None,
+        }
+    }
+
+    pub(crate) fn data(&self, id: u8, user: &str) -> AuthenticatedData {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        AuthenticatedData {
+            expires_unix_ms: u64::try_from(unix.as_millis()).unwrap() + 4_000,
+            realm: "corp.example.com".to_owned(),
+            request_id: RequestId([id; 16]),
+            tenant: "acme".to_owned(),
+            user: user.to_owned(),
+        }
+    }
+
+    /// Sends a request and reads to the last answer.
+    pub(crate) async fn sign_in(&self, request: &Request) -> Outcome {
+        let (mut send, mut recv) = self.connection.open_bi().await.unwrap();
+        write_frame(&mut send, &request.encode()).await.unwrap();
+        let mut started = false;
+        loop {
+            match read_frame(&mut recv, MAX_ANSWER_BYTES, Answer::decode).await.unwrap() {
+                Answer::Started => started = true,
+                answer => return Outcome { started, answer },
+            }
+        }
+    }
+
+    /// As [`Agent::sign_in`] for a user name and a password.
+    pub(crate) async fn ask(&self, id: u8, user: &str, password: &str) -> Outcome {
+        self.sign_in(&self.request(id, user, password)).await
+    }
+}
+
+/// The answers to one request.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) started: bool,
+    pub(crate) answer: Answer,
+}
+
+impl Outcome {
+    /// (verdict, sub-code, domain controller) of an answer that must be a verdict after `Started`.
+    pub(crate) fn verdict(&self) -> (Verdict, Option<u32>, &str) {
+        match &self.answer {
+            Answer::Verdict(frame) if self.started => (Verdict::from_code(frame.verdict), frame.sub_code, &frame.dc),
+            _ => panic!("no verdict: {self:?}"),
+        }
+    }
+
+    /// The reason of an answer that must be `NotStarted`, without `Started` before.
+    pub(crate) fn not_started(&self) -> NotStarted {
+        match &self.answer {
+            Answer::NotStarted(frame) if !self.started => NotStarted::from_code(frame.reason),
+            _ => panic!("not NotStarted: {self:?}"),
+        }
+    }
+
+    /// (indeterminate, domain controller) of an answer that must be a failure after `Started`.
+    pub(crate) fn failed(&self) -> (bool, &str) {
+        match &self.answer {
+            Answer::Failed(frame) if self.started => (frame.indeterminate, &frame.dc),
+            _ => panic!("not Failed: {self:?}"),
+        }
+    }
+}
