@@ -1,8 +1,8 @@
 //! Postern's agent: the on-premises side.
 //!
 //! It dials every relay, opens the sealed passwords that they pass on, asks the directory with one LDAP bind, and
-//! answers with the directory's verdict. The way of a sign-in: [`link`] → [`sign_in`] → [`opener`] → [`directory`] and
-//! back. Decisions are in [`mod@core`], which asks no clock and no socket.
+//! answers with the directory's verdict. The way of a sign-in: `link` → `sign_in` → `opener` → `directory` and
+//! back. Decisions are in `core`, which asks no clock and no socket.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -46,6 +46,8 @@ pub(crate) struct Opened {
 pub(crate) enum Refusal {
     /// Sealed to a key that is not, or no longer, this agent's.
     NoKey,
+    /// Of another tenant or realm than this agent's own certificate names.
+    Elsewhere,
     /// Does not open, or is not what it was sealed for. The text is for the log.
     CannotOpen(&'static str),
     /// A caller's envelope, and too many of them are being opened.
@@ -63,7 +65,7 @@ impl Refusal {
     pub(crate) fn reason(self) -> NotStarted {
         match self {
             Self::NoKey => NotStarted::NoKey,
-            Self::CannotOpen(_) => NotStarted::CannotOpen,
+            Self::Elsewhere | Self::CannotOpen(_) => NotStarted::CannotOpen,
             Self::Busy => NotStarted::Busy,
             Self::Refused => NotStarted::Refused,
             Self::Expired => NotStarted::Expired,
@@ -86,9 +88,7 @@ impl Opener<'_> {
     pub(crate) async fn open(&self, request: &Request, now: Moment, unix_ms: u64) -> Result<Opened, Refusal> {
         let ours = &self.identity.realm;
         if request.tenant != ours.tenant.as_str() || request.realm != ours.realm.as_str() {
-            return Err(Refusal::CannotOpen(
-                "sent for another tenant or realm than this agent's",
-            ));
+            return Err(Refusal::Elsewhere);
         }
         let (protected, aad) = match &request.client_sealed {
             None => (PROTECTED_HEADER_BASE64.to_owned(), authenticated(request).to_base64()),

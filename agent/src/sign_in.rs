@@ -18,7 +18,7 @@ use crate::core::start_window;
 use crate::directory::{Bind, BindResult, Directory, NoConnection, Reading, Ready};
 use crate::link::session::Session;
 use crate::metrics::Metrics;
-use crate::opener::{LONGEST_MARK, Opened, Opener};
+use crate::opener::{LONGEST_MARK, Opened, Opener, Refusal};
 use crate::opening_keys::OpeningKeys;
 use crate::unwrapping::Workers;
 
@@ -130,7 +130,7 @@ impl Agent {
             .map_or_else(|refusal| refusal.reason().as_str(), |_| "opened");
         self.metrics.opens.with_label_values(&[result]).inc();
         opened.map_err(|refusal| {
-            tracing::debug!(request = %request.request_id, ?refusal, "not opened");
+            log_refusal(session, request, refusal);
             refusal.reason()
         })
     }
@@ -275,6 +275,23 @@ fn no_connection(error: NoConnection) -> NotStarted {
     match error {
         NoConnection::Busy => NotStarted::Busy,
         NoConnection::NoDirectory => NotStarted::NoDirectory,
+    }
+}
+
+/// What a caller can cause is told at debug level; what only a relay or a wrong clock can cause is a warning.
+fn log_refusal(session: &Session, request: &Request, refusal: Refusal) {
+    let (id, relay) = (request.request_id, &session.relay);
+    match refusal {
+        Refusal::Elsewhere => tracing::warn!(
+            request = %id, relay, tenant = ?request.tenant, realm = ?request.realm,
+            "the relay sent a sign-in of another tenant or realm than this agent's",
+        ),
+        Refusal::Expired | Refusal::NoClock => tracing::warn!(
+            request = %id, relay, expires_unix_ms = request.expires_unix_ms,
+            "the relay took an envelope whose expiry cannot be right by this machine's clock: one of the two clocks is \
+             wrong; set them by NTP",
+        ),
+        _ => tracing::debug!(request = %id, relay, ?refusal, "not opened"),
     }
 }
 

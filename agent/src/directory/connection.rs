@@ -128,7 +128,8 @@ impl Connection {
         self.closed.cancelled().await;
     }
 
-    /// Binds as `user`. Gives what became of it and the LDAP message id. Not to be used again unless it was answered.
+    /// Binds as `user`. ldap3 matches an answer by its message id and does not look at its kind; nothing but this bind
+    /// is outstanding on the connection, and the domain controller is authenticated. Gives what became of it and the LDAP message id. Not to be used again unless it was answered.
     pub(super) async fn bind(&mut self, user: &UserName, password: &Password, patience: Duration) -> (Sent, i32) {
         let bind = self.ldap.simple_bind(user.as_str(), password.expose());
         // ldap3 panics over an answer that is no LDAP result; that is an unknown outcome like any other.

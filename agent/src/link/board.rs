@@ -105,7 +105,13 @@ impl Board {
         }
         // A name is no link, and a second way to a relay in session is none that is missing.
         if !matches!(trouble.kind, TroubleKind::Resolve | TroubleKind::Duplicate) {
-            self.count(relay, false);
+            // After `GoAway` the end of the old session is not the end of the new one.
+            let up = self
+                .lock()
+                .sessions
+                .values()
+                .any(|entry| entry.address.to_string() == relay);
+            self.count(relay, up);
         }
         self.tell_readiness();
     }

@@ -235,8 +235,28 @@ impl Agent {
         }
     }
 
-    /// Sends a request and reads to the last answer.
+    /// Sends a request and reads to the last answer. On a machine so busy that the agent stood still it says
+    /// `no_clock`, rightly; then it is asked again.
     pub(crate) async fn sign_in(&self, request: &Request) -> Outcome {
+        let mut request = request.clone();
+        let in_time = request.start_by > self.clock.now();
+        loop {
+            let outcome = self.sign_in_once(&request).await;
+            let no_clock = matches!(
+                &outcome.answer,
+                Answer::NotStarted(frame) if NotStarted::from_code(frame.reason) == NotStarted::NoClock
+            );
+            if !no_clock {
+                return outcome;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if in_time {
+                request.start_by = self.clock.now() + Duration::from_secs(2);
+            }
+        }
+    }
+
+    async fn sign_in_once(&self, request: &Request) -> Outcome {
         let (mut send, mut recv) = self.connection.open_bi().await.unwrap();
         write_frame(&mut send, &request.encode()).await.unwrap();
         let mut started = false;

@@ -238,16 +238,15 @@ async fn replicas_that_a_relay_tells_of_are_dialled_and_the_slots_are_shared() {
         ..Greeting::default()
     };
     let mut one = first.agent(tells).await;
+    one.until_ready(4).await;
     let other = Greeting {
         instance: [2; 16],
         ..Greeting::default()
     };
-    let mut two = second.agent(other).await;
-    for agent in [&mut one, &mut two] {
-        agent
-            .next(|frame| matches!(frame, Control::Status(status) if status.slots == 2).then_some(()))
-            .await;
-    }
+    let two = second.agent(other).await;
+    assert_eq!(two.hello.slots, 2);
+    one.next(|frame| matches!(frame, Control::Status(status) if status.slots == 2).then_some(()))
+        .await;
 }
 
 #[tokio::test]
