@@ -40,7 +40,10 @@ print(json.dumps({"password": token.payload.decode()}))
 
 fn python(script: &str) -> Command {
     let mut command = Command::new(std::env::var("POSTERN_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned()));
-    command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     command
 }
 
@@ -64,18 +67,34 @@ fn what_jwcrypto_seals_opens_here_whichever_recipient_one_is() {
         "exp": 1_790_000_000_000_u64, "realm": "corp.example.com", "rid": RequestId([7; 16]).to_string(),
         "tenant": "acme", "user": user,
     });
-    let keys: Vec<Value> = agents.iter().map(|agent| serde_json::to_value(agent.public().jwk()).unwrap()).collect();
+    let keys: Vec<Value> = agents
+        .iter()
+        .map(|agent| serde_json::to_value(agent.public().jwk()).unwrap())
+        .collect();
     let task = json!({ "password": "Pässwörd-日本-€uro", "aad": aad, "keys": keys });
     let mut child = python(SEAL).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(task.to_string().as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(task.to_string().as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let jwe: Jwe = serde_json::from_slice(&output.stdout).unwrap();
     let parts = jwe.parts().unwrap();
     assert_eq!(parts.authenticated, authenticated(user));
     for agent in agents {
-        let (_, wrapped) = parts.recipients.iter().find(|(kid, _)| kid == agent.public().kid()).unwrap();
-        let opened = agent.unwrap_key(wrapped).unwrap().open(&parts.sealed, &jwe.protected, &jwe.aad).unwrap();
+        let (_, wrapped) = parts
+            .recipients
+            .iter()
+            .find(|(kid, _)| kid == agent.public().kid())
+            .unwrap();
+        let opened = agent
+            .unwrap_key(wrapped)
+            .unwrap()
+            .open(&parts.sealed, &jwe.protected, &jwe.aad)
+            .unwrap();
         assert_eq!(opened.expose(), "Pässwörd-日本-€uro");
     }
 }
@@ -95,7 +114,12 @@ fn what_is_sealed_here_opens_with_jwcrypto_and_the_thumbprints_agree() {
 
     let password = Password::new("Pässwörd-日本-€uro".to_owned().into()).unwrap();
     let stranger = OpeningKey::generate().unwrap();
-    let jwe = Jwe::seal(&password, &authenticated("zoë@corp.example.com"), [stranger.public(), &key]).unwrap();
+    let jwe = Jwe::seal(
+        &password,
+        &authenticated("zoë@corp.example.com"),
+        [stranger.public(), &key],
+    )
+    .unwrap();
     writeln!(child.stdin.take().unwrap(), "{}", serde_json::to_string(&jwe).unwrap()).unwrap();
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();

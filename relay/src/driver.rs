@@ -103,6 +103,8 @@ pub enum SessionCommand {
     },
     /// Tell the agent that a sign-in is no longer waited for.
     Cancel(postern_protocol::RequestId),
+    /// Nothing more will be sent: end the session when the last sign-in on it is answered.
+    CloseWhenIdle,
 }
 
 /// How a sign-in ended.
@@ -296,7 +298,11 @@ impl Driver {
                 self.core
                     .handle_status(now, id, slots, directory == DirectoryHealth::Ready);
             }
-            Event::Draining(id) => self.core.handle_draining(now, id),
+            Event::Draining(id) => {
+                self.core.handle_draining(now, id);
+                // After everything that was sent to it, and nothing follows.
+                self.tell(id, SessionCommand::CloseWhenIdle);
+            }
             Event::KeyChange(id, key) => {
                 let kid = key.kid().to_owned();
                 if let Some(entry) = self.sessions.get_mut(&id) {

@@ -164,7 +164,9 @@ pub fn problem(status: StatusCode, title: &str, detail: &str) -> Response {
 
 fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Response {
     // Strings and numbers only: serialization cannot fail.
-    let body = serde_json::to_string(body).unwrap_or_default();
+    let mut body = serde_json::to_string(body).unwrap_or_default();
+    // For whoever reads it in a terminal.
+    body.push('\n');
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

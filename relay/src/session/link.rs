@@ -379,9 +379,13 @@ impl Link {
             let frame = match read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await {
                 Ok(frame) => frame,
                 Err(error) if error.is_violation() => return End::new(CloseCode::Protocol, error.to_string()),
-                Err(WireError::End) => return End::new(CloseCode::Done, "the agent ended its control stream"),
+                // It has nothing more to say, and may still have sign-ins to answer.
+                Err(WireError::End) => {
+                    let _ = self.context.events.send(Event::Draining(self.id)).await;
+                    return std::future::pending().await;
+                }
                 // Its connection is lost; `outside_events` knows why.
-                Err(_) => std::future::pending().await,
+                Err(_) => return std::future::pending().await,
             };
             let event = match frame {
                 Control::Ping(Ping { number }) => {
@@ -448,7 +452,11 @@ impl Link {
         mut commands: mpsc::UnboundedReceiver<SessionCommand>,
         streams: &mut JoinSet<Option<WireError>>,
     ) -> End {
+        let mut close_when_idle = false;
         loop {
+            if close_when_idle && streams.is_empty() {
+                return End::new(CloseCode::Done, "the agent has drained");
+            }
             tokio::select! {
                 biased;
                 Some(ended) = streams.join_next(), if !streams.is_empty() => {
@@ -486,6 +494,7 @@ impl Link {
                             return End::new(CloseCode::Silent, "the agent does not read its control stream");
                         }
                     }
+                    Some(SessionCommand::CloseWhenIdle) => close_when_idle = true,
                     None => return End::new(CloseCode::Stopping, "the relay is stopping"),
                 },
             }

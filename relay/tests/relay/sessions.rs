@@ -277,6 +277,25 @@ async fn garbage_half_open_and_replayed_datagrams_hurt_nobody() {
 }
 
 #[tokio::test]
+async fn a_draining_agent_is_closed_when_its_last_sign_in_is_answered() {
+    let rig = Rig::start();
+    let mut agent = rig.agent("agent-1").await;
+    let serve = async {
+        let mut task = agent.request().await;
+        agent.say(Control::Draining(Draining {})).await;
+        agent.send.finish().unwrap();
+        // The relay has read both by the time that it answers nothing new; the sign-in in hand must not be lost.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(agent.connection.close_reason().is_none());
+        task.answer(crate::sign_ins::verdict(postern_protocol::Verdict::Success))
+            .await;
+        agent.closed().await
+    };
+    let ((status, _), (code, _)) = tokio::join!(rig.sign_in("a@corp.example.com", "x"), serve);
+    assert_eq!((status, code), (200, Some(CloseCode::Done)));
+}
+
+#[tokio::test]
 async fn a_draining_relay_settles_what_it_took_and_says_goodbye() {
     let mut rig = Rig::start();
     let mut agent = rig.agent("agent-1").await;
