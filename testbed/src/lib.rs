@@ -1,1 +1,5 @@
-//! Postern's testbed.
+//! The `postern` command: a development PKI.
+
+pub mod pki;
+#[cfg(test)]
+mod scratch;
