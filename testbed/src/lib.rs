@@ -1,1 +1,15 @@
-//! Postern's testbed.
+//! The `postern` command: a whole cluster on one machine as real processes, and a development PKI.
+//!
+//! `postern up` finds ports ([`cluster`]), writes a configuration file for every part, starts this same program once
+//! for each ([`supervisor`]), waits until all are ready and says so ([`report`]). No child is left behind, however it
+//! ends.
+
+pub mod cli;
+pub mod cluster;
+pub mod control;
+pub mod pki;
+pub mod report;
+#[cfg(test)]
+mod scratch;
+pub mod supervisor;
+pub mod up;

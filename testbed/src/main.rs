@@ -1,1 +1,7 @@
-fn main() {}
+//! The `postern` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    postern_testbed::cli::main(std::env::args_os())
+}

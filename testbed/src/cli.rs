@@ -1,0 +1,228 @@
+//! The `postern` command: what can be typed, and what is run for it.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, value_parser};
+
+use postern_service::program::EXIT_USAGE;
+use postern_service::{harden, tls};
+
+use crate::cluster::Counts;
+use crate::cluster::ports::{Choice, DEFAULT_BASE, LAYOUT_HELP, MOST};
+use crate::pki;
+use crate::pki::command::{self, PkiCommand};
+use crate::up::{self, Request};
+
+/// Bring up a whole Postern cluster on this machine: relay, agents and a simulated Active Directory
+#[derive(Debug, Parser)]
+#[command(name = "postern", version, after_help = after_help(), args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    up: UpArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring a cluster up (what `postern` alone does)
+    #[command(after_help = after_help())]
+    Up(UpArgs),
+    /// Make certificates for relays and agents on several machines
+    #[command(subcommand, after_help = pki::LAYOUT_HELP)]
+    Pki(PkiCommand),
+}
+
+#[derive(Debug, Args)]
+struct UpArgs {
+    /// Relays
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=i64::from(MOST.relays)))]
+    relays: u16,
+    /// Agents
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u16).range(1..=i64::from(MOST.agents)))]
+    agents: u16,
+    /// Domain controllers
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=i64::from(MOST.dcs)))]
+    dcs: u16,
+    /// Generated users: user000001@corp.example.com with password Postern-000001, and so on
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = value_parser!(u32).range(0..=i64::from(MOST.users)))]
+    users: u32,
+    /// Folder for configuration, certificates and logs; one of an earlier run keeps its CAs [default: a fresh one]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// First port, or `auto` for whatever is free [default: 7000; auto with --json]
+    #[arg(long, value_name = "auto|BASE")]
+    ports: Option<Choice>,
+    /// Describe the cluster in one line of JSON on standard output, once it is ready
+    #[arg(long)]
+    json: bool,
+    /// Serve the sign-in API with TLS
+    #[arg(long)]
+    tls_api: bool,
+    /// mock-dc configuration (TOML) whose keys win over the generated ones; its [[users]] are added
+    #[arg(long, value_name = "FILE")]
+    dc_config: Option<PathBuf>,
+}
+
+impl From<UpArgs> for Request {
+    fn from(args: UpArgs) -> Self {
+        let default = if args.json {
+            Choice::Auto
+        } else {
+            Choice::Base(DEFAULT_BASE)
+        };
+        Self {
+            counts: Counts {
+                relays: args.relays,
+                agents: args.agents,
+                dcs: args.dcs,
+                users: args.users,
+            },
+            dir: args.dir,
+            ports: args.ports.unwrap_or(default),
+            json: args.json,
+            tls_api: args.tls_api,
+            dc_config: args.dc_config,
+        }
+    }
+}
+
+fn after_help() -> String {
+    format!(
+        "{LAYOUT_HELP}\n\nPOSTERN_LOG__LEVEL=debug in the environment makes every part say more. `POST /children/NAME` of the\n\
+         control takes {{\"do\":\"kill|stop|cont|term|restart\"}}."
+    )
+}
+
+/// Runs the command line (the first argument is the program's name) to an exit code: 0 after an orderly end, 64 for
+/// bad usage, 1 for anything else.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // The parts of a cluster are this program too, so that one file is all there is to build and to copy.
+    let part = arguments.get(1).and_then(|argument| argument.to_str());
+    let rest = || arguments.iter().skip(1).cloned();
+    match part {
+        Some("relay") => return postern_relay::main(rest()),
+        Some("agent") => return postern_agent::main(rest()),
+        Some("mock-dc") => return postern_mock_dc::main(rest()),
+        _ => {}
+    }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
+    let result = match cli.command {
+        Some(Command::Pki(command)) => make(command),
+        Some(Command::Up(args)) => up(&args.into()),
+        None => up(&cli.up.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "postern: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn make(command: PkiCommand) -> anyhow::Result<()> {
+    let text = command::run(command)?;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
+}
+
+fn up(request: &Request) -> anyhow::Result<()> {
+    // No sign-in passes through here, but the CA's keys do.
+    harden::refuse_memory_dumps().context("cannot protect the process's memory")?;
+    tls::install_provider();
+    // On this thread alone: the kernel ends the children when the thread that started them ends.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?
+        .block_on(up::run(request))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn request(arguments: &[&str]) -> Request {
+        let cli = Cli::try_parse_from(std::iter::once(&"postern").chain(arguments)).unwrap();
+        match cli.command {
+            None => cli.up.into(),
+            Some(Command::Up(args)) => args.into(),
+            Some(Command::Pki(_)) => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn postern_alone_is_postern_up_with_the_documented_defaults() {
+        for arguments in [&[][..], &["up"]] {
+            let request = request(arguments);
+            let Counts {
+                relays,
+                agents,
+                dcs,
+                users,
+            } = request.counts;
+            assert_eq!((relays, agents, dcs, users), (1, 3, 2, 1000));
+            assert_eq!(request.ports, Choice::Base(7000));
+            assert!(request.dir.is_none() && !request.json && !request.tls_api);
+        }
+    }
+
+    #[test]
+    fn json_means_free_ports_unless_a_base_is_given() {
+        assert_eq!(request(&["up", "--json"]).ports, Choice::Auto);
+        assert_eq!(request(&["up", "--json", "--ports", "8000"]).ports, Choice::Base(8000));
+        assert_eq!(request(&["--ports", "auto"]).ports, Choice::Auto);
+    }
+
+    #[test]
+    fn counts_and_ports_that_cannot_be_are_bad_usage() {
+        for wrong in [
+            ["--relays", "0"],
+            ["--agents", "101"],
+            ["--dcs", "0"],
+            ["--ports", "80"],
+            ["--ports", "65500"],
+        ] {
+            let parsed = Cli::try_parse_from(std::iter::once("postern").chain(wrong));
+            assert!(parsed.is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_relays_names_end_where_the_folder_begins_in_every_order() {
+        let lines: [&[&str]; 3] = [
+            &["relay-1", "--dns", "a.example", "--dns", "b.example", "DIR"],
+            &["relay-1", "--dns", "a.example", "b.example", "DIR"],
+            &["relay-1", "DIR", "--dns", "a.example", "b.example"],
+        ];
+        for line in lines {
+            let cli = Cli::try_parse_from(["postern", "pki", "relay"].iter().chain(line)).unwrap();
+            let Some(Command::Pki(PkiCommand::Relay { dns, folder, .. })) = cli.command else {
+                unreachable!()
+            };
+            let (dns, folder) = command::names_and_folder(dns, folder).unwrap();
+            assert_eq!(
+                (dns, folder),
+                (vec!["a.example".to_owned(), "b.example".to_owned()], "DIR".into())
+            );
+        }
+    }
+}

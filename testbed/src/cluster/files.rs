@@ -1,0 +1,274 @@
+//! The configuration file of every part, as a person would write it, and the command that runs it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use postern_protocol::identity::{AgentIdentity, RealmKey, Segment};
+use serde::Serialize;
+use toml::Table;
+
+use super::description::url;
+use super::folder::Folder;
+use super::ports::Ports;
+use super::{Counts, NETBIOS, REALM, SECOND_SUFFIX, TENANT, dc_config, loopback, numbered, users};
+use crate::pki::{Issued, Pki, RELAY_SERVER_NAME};
+use crate::supervisor::{Kind, Part};
+use shapes::{
+    Agent, AgentSection, Api, Bucket, Certificate, Dc, Directory, DirectoryDomain, Generated, Limits, Listen, MockDc,
+    Policy, Quic, Realm, Relay, RelayIdentity, Relays, Server, Tenant,
+};
+
+mod shapes;
+
+/// A relay's token buckets, per second and as burst: high enough that no trial on one machine meets them.
+const UNLIMITED: u32 = 100_000;
+
+/// What a new Windows domain has: ten wrong passwords lock for ten minutes.
+const LOCKOUT: Policy = Policy {
+    lockout_threshold: 10,
+    lockout_duration_s: 600,
+    lockout_window_s: 600,
+};
+
+/// What the files are written from.
+#[derive(Debug)]
+pub struct Site<'a> {
+    /// Where they are written to.
+    pub folder: &'a Folder,
+    /// Who signs.
+    pub pki: &'a Pki,
+    /// The cluster's size.
+    pub counts: Counts,
+    /// Its ports.
+    pub ports: &'a Ports,
+    /// Whether the sign-in API has TLS.
+    pub tls_api: bool,
+    /// What the simulated directory does differently.
+    pub dc_config: Option<&'a Path>,
+}
+
+/// Every process of the cluster.
+#[derive(Debug)]
+pub struct Parts {
+    /// One for each relay.
+    pub relays: Vec<Part>,
+    /// One for each agent.
+    pub agents: Vec<Part>,
+    /// The one that serves all domain controllers.
+    pub dcs: Part,
+    /// When the directory locks an account; `None` when it locks none by itself, or for good.
+    pub lockout: Option<Lockout>,
+}
+
+/// A domain's lockout policy, as far as it ends by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lockout {
+    /// Wrong passwords that lock.
+    pub after: i64,
+    /// Seconds until the lock ends.
+    pub seconds: i64,
+}
+
+impl Lockout {
+    fn of(mock_dc: &Table) -> Option<Self> {
+        let policy = mock_dc.get("policy")?;
+        let number = |key: &str| policy.get(key)?.as_integer().filter(|&number| number > 0);
+        Some(Self {
+            after: number("lockout_threshold")?,
+            seconds: number("lockout_duration_s")?,
+        })
+    }
+}
+
+impl Site<'_> {
+    /// Makes the certificates and writes the files.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn write(&self) -> anyhow::Result<Parts> {
+        let (dcs, lockout) = self.mock_dc()?;
+        Ok(Parts {
+            dcs,
+            lockout,
+            agents: (0..self.ports.agents.len())
+                .map(|index| self.agent(index))
+                .collect::<Result<_, _>>()?,
+            relays: (0..self.ports.relays.len())
+                .map(|index| self.relay(index))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn mock_dc(&self) -> anyhow::Result<(Part, Option<Lockout>)> {
+        let names: Vec<String> = (0..self.ports.dcs.len()).map(dc_host_name).collect();
+        let issued = self.pki.domain_controllers(&names)?;
+        let dcs = self.ports.dcs.iter().enumerate().map(|(index, ports)| Dc {
+            name: numbered("dc", index),
+            ldap: loopback(ports.ldap).to_string(),
+            ldaps: loopback(ports.ldaps).to_string(),
+        });
+        let config = MockDc {
+            users: users::directory_entries(),
+            dcs: dcs.collect(),
+            domain: DirectoryDomain {
+                name: REALM,
+                netbios: NETBIOS,
+                upn_suffixes: [SECOND_SUFFIX],
+            },
+            policy: LOCKOUT,
+            generated: Generated {
+                count: self.counts.users,
+            },
+            tls: self.certificate(&issued)?,
+            control: Listen::on(self.ports.dc_control),
+            admin: Listen::on(self.ports.dc_admin),
+        };
+        let mut table = Table::try_from(config)?;
+        if let Some(path) = self.dc_config {
+            dc_config::merge_file(&mut table, path)?;
+        }
+        let aliases = (0..self.ports.dcs.len()).map(|index| numbered("dc", index)).collect();
+        let part = self.part(Kind::MockDc, "mock-dc", aliases, self.ports.dc_admin, &table)?;
+        Ok((part, Lockout::of(&table)))
+    }
+
+    fn relay(&self, index: usize) -> anyhow::Result<Part> {
+        let name = numbered("relay", index);
+        let ports = self.ports.relays.get(index).context("a relay without ports")?;
+        let tenant: Segment = TENANT.parse()?;
+        let issued = self.pki.relay(&name.parse()?, &[])?;
+        let limit = Bucket {
+            per_second: UNLIMITED,
+            burst: UNLIMITED,
+        };
+        let config = Relay {
+            relay: RelayIdentity {
+                name: name.clone(),
+                trust_domain: self.pki.trust_domain().to_string(),
+            },
+            api: Api {
+                listen: loopback(ports.api).to_string(),
+                tls: self.tls_api.then(|| self.certificate(&issued)).transpose()?,
+                disclose: "full",
+            },
+            quic: Quic {
+                listen: loopback(ports.quic).to_string(),
+                certificate: self.certificate(&issued)?,
+            },
+            admin: Listen::on(ports.admin),
+            tenants: [Tenant {
+                name: TENANT,
+                anchors: self.relative(&self.pki.tenant_ca(&tenant))?,
+            }],
+            realms: [Realm {
+                tenant: TENANT,
+                name: REALM,
+                upn_suffixes: [REALM, SECOND_SUFFIX],
+                netbios: [NETBIOS],
+            }],
+            limits: Limits {
+                per_caller: limit,
+                per_address: limit,
+                per_user: limit,
+            },
+        };
+        self.part(Kind::Relay, &name, Vec::new(), ports.admin, &config)
+    }
+
+    fn agent(&self, index: usize) -> anyhow::Result<Part> {
+        let name = numbered("agent", index);
+        let identity = AgentIdentity {
+            realm: RealmKey {
+                tenant: TENANT.parse()?,
+                realm: REALM.parse()?,
+            },
+            name: name.parse()?,
+        };
+        let issued = self.pki.agent(&identity)?;
+        let admin = *self.ports.agents.get(index).context("an agent without a port")?;
+        let servers = self.ports.dcs.iter().enumerate().map(|(index, ports)| Server {
+            name: numbered("dc", index),
+            url: url("ldaps", ports.ldaps),
+            server_name: dc_host_name(index),
+        });
+        let ca = self.relative(&self.pki.ca())?;
+        let config = Agent {
+            agent: AgentSection {
+                trust_domain: self.pki.trust_domain().to_string(),
+                certificate: self.certificate(&issued)?,
+            },
+            relays: Relays {
+                addresses: self
+                    .ports
+                    .relays
+                    .iter()
+                    .map(|relay| loopback(relay.quic).to_string())
+                    .collect(),
+                server_name: RELAY_SERVER_NAME,
+                anchors: ca.clone(),
+            },
+            directory: Directory {
+                anchors: ca,
+                servers: servers.collect(),
+            },
+            admin: Listen::on(admin),
+        };
+        self.part(Kind::Agent, &name, Vec::new(), admin, &config)
+    }
+
+    /// Writes the configuration of a part.
+    fn part(
+        &self,
+        kind: Kind,
+        name: &str,
+        aliases: Vec<String>,
+        admin: u16,
+        config: &impl Serialize,
+    ) -> anyhow::Result<Part> {
+        let path = self.folder.path().join(format!("{name}.toml"));
+        let head = format!("# {name} of a cluster that `postern up` brought up, and writes anew each time.\n\n");
+        let text = head + &toml::to_string(config)?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        let program = std::env::current_exe().context("cannot find the program's own file")?;
+        let argv = [
+            program.into(),
+            kind.subcommand().into(),
+            "--config".into(),
+            path.into_os_string(),
+        ]
+        .map(OsString::into_string)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .map_err(|path| anyhow::anyhow!("{} is not UTF-8", PathBuf::from(path).display()))?;
+        Ok(Part {
+            kind,
+            name: name.to_owned(),
+            aliases,
+            argv,
+            log: self.folder.log(name),
+            admin: url("http", admin),
+        })
+    }
+
+    fn certificate(&self, issued: &Issued) -> anyhow::Result<Certificate> {
+        Ok(Certificate {
+            certificate: self.relative(&issued.certificate)?,
+            key: self.relative(&issued.key)?,
+        })
+    }
+
+    /// As it stands in a file of the folder.
+    fn relative(&self, path: &Path) -> anyhow::Result<String> {
+        let relative = path.strip_prefix(self.folder.path())?;
+        Ok(relative.to_str().context("a path that is not UTF-8")?.to_owned())
+    }
+}
+
+/// The name that a domain controller's certificate is for.
+fn dc_host_name(index: usize) -> String {
+    format!("{}.{REALM}", numbered("dc", index))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! The whole cluster as real processes: what `postern up` promises, and what a sign-in through it promises.
+//!
+//! Every test brings up a cluster of its own on ports that are free, and ends it by its process id. Nothing but
+//! loopback is used.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests themselves may"
+)]
+
+mod bad_input;
+mod callers;
+mod contract;
+mod harness;
+mod people;
+mod pki;
+mod secrets;
+mod sign_ins;
+mod supervision;
