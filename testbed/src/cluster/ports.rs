@@ -25,7 +25,7 @@ pub const MOST: Counts = Counts {
     users: 10_000_000,
 };
 
-/// For `--help`: the layout from a base, as [`layout`] has it.
+/// For `--help`: the layout from a base.
 pub const LAYOUT_HELP: &str = "\
 Ports from a base B (7000): B the cluster's control; B+1, B+2 mock-dc's control and admin;
   B+10·i, +1, +2 relay-i's API, QUIC (UDP) and admin; B+100+2·i, +1 dc-i's LDAP and LDAPS;
