@@ -162,7 +162,7 @@ impl Agent {
                 start_window::Refusal::NoClock => NotStarted::NoClock,
                 start_window::Refusal::Passed => {
                     self.metrics.window_refusals.inc();
-                    NotStarted::Expired
+                    NotStarted::WindowPassed
                 }
             })
     }

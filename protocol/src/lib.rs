@@ -8,6 +8,7 @@
 pub mod close;
 pub mod frame;
 pub mod identity;
+pub mod json;
 pub mod outcome;
 pub mod password;
 pub mod relay_time;

@@ -193,7 +193,7 @@ pub enum NotStarted {
     Draining,
     /// The key that the password was sealed to is not, or no longer, the agent's.
     NoKey,
-    /// The sign-in's expiry or its start window is past.
+    /// The sealed password's expiry is past.
     Expired,
     /// No domain controller can be reached.
     NoDirectory,
@@ -205,15 +205,17 @@ pub enum NotStarted {
     CannotOpen,
     /// The user name or the password cannot be sent to a directory.
     Refused,
-    /// A bind for this request id was made or cancelled before.
+    /// A bind for this request id was made before.
     Replayed,
+    /// The time by which the bind had to begin is past: it came late. Another agent may be in time.
+    WindowPassed,
     /// A number of a later version.
     Other,
 }
 
 impl NotStarted {
     /// Every reason, in the order of their wire codes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Busy,
         Self::Draining,
         Self::NoKey,
@@ -224,6 +226,7 @@ impl NotStarted {
         Self::CannotOpen,
         Self::Refused,
         Self::Replayed,
+        Self::WindowPassed,
         Self::Other,
     ];
 
@@ -250,6 +253,7 @@ impl NotStarted {
             Self::CannotOpen => "cannot_open",
             Self::Refused => "refused",
             Self::Replayed => "replayed",
+            Self::WindowPassed => "window_passed",
             Self::Other => "other",
         }
     }

@@ -99,6 +99,14 @@ impl UserName {
         &self.text
     }
 
+    /// The part that names the user within the realm: before `@`, or after `\\`.
+    pub fn name(&self) -> &str {
+        match self.form {
+            Form::Suffix(at) => &self.text[..at],
+            Form::NetBios(at) => &self.text[at + 1..],
+        }
+    }
+
     /// What it is routed by.
     pub fn route(&self) -> Route {
         match self.form {
@@ -125,8 +133,10 @@ mod tests {
         let upn = UserName::parse("  Zoë@Corp.Example.COM ").unwrap();
         assert_eq!(upn.as_str(), "Zoë@Corp.Example.COM");
         assert_eq!(upn.route(), Route::Suffix("corp.example.com".to_owned()));
+        assert_eq!(upn.name(), "Zoë");
         let nt4 = UserName::parse("CORP\\o'brien").unwrap();
         assert_eq!(nt4.route(), Route::NetBios("corp".to_owned()));
+        assert_eq!(nt4.name(), "o'brien");
     }
 
     #[test]

@@ -85,11 +85,7 @@ fn what_jwcrypto_seals_opens_here_whichever_recipient_one_is() {
     let parts = jwe.parts().unwrap();
     assert_eq!(parts.authenticated, authenticated(user));
     for agent in agents {
-        let (_, wrapped) = parts
-            .recipients
-            .iter()
-            .find(|(kid, _)| kid == agent.public().kid())
-            .unwrap();
+        let wrapped = parts.recipients.get(agent.public().kid()).unwrap();
         let opened = agent
             .unwrap_key(wrapped)
             .unwrap()

@@ -143,6 +143,9 @@ impl Core {
     /// What an agent tells of itself has changed.
     pub fn handle_status(&mut self, now: Moment, id: SessionId, slots: u32, directory_ready: bool) {
         let Some(session) = self.agents.get_mut(id) else { return };
+        if (session.slots, session.directory_ready) == (slots, directory_ready) {
+            return;
+        }
         (session.slots, session.directory_ready) = (slots, directory_ready);
         let realm = session.realm;
         self.dispatch(now, realm);
@@ -252,6 +255,14 @@ impl Core {
             };
             return self.settle(id, Outcome::Unavailable(outcome), None);
         }
+        if flight.queued && flight.pause.is_some_and(|until| now >= until) {
+            flight.pause = None;
+            let realm = flight.sign_in.realm;
+            self.dispatch(now, realm);
+        }
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
         let mut lost = Vec::new();
         for attempt in &mut flight.attempts {
             match attempt.phase {
@@ -288,26 +299,29 @@ impl Core {
             return;
         };
         let phase = std::mem::replace(&mut attempt.phase, Phase::Unknown);
+        let agent = attempt.agent.clone();
         if !may_answer {
             flight.forget_attempt(session);
         }
         if phase == Phase::Unknown {
+            flight.lost |= !may_answer;
             return;
         }
         let started = matches!(phase, Phase::Started { .. });
-        flight.ambiguous = true;
-        flight.avoid.insert(session);
+        flight.lost |= !may_answer;
+        flight.avoid.insert(agent);
         let (realm, user) = (flight.sign_in.realm, flight.sign_in.user);
         let may_retry = !flight.retried && flight.sends < MAX_ATTEMPTS;
-        self.commands.push_back(Command::BecameAmbiguous { realm, started });
+        self.commands.push_back(Command::BecameAmbiguous {
+            flight: id,
+            realm,
+            started,
+        });
         let rules = &self.realms[realm.0].rules;
         let (policy, window) = (rules.ambiguous, rules.lockout_window);
         let retry = may_retry
             && policy == Ambiguous::RetryOnce
-            && self
-                .agents
-                .of(realm)
-                .any(|(id, session)| !flight.avoid.contains(&id) && session.may_take(flight))
+            && self.agents.of(realm).any(|(_, session)| flight.could_ask(session))
             && self.realms[realm.0].extra.take(now, user, window);
         if retry {
             flight.retried = true;
@@ -318,11 +332,16 @@ impl Core {
     }
 
     fn not_started(&mut self, now: Moment, id: FlightId, session: SessionId, reason: NotStarted) {
+        let Some(agent) = self.agents.get_mut(session) else {
+            return;
+        };
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
         flight.forget_attempt(session);
         let client_sealed = flight.sign_in.recipients.is_some();
+        let realm = flight.sign_in.realm;
+        flight.pause = None;
         match reason {
             // The caller's doing, and no other agent could do better.
             NotStarted::Refused => return self.settle(id, Outcome::BadRequest, None),
@@ -333,28 +352,27 @@ impl Core {
             NotStarted::Replayed => {
                 return self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
             }
-            NotStarted::Draining => {
-                if let Some(agent) = self.agents.get_mut(session) {
-                    agent.draining = true;
-                    let realm = agent.realm;
-                    self.agent_may_have_left(now, realm);
-                }
-            }
+            NotStarted::Draining => agent.draining = true,
             // It would say so again. (That its directory is down for all, its status says.)
             NotStarted::CannotOpen | NotStarted::NoKey | NotStarted::Cancelled | NotStarted::NoDirectory => {
-                flight.avoid.insert(session);
+                flight.avoid.insert(agent.name.clone());
             }
-            NotStarted::Busy | NotStarted::Expired | NotStarted::NoClock | NotStarted::Other => {}
+            NotStarted::Busy
+            | NotStarted::Expired
+            | NotStarted::NoClock
+            | NotStarted::WindowPassed
+            | NotStarted::Other => flight.pause_after(now),
         }
-        let Some(flight) = self.flights.get_mut(&id) else {
-            return;
-        };
-        flight.refusal = Some((session, reason));
-        let (realm, waiting) = (flight.sign_in.realm, !flight.attempts.is_empty());
-        if flight.sends < MAX_ATTEMPTS {
+        flight.refusal = Some((agent.name.clone(), reason));
+        let (under_way, may_send) = (flight.is_under_way(), flight.sends < MAX_ATTEMPTS);
+        self.agent_may_have_left(now, realm);
+        if under_way {
+            // A late word of an attempt that was given up: another agent has it, and binds are not hedged.
+            self.set_timer(id);
+        } else if may_send {
             self.commands.push_back(Command::HandedOff { realm, reason });
             self.place(now, id);
-        } else if !waiting {
+        } else {
             let outcome = self.flights.get(&id).map_or(Unavailable::Timeout, Flight::failure);
             self.settle(id, Outcome::Unavailable(outcome), None);
         }
@@ -366,7 +384,7 @@ impl Core {
         if now >= flight.sign_in.deadline {
             return self.flight_timeout(now, id);
         }
-        if let Some(session) = self.choose(id) {
+        if let Some(session) = self.choose(now, id) {
             return self.send(now, id, session);
         }
         if let Some(outcome) = self.hopeless(now, id) {
@@ -386,7 +404,14 @@ impl Core {
         let fits = realm.queued < realm.rules.queue_length
             && realm.queued_bytes + flight.sign_in.bytes <= realm.rules.queue_bytes;
         if !fits {
-            return self.settle(id, Outcome::Unavailable(Unavailable::Overloaded), None);
+            // "Overloaded" says that no bind was made, and that it is safe to ask again.
+            let bound = flight.may_have_been_bound();
+            let reason = if bound {
+                Unavailable::Indeterminate
+            } else {
+                Unavailable::Overloaded
+            };
+            return self.settle(id, Outcome::Unavailable(reason), None);
         }
         flight.queued = true;
         realm.queued += 1;
@@ -397,17 +422,17 @@ impl Core {
 
     /// The eligible agent with the fewest sign-ins outstanding; chance decides among equals. One that has just said
     /// that it could not begin is asked again only if there is no other.
-    fn choose(&mut self, id: FlightId) -> Option<SessionId> {
+    fn choose(&mut self, now: Moment, id: FlightId) -> Option<SessionId> {
         let flight = self.flights.get(&id)?;
-        let refused_by = flight.refusal.map(|(session, _)| session);
+        let refused_by = flight.refusal.as_ref().map(|(name, _)| name.clone());
         let mut best: Option<((bool, u32), SessionId)> = None;
         let mut equals = 0_u32;
         for (session, agent) in self.agents.of(flight.sign_in.realm) {
-            let eligible = agent.has_free_slot() && agent.may_take(flight) && !flight.avoid.contains(&session);
+            let eligible = agent.has_free_slot() && flight.may_ask(agent, now);
             if !eligible || flight.attempt_on(session).is_some() {
                 continue;
             }
-            let cost = (refused_by == Some(session), agent.outstanding);
+            let cost = (refused_by.as_ref() == Some(&agent.name), agent.outstanding);
             match best {
                 Some((least, _)) if least < cost => continue,
                 Some((least, _)) if least == cost => equals += 1,
@@ -436,17 +461,18 @@ impl Core {
             let returning = realm
                 .agent_left
                 .is_some_and(|left| now.since(left) < realm.rules.agent_return);
-            let outcome = if flight.ambiguous {
+            let ambiguous = flight.is_ambiguous();
+            let outcome = if ambiguous {
                 Unavailable::Indeterminate
             } else {
                 Unavailable::NoAgent
             };
-            return (!returning || flight.ambiguous).then_some(Outcome::Unavailable(outcome));
+            return (!returning || ambiguous).then_some(Outcome::Unavailable(outcome));
         }
         if !staying().any(|(_, agent)| flight.is_sealed_to(agent)) {
             return Some(Outcome::StaleKey);
         }
-        if staying().any(|(id, agent)| agent.may_take(flight) && !flight.avoid.contains(&id)) {
+        if staying().any(|(_, agent)| flight.could_ask(agent)) {
             return None;
         }
         // Of those left, each has been tried, is in doubt, or has no directory.
@@ -470,6 +496,7 @@ impl Core {
         let number = flight.sends;
         flight.attempts.push(Attempt {
             session,
+            agent: agent.name.clone(),
             number,
             start_by,
             phase: Phase::Sent,
@@ -495,7 +522,7 @@ impl Core {
             if !waiting {
                 // Settled while it waited, or sent: the queue is cleaned here and not by searching it then.
                 self.realms[realm.0].queue.remove(position);
-            } else if let Some(session) = self.choose(id) {
+            } else if let Some(session) = self.choose(now, id) {
                 self.realms[realm.0].queue.remove(position);
                 self.send(now, id, session);
             } else {

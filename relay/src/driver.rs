@@ -361,7 +361,7 @@ impl Driver {
                     let labels = [key.tenant.as_str(), key.realm.as_str(), reason.as_str()];
                     self.around.metrics.handoffs.with_label_values(&labels).inc();
                 }
-                Command::BecameAmbiguous { realm, started } => {
+                Command::BecameAmbiguous { realm, started, .. } => {
                     let (key, policy) = &self.around.realms[realm.0];
                     let phase = if started { "started" } else { "sent" };
                     let labels = [key.tenant.as_str(), key.realm.as_str(), policy.as_str(), phase];

@@ -53,7 +53,7 @@ impl AuthenticatedData {
         let json = BASE64_URL_SAFE_NO_PAD
             .decode(text)
             .map_err(|_| AuthenticatedDataError::Base64)?;
-        serde_json::from_slice(&json).map_err(|error| {
+        crate::json::read_object(&json).map_err(|error| {
             use serde_json::error::Category;
             AuthenticatedDataError::Json(match error.classify() {
                 Category::Data => format!(

@@ -1,5 +1,7 @@
 //! A caller's envelope: JWE in general JSON serialization (RFC 7516, section 7.2.1), one recipient for each agent.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,16 @@ use crate::password::MAX_PASSWORD_BYTES;
 /// The most recipients of an envelope. One wrapped key is 350 bytes in JSON; 100 fill 35 KiB of the 64 allowed.
 pub const MAX_RECIPIENTS: usize = 100;
 
+/// The longest protected header that is taken, in base64url. The one that is asked for has 78 characters; white space
+/// and another order of its members are fine.
+const MAX_PROTECTED: usize = 256;
+
+/// The longest authenticated data that is taken, in base64url: a user name of 1,024 bytes, each escaped to six.
+const MAX_AAD: usize = 10 * 1024;
+
+/// An SHA-256 thumbprint in base64url.
+const KID_CHARACTERS: usize = 43;
+
 /// An envelope as parsed from JSON. Its members are as they came; [`Jwe::parts`] checks them.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +32,7 @@ pub struct Jwe {
     /// The protected header, base64url.
     pub protected: String,
     /// The content key, encrypted to each agent.
+    #[serde(deserialize_with = "crate::json::objects")]
     pub recipients: Vec<Recipient>,
     /// The authenticated data, base64url.
     pub aad: String,
@@ -36,6 +49,7 @@ pub struct Jwe {
 #[serde(deny_unknown_fields)]
 pub struct Recipient {
     /// The per-recipient unprotected header.
+    #[serde(deserialize_with = "crate::json::object")]
     pub header: RecipientHeader,
     /// base64url.
     pub encrypted_key: String,
@@ -55,8 +69,8 @@ pub struct Parts {
     pub authenticated: AuthenticatedData,
     /// The sealed password.
     pub sealed: Sealed,
-    /// (kid, encrypted key) of each recipient.
-    pub recipients: Vec<(String, Vec<u8>)>,
+    /// The encrypted content key by `kid`.
+    pub recipients: BTreeMap<String, Vec<u8>>,
 }
 
 /// Why an envelope is refused.
@@ -73,6 +87,12 @@ pub enum JweError {
     /// No recipient, or too many.
     #[error("an envelope has 1 to {MAX_RECIPIENTS} recipients, not {0}")]
     Recipients(usize),
+    /// A recipient's `kid` cannot be one, or another recipient has the same.
+    #[error("each recipient's kid is the thumbprint of another key (43 characters, RFC 7638)")]
+    Kid,
+    /// A member that is longer than anything it could need to be.
+    #[error("jwe member {0:?} is too long")]
+    TooLong(&'static str),
     /// A member has a length that the algorithms do not allow.
     #[error("jwe member {member:?} has {actual} bytes, {expected} are needed")]
     Length {
@@ -135,6 +155,13 @@ impl Jwe {
     /// # Errors
     /// [`JweError`].
     pub fn parts(&self) -> Result<Parts, JweError> {
+        // Bounded before anything else: the parts travel to the agent as they are.
+        if self.protected.len() > MAX_PROTECTED {
+            return Err(JweError::TooLong("protected"));
+        }
+        if self.aad.len() > MAX_AAD {
+            return Err(JweError::TooLong("aad"));
+        }
         check_protected(&self.protected)?;
         if !(1..=MAX_RECIPIENTS).contains(&self.recipients.len()) {
             return Err(JweError::Recipients(self.recipients.len()));
@@ -153,14 +180,14 @@ impl Jwe {
             ciphertext,
             tag: exactly("tag", &self.tag, "16")?,
         };
-        let recipients = self
-            .recipients
-            .iter()
-            .map(|recipient| {
-                let wrapped: [u8; 256] = exactly("encrypted_key", &recipient.encrypted_key, "256")?;
-                Ok((recipient.header.kid.clone(), wrapped.to_vec()))
-            })
-            .collect::<Result<_, JweError>>()?;
+        let mut recipients = BTreeMap::new();
+        for recipient in &self.recipients {
+            let wrapped: [u8; 256] = exactly("encrypted_key", &recipient.encrypted_key, "256")?;
+            let kid = recipient.header.kid.clone();
+            if kid.len() != KID_CHARACTERS || recipients.insert(kid, wrapped.to_vec()).is_some() {
+                return Err(JweError::Kid);
+            }
+        }
         Ok(Parts {
             authenticated,
             sealed,
@@ -175,7 +202,7 @@ impl Jwe {
 /// [`JweError`].
 pub fn check_protected(protected: &str) -> Result<(), JweError> {
     let json = decode("protected", protected)?;
-    let header: ProtectedHeader = serde_json::from_slice(&json).map_err(|_| JweError::Header)?;
+    let header: ProtectedHeader = crate::json::read_object(&json).map_err(|_| JweError::Header)?;
     let fits = header.alg == "RSA-OAEP-256" && header.enc == "A256GCM" && header.typ == "postern+jwe";
     if fits { Ok(()) } else { Err(JweError::Header) }
 }

@@ -34,11 +34,7 @@ fn authenticated(user: &str) -> AuthenticatedData {
 /// As an agent does it.
 fn open(jwe: &Jwe, key: &OpeningKey) -> Result<Password, CannotOpen> {
     let parts = jwe.parts().map_err(|_| CannotOpen)?;
-    let (_, wrapped) = parts
-        .recipients
-        .iter()
-        .find(|(kid, _)| kid == key.public().kid())
-        .ok_or(CannotOpen)?;
+    let wrapped = parts.recipients.get(key.public().kid()).ok_or(CannotOpen)?;
     key.unwrap_key(wrapped)?.open(&parts.sealed, &jwe.protected, &jwe.aad)
 }
 
@@ -72,6 +68,7 @@ fn authenticated_data_with_unknown_repeated_or_missing_members_is_refused() {
         good.replace("\"exp\":1", "\"exp\":-1"),
         good.replace("07070707-", "0707070-"),
         format!("{good} x"),
+        r#"[1,"r","07070707-0707-0707-0707-070707070707","t","u"]"#.to_owned(),
     ] {
         assert!(read(&bad).is_err(), "{bad} was accepted");
     }
@@ -144,6 +141,7 @@ fn other_algorithms_compression_and_critical_headers_are_refused() {
         r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","typ":"postern+jwe","crit":["x"],"x":1}"#,
         r#"{"alg":"RSA-OAEP-256","alg":"dir","enc":"A256GCM","typ":"postern+jwe"}"#,
         "[]",
+        r#"["RSA-OAEP-256","A256GCM","postern+jwe"]"#,
     ] {
         assert_eq!(
             check_protected(&BASE64_URL_SAFE_NO_PAD.encode(header)),
@@ -188,6 +186,76 @@ fn an_envelope_with_a_part_of_the_wrong_length_is_refused_before_any_key_is_used
         ..jwe
     };
     assert!(matches!(padded.parts(), Err(JweError::Base64("iv"))));
+}
+
+#[test]
+fn the_largest_envelope_that_is_taken_fits_into_a_request() {
+    use crate::frame::{ClientSealed, MAX_REQUEST_BYTES, Request};
+    let user = format!("{}@corp.example.com", "x".repeat(1024 - 17));
+    let bound_to = AuthenticatedData {
+        tenant: "t".repeat(64),
+        realm: "r".repeat(64),
+        ..authenticated(&user)
+    };
+    let long = password(&"p".repeat(1024));
+    let mut jwe = Jwe::seal(&long, &bound_to, [key().public()]).unwrap();
+    let pad = |text: &str, to: usize| {
+        let blanks = " ".repeat(to / 4 * 3 - text.len());
+        BASE64_URL_SAFE_NO_PAD.encode(format!("{text}{blanks}"))
+    };
+    let aad = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(&jwe.aad).unwrap()).unwrap();
+    (jwe.aad, jwe.protected) = (pad(&aad, 10 * 1024), pad(PROTECTED_HEADER, 256));
+    let parts = jwe.parts().expect("the largest one");
+    let (kid, encrypted_key) = parts.recipients.into_iter().next().unwrap();
+    let request = Request {
+        request_id: bound_to.request_id,
+        tenant: bound_to.tenant,
+        realm: bound_to.realm,
+        user,
+        expires_unix_ms: u64::MAX,
+        start_by: crate::Moment(u64::MAX),
+        kid,
+        encrypted_key,
+        iv: parts.sealed.iv,
+        ciphertext: parts.sealed.ciphertext,
+        tag: parts.sealed.tag,
+        client_sealed: Some(ClientSealed {
+            protected: jwe.protected.clone(),
+            aad: jwe.aad.clone(),
+        }),
+    };
+    assert!(request.encode().len() <= MAX_REQUEST_BYTES);
+    for longer in [
+        Jwe {
+            aad: format!("{}AAAA", jwe.aad),
+            ..jwe.clone()
+        },
+        Jwe {
+            protected: format!("{}AAAA", jwe.protected),
+            ..jwe
+        },
+    ] {
+        assert!(matches!(longer.parts(), Err(JweError::TooLong(_))));
+    }
+}
+
+#[test]
+fn recipients_are_objects_with_a_thumbprint_each_and_no_two_the_same() {
+    let jwe = Jwe::seal(&password("right"), &authenticated("a@b"), [key().public()]).unwrap();
+    let twice = Jwe {
+        recipients: vec![jwe.recipients[0].clone(); 2],
+        ..jwe.clone()
+    };
+    assert!(matches!(twice.parts(), Err(JweError::Kid)));
+    let mut short = jwe.clone();
+    short.recipients[0].header.kid.pop();
+    assert!(matches!(short.parts(), Err(JweError::Kid)));
+    let mut json = serde_json::to_value(&jwe).unwrap();
+    assert!(serde_json::from_value::<Jwe>(json.clone()).is_ok());
+    json["recipients"][0]["header"] = serde_json::json!([jwe.recipients[0].header.kid]);
+    assert!(serde_json::from_value::<Jwe>(json.clone()).is_err());
+    json["recipients"][0] = serde_json::json!([{ "kid": jwe.recipients[0].header.kid }, "AA"]);
+    assert!(serde_json::from_value::<Jwe>(json).is_err());
 }
 
 proptest! {

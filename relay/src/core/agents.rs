@@ -1,6 +1,7 @@
 //! The agents in session, as far as choosing among them goes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::flight::Flight;
@@ -11,6 +12,8 @@ use super::{RealmIndex, SessionId};
 pub struct AgentSession {
     /// The realm that it serves.
     pub realm: RealmIndex,
+    /// The agent's name within the realm; its sessions share it.
+    pub name: Arc<str>,
     /// Sign-ins that it takes at once.
     pub slots: u32,
     /// Whether a domain controller answers it.

@@ -1,16 +1,22 @@
 //! One sign-in on its way, and its attempts.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use postern_protocol::{Moment, NotStarted, Unavailable};
 
 use super::agents::AgentSession;
 use super::{AttemptNumber, SessionId, SignIn};
 
+/// How long an agent that could not begin is left alone the first time; four times as long the second.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// One time that the sign-in was sent to an agent that has not answered.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) session: SessionId,
+    pub(super) agent: Arc<str>,
     pub(super) number: AttemptNumber,
     pub(super) start_by: Moment,
     pub(super) phase: Phase,
@@ -36,16 +42,18 @@ pub(super) struct Flight {
     pub(super) attempts: Vec<Attempt>,
     /// How often it was sent.
     pub(super) sends: AttemptNumber,
-    /// Sessions that may have seen it, or that cannot open it.
-    pub(super) avoid: BTreeSet<SessionId>,
+    /// Agents that may have bound it, or that cannot use it. By name: a new session may be the same process.
+    pub(super) avoid: BTreeSet<Arc<str>>,
     /// It waits in its realm's queue.
     pub(super) queued: bool,
-    /// It is unknown of some attempt whether a bind was made.
-    pub(super) ambiguous: bool,
+    /// Of some attempt nobody can say any more whether a bind was made.
+    pub(super) lost: bool,
     /// The one retry after that was used.
     pub(super) retried: bool,
     /// The last agent that said it made no bind, and why.
-    pub(super) refusal: Option<(SessionId, NotStarted)>,
+    pub(super) refusal: Option<(Arc<str>, NotStarted)>,
+    /// That agent is not asked again before this.
+    pub(super) pause: Option<Moment>,
     /// When its timer is set to.
     pub(super) timer: Option<Moment>,
 }
@@ -58,9 +66,10 @@ impl Flight {
             sends: 0,
             avoid: BTreeSet::new(),
             queued: false,
-            ambiguous: false,
+            lost: false,
             retried: false,
             refusal: None,
+            pause: None,
             timer: None,
         }
     }
@@ -95,15 +104,43 @@ impl Flight {
 
     /// Whether a bind may have been made that no answer speaks of.
     pub(super) fn may_have_been_bound(&self) -> bool {
-        self.ambiguous || !self.attempts.is_empty()
+        self.lost || !self.attempts.is_empty()
+    }
+
+    /// Whether it is unknown of some attempt whether a bind was made. An agent that later says that it made none
+    /// settles the question.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.lost || self.attempts.iter().any(|attempt| attempt.phase == Phase::Unknown)
+    }
+
+    /// Whether an agent is at it of which an answer is still expected. Nobody else gets it then: binds are not hedged.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.phase != Phase::Unknown)
+    }
+
+    /// Whether `agent` may be asked at `now`.
+    pub(super) fn may_ask(&self, agent: &AgentSession, now: Moment) -> bool {
+        let paused = self.pause.is_some_and(|until| now < until)
+            && self.refusal.as_ref().is_some_and(|(name, _)| *name == agent.name);
+        !paused && self.could_ask(agent)
+    }
+
+    /// Whether `agent` may be asked now or later.
+    pub(super) fn could_ask(&self, agent: &AgentSession) -> bool {
+        agent.may_take(self) && !self.avoid.contains(&agent.name)
+    }
+
+    /// Notes a refusal that may soon be none: the agent is asked again after a pause that grows.
+    pub(super) fn pause_after(&mut self, now: Moment) {
+        self.pause = Some(now + PAUSE * u32::from(self.sends) * u32::from(self.sends));
     }
 
     /// Why there is no verdict, when nobody is left to ask.
     pub(super) fn failure(&self) -> Unavailable {
-        if self.ambiguous {
+        if self.is_ambiguous() {
             return Unavailable::Indeterminate;
         }
-        match self.refusal.map(|(_, reason)| reason) {
+        match self.refusal.as_ref().map(|(_, reason)| *reason) {
             Some(NotStarted::CannotOpen | NotStarted::NoKey) => Unavailable::CannotOpen,
             Some(NotStarted::Busy) => Unavailable::Overloaded,
             Some(NotStarted::Draining) => Unavailable::NoAgent,
@@ -119,9 +156,11 @@ impl Flight {
             Phase::Started { until } | Phase::Cancelling { until } => Some(until),
             Phase::Unknown => None,
         };
+        let paused = self.pause.filter(|_| self.queued);
         self.attempts
             .iter()
             .filter_map(of_attempt)
+            .chain(paused)
             .fold(self.sign_in.deadline, Moment::min)
     }
 }

@@ -1,6 +1,6 @@
 //! Stories of single sign-ins, and random schedules against the rules that must always hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use postern_protocol::Verdict;
@@ -24,6 +24,7 @@ fn rules(ambiguous: Ambiguous) -> RealmRules {
 fn agent(slots: u32) -> AgentSession {
     AgentSession {
         realm: REALM,
+        name: "".into(),
         slots,
         directory_ready: true,
         kid: "kid".to_owned(),
@@ -43,6 +44,19 @@ struct Rig {
 }
 
 impl Rig {
+    /// A session of the agent of the same number.
+    fn up(&mut self, id: u64) {
+        self.up_as(id, &format!("agent-{id}"));
+    }
+
+    fn up_as(&mut self, id: u64, name: &str) {
+        let session = AgentSession {
+            name: name.into(),
+            ..agent(2)
+        };
+        self.core.handle_session_up(self.now, SessionId(id), session);
+    }
+
     fn new(ambiguous: Ambiguous, agents: u64) -> Self {
         let mut rig = Self {
             core: Core::new([rules(ambiguous)], 7),
@@ -50,7 +64,7 @@ impl Rig {
             next: 0,
         };
         for id in 1..=agents {
-            rig.core.handle_session_up(rig.now, SessionId(id), agent(2));
+            rig.up(id);
         }
         rig
     }
@@ -189,7 +203,7 @@ fn without_an_agent_it_is_said_at_once_unless_one_has_just_left() {
     let waits = rig.sign_in();
     assert!(rig.settled().is_empty());
     rig.pass(Duration::from_secs(1));
-    rig.core.handle_session_up(rig.now, SessionId(2), agent(2));
+    rig.up(2);
     assert_eq!(rig.sent(), (waits, SessionId(2), 1));
     rig.core.handle_session_down(rig.now, SessionId(2));
     rig.pass(DEADLINE);
@@ -369,6 +383,7 @@ fn what_a_caller_sealed_goes_only_to_agents_that_can_open_it() {
     let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
     let mut other = agent(2);
     other.kid = "other".to_owned();
+    other.name = "other".into();
     rig.core.handle_session_up(rig.now, SessionId(2), other);
     for _ in 0..2 {
         rig.sign_in_of(1, Some(&["other"]));
@@ -437,6 +452,82 @@ fn a_caller_that_goes_away_cancels_and_leaves_nothing_behind() {
     assert_eq!(rig.core.next_timeout(), None);
 }
 
+#[test]
+fn what_a_caller_sealed_and_came_too_late_is_handed_off_like_any_other() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    rig.sign_in_of(1, Some(&["kid"]));
+    let first = rig.sent();
+    rig.answer(first, Answer::NotStarted(NotStarted::WindowPassed));
+    assert_ne!(rig.sent().1, first.1);
+}
+
+#[test]
+fn a_late_not_started_starts_no_third_attempt_beside_the_second() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 3);
+    let id = rig.sign_in();
+    let first = rig.sent();
+    rig.pass(Duration::from_millis(400));
+    let second = rig.sent();
+    rig.answer(first, Answer::NotStarted(NotStarted::Cancelled));
+    assert!(rig.commands().is_empty());
+    // Nothing is unknown any more: what fails now made no bind.
+    rig.answer(second, Answer::NotStarted(NotStarted::NoDirectory));
+    let third = rig.sent();
+    rig.answer(third, Answer::NotStarted(NotStarted::NoDirectory));
+    assert_eq!(rig.settled(), [(id, unavailable(Unavailable::DirectoryDown))]);
+}
+
+#[test]
+fn what_may_have_been_bound_is_never_called_overloaded() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    let ids: Vec<_> = (0..8).map(|_| rig.sign_in()).collect();
+    let sent = rig.sends();
+    assert_eq!((sent.len(), rig.core.queued(REALM)), (4, 4));
+    rig.core.handle_session_down(rig.now, sent[0].1);
+    for (id, outcome) in rig.settled() {
+        assert!(ids.contains(&id));
+        assert_eq!(outcome, unavailable(Unavailable::Indeterminate));
+    }
+}
+
+#[test]
+fn the_only_agent_is_asked_again_after_a_pause_when_it_was_busy() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    let id = rig.sign_in();
+    for pause in [50, 200] {
+        let sent = rig.sent();
+        rig.answer(sent, Answer::NotStarted(NotStarted::Busy));
+        rig.pass(Duration::from_millis(pause - 1));
+        assert!(rig.sends().is_empty());
+        rig.pass(Duration::from_millis(1));
+    }
+    let third = rig.sent();
+    rig.answer(third, RIGHT);
+    assert_eq!(rig.settled(), [(id, Outcome::Verdict(Verdict::Success))]);
+}
+
+#[test]
+fn a_new_session_of_an_agent_that_may_have_bound_it_does_not_get_it_again() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    let ids: Vec<_> = (0..4).map(|_| rig.sign_in()).collect();
+    let sent = rig.sends();
+    let lost = sent[0].1;
+    rig.core.handle_session_down(rig.now, lost);
+    rig.commands();
+    rig.up_as(3, &format!("agent-{}", lost.0));
+    let to_the_new_session = rig.sends();
+    let had_it: Vec<_> = sent
+        .iter()
+        .filter(|(_, to, _)| *to == lost)
+        .map(|(id, ..)| *id)
+        .collect();
+    assert_eq!((ids.len(), had_it.len()), (4, 2));
+    assert!(
+        to_the_new_session.iter().all(|(id, ..)| !had_it.contains(id)),
+        "{to_the_new_session:?}"
+    );
+}
+
 /// Something that happens in a random schedule.
 #[derive(Debug, Clone)]
 enum Step {
@@ -455,7 +546,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let verdict = (0usize..10).prop_map(|index| Answer::Verdict(Verdict::ALL[index]));
-    let not_started = (0usize..11).prop_map(|index| Answer::NotStarted(NotStarted::ALL[index]));
+    let not_started = (0usize..12).prop_map(|index| Answer::NotStarted(NotStarted::ALL[index]));
     let answer = prop_oneof![4 => verdict, 3 => not_started, 1 => Just(Answer::NotChecked), 1 => Just(Answer::Lost)];
     prop_oneof![
         8 => (0u64..6, any::<bool>()).prop_map(|(user, sealed)| Step::SignIn { user, sealed }),
@@ -481,6 +572,12 @@ struct Watch {
     /// Open streams, each with whether the agent has answered that it made no bind.
     open: Vec<(FlightId, SessionId, AttemptNumber)>,
     answered_without_bind: Vec<(FlightId, AttemptNumber)>,
+    /// Slots as each session last announced them.
+    slots: BTreeMap<SessionId, usize>,
+    user: BTreeMap<FlightId, u64>,
+    /// How often it became unknown whether a bind was made.
+    ambiguous: BTreeMap<FlightId, usize>,
+    retried: BTreeSet<FlightId>,
     verdicts: BTreeMap<FlightId, Vec<Verdict>>,
 }
 
@@ -502,10 +599,18 @@ impl Watch {
                     self.sent.push((flight, session, attempt));
                     self.open.push((flight, session, attempt));
                     let at_agent = self.open.iter().filter(|(_, to, _)| *to == session).count();
-                    assert!(
-                        at_agent <= agent.slots.max(agent.outstanding) as usize,
-                        "beyond the agent's slots"
-                    );
+                    assert!(at_agent <= self.slots[&session], "beyond the agent's slots");
+                    let others = self
+                        .open
+                        .iter()
+                        .filter(|(other, _, number)| *other == flight && *number != attempt);
+                    let given_up = self.ambiguous.get(&flight).copied().unwrap_or(0);
+                    assert!(others.count() <= given_up, "hedged");
+                    if given_up > 0 && self.retried.insert(flight) {
+                        let user = self.user[&flight];
+                        let of_user = self.retried.iter().filter(|other| self.user[other] == user).count();
+                        assert!(of_user == 1, "two extra attempts of one user");
+                    }
                 }
                 Command::Settle { flight, outcome, .. } => {
                     assert!(
@@ -517,7 +622,10 @@ impl Watch {
                         assert!(given, "a verdict that no agent gave");
                     }
                 }
-                Command::Cancel { .. } | Command::HandedOff { .. } | Command::BecameAmbiguous { .. } => {}
+                Command::BecameAmbiguous { flight, .. } => {
+                    *self.ambiguous.entry(flight).or_default() += 1;
+                }
+                Command::Cancel { .. } | Command::HandedOff { .. } => {}
             }
         }
     }
@@ -545,6 +653,7 @@ impl Watch {
 fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
     let mut rig = Rig::new(ambiguous, 2);
     let mut watch = Watch::default();
+    watch.slots = BTreeMap::from([(SessionId(1), 2), (SessionId(2), 2)]);
     let mut sessions = vec![SessionId(1), SessionId(2)];
     let mut last_session = 2;
     let pick = |list: &[SessionId], at: usize| list.get(at % list.len().max(1)).copied();
@@ -552,12 +661,14 @@ fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
         match step {
             Step::SignIn { user, sealed } => {
                 watch.asked.insert(FlightId(rig.next), rig.now);
+                watch.user.insert(FlightId(rig.next), user);
                 rig.sign_in_of(user, sealed.then_some(&["kid"]));
             }
             Step::Up => {
                 last_session += 1;
                 sessions.push(SessionId(last_session));
-                rig.core.handle_session_up(rig.now, SessionId(last_session), agent(2));
+                rig.up_as(last_session, &format!("agent-{}", last_session % 3));
+                watch.slots.insert(SessionId(last_session), 2);
             }
             Step::Down(at) => {
                 if let Some(id) = pick(&sessions, at) {
@@ -570,9 +681,10 @@ fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
                 .into_iter()
                 .for_each(|id| rig.core.handle_draining(rig.now, id)),
             Step::Status(at, slots, ready) => {
-                pick(&sessions, at)
-                    .into_iter()
-                    .for_each(|id| rig.core.handle_status(rig.now, id, slots, ready));
+                if let Some(id) = pick(&sessions, at) {
+                    watch.slots.insert(id, slots as usize);
+                    rig.core.handle_status(rig.now, id, slots, ready);
+                }
             }
             Step::Superseded(at) => pick(&sessions, at)
                 .into_iter()

@@ -105,6 +105,8 @@ pub enum Command {
     },
     /// For metrics: it is unknown whether an agent made a bind.
     BecameAmbiguous {
+        /// Which.
+        flight: FlightId,
         /// The realm.
         realm: RealmIndex,
         /// Whether the agent had said that it would begin.

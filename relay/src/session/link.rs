@@ -259,6 +259,7 @@ impl Link {
 
         let session = AgentSession {
             realm,
+            name: link.agent.name.as_str().into(),
             slots: hello.slots,
             directory_ready: hello.directory == DirectoryHealth::Ready,
             kid: key.kid().to_owned(),
