@@ -1,8 +1,6 @@
 //! Envelopes across implementations: what another language's JOSE library (jwcrypto, PyPI) seals opens here, and what is
 //! sealed here opens there. `POSTERN_TEST_PYTHON` names a Python with jwcrypto; `python3` without it.
 
-#![expect(clippy::unwrap_used, reason = "tests stop at what must not happen")]
-
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -112,10 +112,6 @@ pub enum SessionCommand {
 pub struct Settled {
     /// What its caller gets.
     pub outcome: Outcome,
-    /// Which agent brought it, where one did.
-    pub agent: Option<AgentIdentity>,
-    /// How often it was sent.
-    pub attempts: u8,
 }
 
 /// The way in for sign-ins. Cheap to clone.
@@ -147,8 +143,6 @@ impl SignIns {
         let (reply, answer) = oneshot::channel();
         let lost = Settled {
             outcome: Outcome::Unavailable(Unavailable::Draining),
-            agent: None,
-            attempts: 0,
         };
         let event = Event::SignIn {
             id,
@@ -389,11 +383,7 @@ impl Driver {
             "settled"
         );
         // The caller may have gone.
-        let _ = belongings.reply.send(Settled {
-            outcome,
-            agent,
-            attempts: belongings.attempts,
-        });
+        let _ = belongings.reply.send(Settled { outcome });
     }
 
     fn tell(&self, session: SessionId, command: SessionCommand) {

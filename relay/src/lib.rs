@@ -63,8 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// # Errors
 /// When something that it needs cannot be opened; the text says what to do.
 pub async fn run(config: Config, path: PathBuf, shutdown: Shutdown) -> anyhow::Result<()> {
-    Relay::open(config)?.serve(Some(path), shutdown).await;
-    Ok(())
+    Relay::open(config)?.serve(Some(path), shutdown).await
 }
 
 /// A relay with all that can be missing opened: certificates read, ports taken, nothing served yet.
@@ -124,7 +123,10 @@ impl Relay {
     }
 
     /// Serves until `shutdown`. With a `path` the deny list there is watched.
-    pub async fn serve(self, path: Option<PathBuf>, shutdown: Shutdown) {
+    ///
+    /// # Errors
+    /// When a part of it ended by itself, which is a defect; it is better to be restarted than to serve by halves.
+    pub async fn serve(self, path: Option<PathBuf>, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self {
             config,
             registry,
@@ -194,13 +196,20 @@ impl Relay {
             Options::default(),
             Phases::until_stop(&shutdown),
         ));
-        background.spawn(watch_deny_list(path, deny_sender));
+        let mut deny_list = JoinSet::new();
+        deny_list.spawn(watch_deny_list(path, deny_sender));
         let mut agents = JoinSet::new();
         agents.spawn(listener::accept(endpoint.clone(), context));
         let mut api = JoinSet::new();
         api.spawn(serve(api_listener, api::router(state), options, phases.clone()));
 
-        shutdown.drain.cancelled().await;
+        tokio::select! {
+            biased;
+            () = shutdown.drain.cancelled() => {}
+            _ = background.join_next() => anyhow::bail!("a part of the relay has ended by itself"),
+            _ = agents.join_next() => anyhow::bail!("the listener for agents has ended by itself"),
+            _ = api.join_next() => anyhow::bail!("the sign-in API has ended by itself"),
+        }
         readiness.block("drain", "the relay is draining");
         // Still serving: load balancers need a while to see that it is no longer ready.
         tokio::select! {
@@ -217,6 +226,7 @@ impl Relay {
         driver_stop.cancel();
         background.shutdown().await;
         endpoint.wait_idle().await;
+        Ok(())
     }
 }
 
@@ -251,6 +261,11 @@ fn api_tls(identity: &tls::Identity, config: &Config) -> anyhow::Result<Arc<rust
     };
     let identity = identity.clone();
     let mut tls = builder.with_single_cert(identity.chain, identity.key)?;
+    if config.api.client_anchors.is_some() {
+        // A resumed session would take the caller's certificate as it was; each connection shows it anew.
+        tls.send_tls13_tickets = 0;
+        tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    }
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(tls))
 }

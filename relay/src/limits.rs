@@ -19,13 +19,35 @@ pub struct Buckets {
     buckets: DashMap<u64, Bucket>,
 }
 
+/// One token bucket.
 #[derive(Debug, Clone, Copy)]
-struct Bucket {
+pub struct Bucket {
     tokens: f64,
     at: Moment,
 }
 
 impl Bucket {
+    /// A full one.
+    pub fn full(rate: Rate, now: Moment) -> Self {
+        Self {
+            tokens: rate.burst,
+            at: now,
+        }
+    }
+
+    /// Takes a token.
+    ///
+    /// # Errors
+    /// How long to wait until there is one.
+    pub fn take(&mut self, now: Moment, rate: Rate) -> Result<(), Duration> {
+        self.refill(now, rate);
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - self.tokens) / rate.per_second))
+    }
+
     fn refill(&mut self, now: Moment, rate: Rate) {
         let came_back = now.since(self.at).as_secs_f64() * rate.per_second;
         self.tokens = (self.tokens + came_back).min(rate.burst);
@@ -56,17 +78,8 @@ impl Buckets {
                 hash = 0;
             }
         }
-        let fresh = Bucket {
-            tokens: self.rate.burst,
-            at: now,
-        };
-        let mut bucket = self.buckets.entry(hash).or_insert(fresh);
-        bucket.refill(now, self.rate);
-        if bucket.tokens >= 1.0 {
-            bucket.tokens -= 1.0;
-            return Ok(());
-        }
-        Err(Duration::from_secs_f64((1.0 - bucket.tokens) / self.rate.per_second))
+        let mut bucket = self.buckets.entry(hash).or_insert_with(|| Bucket::full(self.rate, now));
+        bucket.take(now, self.rate)
     }
 
     /// Forgets keys whose bucket is full again: a new one would be the same.

@@ -1,13 +1,17 @@
-//! A sign-in's body: read within bounds of size and time, parsed strictly, and wiped.
+//! A sign-in's body: read within bounds of size and time, and parsed strictly.
+//!
+//! What is ours is wiped: the collected body, and the password as a string. What is not: hyper's read buffer, and
+//! serde_json's scratch space when a password is written with escapes; both hold it until they are used again.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use http_body_util::BodyExt;
+use postern_protocol::json;
 use postern_protocol::seal::Jwe;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// The longest body, in bytes: user name and password of 1,024 each, six times as long when escaped.
 const MAX_BYTES: usize = 16 * 1024;
@@ -73,7 +77,12 @@ impl BodyError {
 struct Raw {
     username: Option<String>,
     password: Option<RawPassword>,
+    #[serde(default, deserialize_with = "some_object")]
     jwe: Option<Box<Jwe>>,
+}
+
+fn some_object<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Jwe>>, D::Error> {
+    json::object(deserializer).map(|jwe| Some(Box::new(jwe)))
 }
 
 /// A string that is zeroed even when the member after it turns out to be wrong.
@@ -90,7 +99,7 @@ impl From<String> for RawPassword {
 /// Reads and parses a body.
 ///
 /// # Errors
-/// [`BodyError`]; what was read is wiped in every case.
+/// [`BodyError`].
 pub async fn read(body: Body, arrived: Instant) -> Result<SignInBody, BodyError> {
     // Full length from the beginning: a vector that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES_WITH_JWE));
@@ -110,16 +119,12 @@ async fn collect(mut body: Body, bytes: &mut Zeroizing<Vec<u8>>) -> Result<(), B
             return Err(BodyError::TooLong);
         }
         bytes.extend_from_slice(&data);
-        // The last holder of the read buffer can wipe it; hyper gives its buffer away whole where it can.
-        if let Ok(mut buffer) = data.try_into_mut() {
-            buffer.zeroize();
-        }
     }
     Ok(())
 }
 
 fn parse(bytes: &[u8]) -> Result<SignInBody, BodyError> {
-    let raw: Raw = serde_json::from_slice(bytes).map_err(|error| BodyError::Json(describe(&error)))?;
+    let raw: Raw = json::read_object(bytes).map_err(|error| BodyError::Json(describe(&error)))?;
     if raw.jwe.is_none() && bytes.len() > MAX_BYTES {
         return Err(BodyError::TooLong);
     }
@@ -167,7 +172,9 @@ mod tests {
             r#"{"username":"a@b","password":"hunter2"#,
             r#"{"username":"a@b","hunter2":1}"#,
             r#""hunter2""#,
-            r#"["a@b","hunter2"]"#,
+            r#"["a@b","hunter2",null]"#,
+            r#"{"username":"a@b","jwe":["hunter2",[],"","","",""]}"#,
+            r#"{"username":"a@b","jwe":null}"#,
             "{\"username\":\"a@b\",\"password\":\"\\ud800\"}",
             "",
         ] {

@@ -1,6 +1,6 @@
 //! Who asks: a bearer token, a client certificate, or, where no callers are configured, somebody on this machine.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
@@ -49,7 +49,7 @@ impl Callers {
     pub fn new(config: &Config) -> Self {
         Self {
             callers: config.callers.clone(),
-            trusted_proxies: config.api.trusted_proxies.clone(),
+            trusted_proxies: config.api.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             loopback: config.api.disclose,
         }
     }
@@ -60,15 +60,7 @@ impl Callers {
     /// [`NotKnown`].
     pub fn identify(&self, request: &Request) -> Result<Caller<'_>, NotKnown> {
         if self.callers.is_empty() {
-            // A proxy on this machine speaks for others: its requests are not from here.
-            let forwarded = ["x-forwarded-for", "forwarded"]
-                .iter()
-                .any(|name| request.headers().contains_key(*name));
-            let local = self
-                .client_address(request)
-                .is_some_and(|address| address.to_canonical().is_loopback());
-            let here = local && (!forwarded || self.is_trusted_proxy(request));
-            return if here {
+            return if self.is_from_here(request) {
                 Ok(Caller {
                     name: None,
                     disclose: self.loopback,
@@ -90,9 +82,26 @@ impl Callers {
 
     /// Where `request` comes from: the TCP peer, or what a trusted proxy says, read from its end.
     pub fn client_address(&self, request: &Request) -> Option<IpAddr> {
-        let peer = peer(request)?.address.ip();
+        let peer = peer_address(request)?;
+        Some(self.forwarded_for(request).unwrap_or(peer))
+    }
+
+    /// Whether a request is from this machine itself. A proxy on it speaks for others, also when it does not say for
+    /// whom.
+    fn is_from_here(&self, request: &Request) -> bool {
+        if self.is_trusted_proxy(request) {
+            return self.forwarded_for(request).is_some_and(|address| address.is_loopback());
+        }
+        let forwarded = ["x-forwarded-for", "forwarded"]
+            .iter()
+            .any(|name| request.headers().contains_key(*name));
+        !forwarded && peer_address(request).is_some_and(|address| address.is_loopback())
+    }
+
+    /// The last hop before our own proxies, where a trusted proxy names one.
+    fn forwarded_for(&self, request: &Request) -> Option<IpAddr> {
         if !self.is_trusted_proxy(request) {
-            return Some(peer);
+            return None;
         }
         let forwarded = request
             .headers()
@@ -103,16 +112,16 @@ impl Callers {
         // The last hop that is not a proxy of ours. One that is no address ends the search: it proves nothing.
         for hop in hops.iter().rev() {
             match hop.parse::<IpAddr>() {
-                Ok(address) if self.trusted_proxies.contains(&address) => {}
-                Ok(address) => return Some(address),
+                Ok(address) if self.trusted_proxies.contains(&address.to_canonical()) => {}
+                Ok(address) => return Some(address.to_canonical()),
                 Err(_) => break,
             }
         }
-        Some(peer)
+        None
     }
 
     fn is_trusted_proxy(&self, request: &Request) -> bool {
-        peer(request).is_some_and(|peer| self.trusted_proxies.contains(&peer.address.ip()))
+        peer_address(request).is_some_and(|address| self.trusted_proxies.contains(&address))
     }
 
     fn by_token(&self, token: &[u8]) -> Option<Caller<'_>> {
@@ -130,6 +139,10 @@ impl Callers {
 
     fn by_certificate(&self, certificate: &CertificateDer<'_>) -> Option<Caller<'_>> {
         let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        // It was valid in the handshake, and connections are kept for longer than that.
+        if !parsed.validity().is_valid() {
+            return None;
+        }
         let names = parsed.subject_alternative_name().ok()??;
         let has = |wanted: &str| {
             names.value.general_names.iter().any(|name| match name {
@@ -153,6 +166,19 @@ fn named(caller: &config::Caller) -> Caller<'_> {
 
 fn peer(request: &Request) -> Option<&Peer> {
     request.extensions().get::<Peer>()
+}
+
+/// An IPv4 address as such, also on a listener for both kinds.
+fn peer_address(request: &Request) -> Option<IpAddr> {
+    peer(request).map(|peer| peer.address.ip().to_canonical())
+}
+
+/// What an address is limited by: whoever has one IPv6 address has its whole /64.
+pub fn limited_as(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+    }
 }
 
 /// RFC 6750, section 2.1; the scheme's name without regard to case (RFC 9110, section 11.1).
@@ -208,6 +234,18 @@ mod tests {
         assert_eq!(nobody.identify(&request("192.0.2.1", &[])), Err(NotKnown::NotLoopback));
         let proxied = request("127.0.0.1", &[("x-forwarded-for", "127.0.0.1")]);
         assert_eq!(nobody.identify(&proxied), Err(NotKnown::NotLoopback));
+        let behind = callers(&[], &["127.0.0.1"]);
+        for headers in [
+            &[][..],
+            &[("forwarded", "for=192.0.2.1")],
+            &[("x-forwarded-for", "192.0.2.1")],
+        ] {
+            assert_eq!(
+                behind.identify(&request("127.0.0.1", headers)),
+                Err(NotKnown::NotLoopback),
+                "{headers:?}"
+            );
+        }
     }
 
     #[test]
@@ -243,5 +281,14 @@ mod tests {
             "198.51.100.7"
         );
         assert_eq!(address("192.0.2.1", "198.51.100.7, nonsense"), "192.0.2.1");
+        assert_eq!(address("::ffff:192.0.2.1", "198.51.100.7"), "198.51.100.7");
+    }
+
+    #[test]
+    fn all_addresses_of_one_ipv6_network_are_limited_as_one() {
+        let limited = |text: &str| limited_as(text.parse().unwrap());
+        assert_eq!(limited("2001:db8:1:2::1"), limited("2001:db8:1:2:ffff::9"));
+        assert_ne!(limited("2001:db8:1:2::1"), limited("2001:db8:1:3::1"));
+        assert_ne!(limited("192.0.2.1"), limited("192.0.2.2"));
     }
 }

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::ApiState;
 use super::answer::{Answer, new_request_id};
 use super::body::{self, Secret};
-use super::caller::Caller;
+use super::caller::{Caller, limited_as};
 use crate::clock::unix_ms;
 use crate::config::Disclose;
 use crate::core::{RealmIndex, SignIn};
@@ -55,7 +55,8 @@ pub async fn post(State(state): State<Arc<ApiState>>, request: Request) -> Respo
             return finish(&state, None, answer, arrived).await;
         }
     };
-    let (place, answer) = state.sign_in(now, request_id, body).await;
+    // A body may take seconds, and an epoch lasts one: the time is read again.
+    let (place, answer) = state.sign_in(state.clock.now(), request_id, body).await;
     let true_outcome = answer.outcome();
     let answer = match caller.disclose {
         Disclose::Full => answer,
@@ -83,7 +84,7 @@ impl ApiState {
         };
         of_caller.map_err(|wait| refused("per_caller", wait))?;
         self.per_address
-            .take(now, address)
+            .take(now, address.map(limited_as))
             .map_err(|wait| refused("per_address", wait))
     }
 
@@ -99,8 +100,8 @@ impl ApiState {
         let Some((realm, index)) = self.routes.get(&user.route()) else {
             return (None, refuse(Outcome::UnknownRealm));
         };
-        // One bucket for all spellings of a name that the directory takes for the same.
-        if let Err(wait) = self.per_user.take(now, (realm, user.as_str().to_lowercase())) {
+        // One bucket for all the forms of one name, however they are written.
+        if let Err(wait) = self.per_user.take(now, (realm, user.name().to_lowercase())) {
             self.metrics.shed.with_label_values(&["per_user"]).inc();
             return (Some(realm), refuse(Outcome::TooManyRequests).retry_after(wait));
         }
@@ -178,10 +179,7 @@ impl ApiState {
                 &"the envelope expires more than 60 seconds from now; take \"now\" of the realm's keys for the time",
             ));
         }
-        match self
-            .keys
-            .knows(realm, parts.recipients.iter().map(|(kid, _)| kid.as_str()))
-        {
+        match self.keys.knows(realm, parts.recipients.keys().map(String::as_str)) {
             Known::Current => {}
             Known::NoAgent => return Err(Answer::new(Outcome::Unavailable(Unavailable::NoAgent), id)),
             Known::Stale => {
@@ -201,7 +199,7 @@ impl ApiState {
     async fn settle(&self, now: Moment, realm: RealmIndex, user: &UserName, envelope: Envelope) -> Answer {
         let sign_in = SignIn {
             realm,
-            user: self.user_hasher.hash_one((realm.0, user.as_str().to_lowercase())),
+            user: self.user_hasher.hash_one((realm.0, user.name().to_lowercase())),
             deadline: now + self.timing.deadline,
             bytes: envelope.bytes(),
             recipients: envelope.recipients(),

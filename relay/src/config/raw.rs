@@ -129,9 +129,9 @@ pub(super) struct RawSignIn {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawDeny {
+pub(crate) struct RawDeny {
     #[serde(default)]
-    pub(super) agents: Vec<String>,
+    pub(crate) agents: Vec<String>,
     #[serde(default)]
-    pub(super) serials: Vec<String>,
+    pub(crate) serials: Vec<String>,
 }

@@ -31,8 +31,11 @@ const QUEUE_LENGTH: usize = 4_096;
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 /// Active Directory's usual observation window.
 const LOCKOUT_WINDOW_S: u64 = 30 * 60;
-/// Kubernetes removes a pod from its endpoints within a few seconds of asking it to end.
+/// Nothing balances load on a plain machine. Behind a balancer this should be longer than its probe's interval;
+/// Kubernetes takes a pod from its endpoints within a few seconds.
 const DRAIN_WAIT_MS: u64 = 0;
+/// Longer than this, and whatever ends the process will not wait.
+const MOST_DRAIN_WAIT_MS: u64 = 600_000;
 /// Load balancers keep some hundreds of connections; this leaves room and bounds memory.
 const MAX_CONNECTIONS: usize = 4_096;
 /// A caller is a back end that serves many people: refuse runaways, not peaks.
@@ -75,6 +78,10 @@ impl RawConfig for Raw {
                 );
             }
         }
+        let drain_wait_ms = relay.drain_wait_ms.unwrap_or(DRAIN_WAIT_MS);
+        if drain_wait_ms > MOST_DRAIN_WAIT_MS {
+            problems.add("relay.drain_wait_ms", format!("must be at most {MOST_DRAIN_WAIT_MS}"));
+        }
         let admin_listen = problems
             .require("admin", self.admin)
             .and_then(|admin| parsed(problems, "admin.listen", admin.listen));
@@ -116,7 +123,7 @@ impl RawConfig for Raw {
             sign_in,
             deny,
             replicas: relay.replicas,
-            drain_wait: Duration::from_millis(relay.drain_wait_ms.unwrap_or(DRAIN_WAIT_MS)),
+            drain_wait: Duration::from_millis(drain_wait_ms),
             log: self.log,
         })
     }
@@ -242,6 +249,12 @@ fn realms(
             }
         };
         let lockout_window = Duration::from_secs(realm.lockout_window_s.unwrap_or(LOCKOUT_WINDOW_S));
+        if lockout_window.is_zero() {
+            problems.add(
+                format!("{key}.lockout_window_s"),
+                "must be at least 1: within it a user has one extra attempt at most",
+            );
+        }
         if let (Some(tenant), Some(realm)) = (tenant, name) {
             realms.insert(
                 RealmKey { tenant, realm },
@@ -376,11 +389,10 @@ fn rate(problems: &mut Problems, key: &str, raw: Option<RawRate>, default: Rate)
         per_second: raw.per_second.unwrap_or(default.per_second),
         burst: raw.burst.unwrap_or(default.burst),
     };
-    let usable = |value: f64| value.is_finite() && value > 0.0;
-    if !usable(rate.per_second) {
-        problems.add(format!("{key}.per_second"), "must be above 0");
+    if !(0.001..=1e9).contains(&rate.per_second) {
+        problems.add(format!("{key}.per_second"), "must be from 0.001 to 1000000000");
     }
-    if !usable(rate.burst) || rate.burst < 1.0 {
+    if !(1.0..=1e9).contains(&rate.burst) {
         problems.add(
             format!("{key}.burst"),
             "must be at least 1: a bucket that never holds a token lets nobody in",

@@ -652,8 +652,11 @@ impl Watch {
 
 fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
     let mut rig = Rig::new(ambiguous, 2);
-    let mut watch = Watch::default();
-    watch.slots = BTreeMap::from([(SessionId(1), 2), (SessionId(2), 2)]);
+    let slots = BTreeMap::from([(SessionId(1), 2), (SessionId(2), 2)]);
+    let mut watch = Watch {
+        slots,
+        ..Watch::default()
+    };
     let mut sessions = vec![SessionId(1), SessionId(2)];
     let mut last_session = 2;
     let pick = |list: &[SessionId], at: usize| list.get(at % list.len().max(1)).copied();

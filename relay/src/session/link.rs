@@ -9,29 +9,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postern_protocol::close::CloseCode;
-use postern_protocol::frame::{
-    Cancel, Control, DirectoryHealth, GoAway, Hello, MAJOR, MAX_CONTROL_BYTES, MINOR, Ping, Pong, Welcome,
-};
+use postern_protocol::frame::{Cancel, Control, DirectoryHealth, GoAway, MAX_CONTROL_BYTES, Ping, Pong};
 use postern_protocol::identity::{CertificateFacts, Identity};
 use postern_protocol::seal::SealingKey;
 use postern_protocol::transport::PING_INTERVAL;
-use postern_protocol::wire::{WireError, read_frame, write_frame};
+use postern_protocol::wire::{WireError, read_frame};
 use postern_protocol::{AgentIdentity, NotStarted, RealmKey, TrustDomain};
 use postern_service::shutdown::Shutdown;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::registry::{Admission, Predecessor, Registry};
+use super::greeting::{Greeted, check_slots, greet};
+use super::registry::{Predecessor, Registry};
 use super::sign_in::{StreamEnd, exchange};
 use crate::clock::{Clock, unix_ms};
+use crate::config::Rate;
 use crate::core::{AgentSession, Answer, RealmIndex, SessionId};
 use crate::deny::DenyList;
 use crate::driver::{Event, SessionCommand};
+use crate::limits::Bucket;
 use crate::metrics::Metrics;
-
-/// From the end of the handshake to a complete `Hello`.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an older session of the same agent may take to show that it lives.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -39,8 +37,11 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Control frames that wait to be written. An agent that does not read them is closed, not waited for.
 const CONTROL_QUEUE: usize = 256;
 
-/// Slots that one session may announce: memory and streams are set aside for them.
-const MOST_SLOTS: u32 = 1_024;
+/// Control frames of a session: a few pings and a `Status` or two each second, and room for more.
+const CONTROL_FRAMES: Rate = Rate {
+    per_second: 100.0,
+    burst: 400.0,
+};
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -72,13 +73,13 @@ pub struct LinkContext {
 }
 
 /// Why a session ends, for the other side and for the log.
-struct End {
+pub(super) struct End {
     code: CloseCode,
     reason: String,
 }
 
 impl End {
-    fn new(code: CloseCode, reason: impl Into<String>) -> Self {
+    pub(super) fn new(code: CloseCode, reason: impl Into<String>) -> Self {
         Self {
             code,
             reason: reason.into(),
@@ -111,93 +112,6 @@ pub async fn serve(connection: quinn::Connection, facts: CertificateFacts, conte
     };
     tracing::info!(%agent, %address, reason = end.reason, "session ended");
     connection.close(end.code.to_varint(), end.reason.as_bytes());
-}
-
-/// A session after `Hello` and `Welcome`.
-struct Greeted {
-    hello: Hello,
-    key: SealingKey,
-    realm: RealmIndex,
-    admission: Admission,
-    send: quinn::SendStream,
-    receive: quinn::RecvStream,
-}
-
-async fn greet(
-    connection: &quinn::Connection,
-    agent: &AgentIdentity,
-    facts: &CertificateFacts,
-    context: &LinkContext,
-) -> Result<Greeted, End> {
-    let realm = context.realms.get(&agent.realm).copied().ok_or_else(|| {
-        End::new(
-            CloseCode::Identity,
-            format!("the realm {} is not served by this relay", agent.realm),
-        )
-    })?;
-    if let Some(reason) = context.deny.borrow().reason(agent, facts) {
-        return Err(End::new(CloseCode::Denied, reason));
-    }
-    let first = async {
-        let (send, mut receive) = connection
-            .accept_bi()
-            .await
-            .map_err(|error| WireError::Lost(error.to_string()))?;
-        let frame = read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await?;
-        Ok::<_, WireError>((send, receive, frame))
-    };
-    let (mut send, receive, frame) = match timeout(HELLO_TIMEOUT, first).await {
-        Ok(Ok(first)) => first,
-        Ok(Err(error)) => return Err(End::new(CloseCode::Protocol, format!("no Hello: {error}"))),
-        Err(_) => return Err(End::new(CloseCode::Silent, "no Hello in time")),
-    };
-    let Control::Hello(hello) = frame else {
-        return Err(End::new(CloseCode::Protocol, "the first frame was not a Hello"));
-    };
-    if hello.major != MAJOR {
-        let text = format!(
-            "this relay speaks protocol {MAJOR}.{MINOR} and the agent {}.{}; upgrade the older of the two",
-            hello.major, hello.minor
-        );
-        return Err(End::new(CloseCode::Version, text));
-    }
-    let key = SealingKey::from_der(&hello.opening_key)
-        .map_err(|error| End::new(CloseCode::Protocol, format!("Hello: {error}")))?;
-    check_slots(hello.slots)?;
-    let admission = context
-        .registry
-        .admit(agent, hello.instance, connection.remote_address())
-        .map_err(|same| End::new(CloseCode::Superseded, same.to_string()))?;
-    let welcome = Welcome {
-        major: MAJOR,
-        minor: MINOR,
-        software: context.version.to_owned(),
-        instance: context.instance,
-        replicas: context.replicas.clone(),
-        ping_interval_ms: u32::try_from(PING_INTERVAL.as_millis()).unwrap_or(u32::MAX),
-    };
-    if let Err(error) = write_frame(&mut send, &Control::Welcome(welcome).encode()).await {
-        context.registry.remove(agent, admission.id);
-        return Err(End::new(CloseCode::Protocol, format!("no Welcome: {error}")));
-    }
-    Ok(Greeted {
-        hello,
-        key,
-        realm,
-        admission,
-        send,
-        receive,
-    })
-}
-
-fn check_slots(slots: u32) -> Result<(), End> {
-    if (1..=MOST_SLOTS).contains(&slots) {
-        return Ok(());
-    }
-    Err(End::new(
-        CloseCode::Protocol,
-        format!("{slots} slots are announced; 1 to {MOST_SLOTS} are possible"),
-    ))
 }
 
 /// A session in work.
@@ -312,13 +226,8 @@ impl Link {
     /// What ends a session from outside: its certificate's end, the deny list, a successor, the process's end.
     async fn outside_events(&self, probe: &tokio::sync::Notify) -> End {
         let mut deny = self.context.deny.clone();
-        let left = self
-            .facts
-            .not_after
-            .saturating_mul(1000)
-            .saturating_sub(i64::try_from(unix_ms()).unwrap_or(i64::MAX));
-        let expiry = tokio::time::sleep(Duration::from_millis(u64::try_from(left).unwrap_or(0)));
-        tokio::pin!(expiry);
+        let mut second = interval(Duration::from_secs(1));
+        let mut probed: Option<Instant> = None;
         loop {
             tokio::select! {
                 biased;
@@ -331,9 +240,6 @@ impl Link {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     return End::new(CloseCode::Done, "the relay has drained");
                 }
-                () = &mut expiry => {
-                    return End::new(CloseCode::CertificateExpired, "the agent's certificate has expired; renew it");
-                }
                 changed = deny.changed() => {
                     if changed.is_err() {
                         return End::new(CloseCode::Stopping, "the relay is stopping");
@@ -342,40 +248,53 @@ impl Link {
                         return End::new(CloseCode::Denied, reason);
                     }
                 }
-                () = probe.notified() => {
-                    if let Some(end) = self.prove_life().await {
+                // By the wall clock each time: one long sleep would miss a clock that is set.
+                _ = second.tick() => {
+                    let now = i64::try_from(unix_ms() / 1000).unwrap_or(i64::MAX);
+                    if now > self.facts.not_after {
+                        let reason = "the agent's certificate has expired; renew it";
+                        return End::new(CloseCode::CertificateExpired, reason);
+                    }
+                }
+                () = sleep_until(probed.unwrap_or_else(Instant::now)), if probed.is_some() => {
+                    probed = None;
+                    if let Some(end) = self.judge_probe() {
                         return end;
                     }
+                }
+                () = probe.notified(), if probed.is_none() => {
+                    self.heard.store(false, Ordering::Relaxed);
+                    let _ = self.control.try_send(Control::Ping(Ping { number: u64::MAX }));
+                    probed = Some(Instant::now() + PROBE_TIMEOUT);
                 }
             }
         }
     }
 
-    /// A newer session of the same agent exists. Either this one is a dead process's, or two machines share a name.
-    async fn prove_life(&self) -> Option<End> {
-        self.heard.store(false, Ordering::Relaxed);
-        let _ = self.control.try_send(Control::Ping(Ping { number: u64::MAX }));
-        tokio::time::sleep(PROBE_TIMEOUT).await;
+    /// Another session of the same agent was tried. Either this one is dead, or two machines share a certificate.
+    fn judge_probe(&self) -> Option<End> {
         if !self.heard.load(Ordering::Relaxed) {
-            return Some(End::new(
-                CloseCode::Superseded,
-                "a newer session of this agent has replaced this one",
-            ));
+            let reason = "a newer session of this agent has replaced this one";
+            return Some(End::new(CloseCode::Superseded, reason));
         }
+        let duplicates = self.context.registry.duplicates();
         self.context
             .metrics
             .duplicate_agents
-            .set(i64::try_from(self.context.registry.duplicates()).unwrap_or(i64::MAX));
-        tracing::warn!(
-            agent = %self.agent, address = %self.connection.remote_address(),
-            "two processes are in session with the certificate of one agent, this one and a newer one; \
-             give each agent a certificate of its own"
-        );
+            .set(i64::try_from(duplicates).unwrap_or(i64::MAX));
+        if duplicates > 0 {
+            tracing::warn!(
+                agent = %self.agent, address = %self.connection.remote_address(),
+                "two processes are in session with the certificate of one agent, this one and a newer one; \
+                 give each agent a certificate of its own"
+            );
+        }
         None
     }
 
-    /// Reads control frames. Waits for the driver and for the writer, so that an agent that floods only slows itself.
+    /// Reads control frames. One task drives all tenants' sign-ins, so an agent that floods it loses its session.
     async fn read(&self, mut receive: quinn::RecvStream, keys: watch::Sender<Keys>) -> End {
+        let mut allowance = Bucket::full(CONTROL_FRAMES, self.context.clock.now());
         loop {
             let frame = match read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await {
                 Ok(frame) => frame,
@@ -388,6 +307,9 @@ impl Link {
                 // Its connection is lost; `outside_events` knows why.
                 Err(_) => return std::future::pending().await,
             };
+            if allowance.take(self.context.clock.now(), CONTROL_FRAMES).is_err() {
+                return End::new(CloseCode::Protocol, "too many control frames");
+            }
             let event = match frame {
                 Control::Ping(Ping { number }) => {
                     let pong = Control::Pong(Pong {

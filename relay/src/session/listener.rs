@@ -1,7 +1,9 @@
 //! The QUIC endpoint: accepts agents, limits what half-open handshakes can cost, and hands each connection on.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use postern_protocol::identity::{CertificateFacts, Identity, read_certificate};
@@ -12,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::link::{self, LinkContext};
 use super::verifier::TenantVerifier;
+use crate::api::caller::limited_as;
 use crate::config::Config;
 
 /// With more unfinished handshakes than this a client must show that its address is its own (QUIC `Retry`).
@@ -19,6 +22,10 @@ const RETRY_ABOVE: usize = 256;
 
 /// With more than this, newcomers are refused: even validated addresses may be hostile.
 const REFUSE_ABOVE: usize = 2_048;
+
+/// Of these one address may have this many: a thousand agents behind one address come back within seconds, and no
+/// single host takes everybody's room.
+const MOST_PER_ADDRESS: usize = 512;
 
 /// A handshake takes two round trips; an agent that needs longer tries again.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,7 +80,7 @@ pub fn open(config: &Config) -> Result<quinn::Endpoint, ListenError> {
 /// Accepts agents until it is time to say goodbye or to stop; returns when every session has ended.
 pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>) {
     let tasks = TaskTracker::new();
-    let handshakes = Arc::new(AtomicUsize::new(0));
+    let handshakes = Arc::new(Handshakes::default());
     loop {
         let incoming = tokio::select! {
             biased;
@@ -82,14 +89,14 @@ pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>) {
             incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { break };
-        let unfinished = handshakes.load(Ordering::Relaxed);
-        if unfinished >= REFUSE_ABOVE || context.shutdown.drain.is_cancelled() {
+        let (unfinished, of_address) = handshakes.count(incoming.remote_address().ip());
+        if unfinished >= REFUSE_ABOVE || of_address >= MOST_PER_ADDRESS {
             incoming.refuse();
         } else if unfinished >= RETRY_ABOVE && !incoming.remote_address_validated() {
             // It can only fail for a validated address, which this is not.
             let _ = incoming.retry();
         } else {
-            let pending = Pending::new(handshakes.clone());
+            let pending = handshakes.begin(incoming.remote_address().ip());
             let context = context.clone();
             tasks.spawn(async move {
                 if let Some((connection, facts)) = handshake(incoming, pending, &context).await {
@@ -102,19 +109,51 @@ pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>) {
     tasks.wait().await;
 }
 
-/// Counts an unfinished handshake for as long as it lives.
-struct Pending(Arc<AtomicUsize>);
+/// Unfinished handshakes, in all and by address.
+#[derive(Debug, Default)]
+struct Handshakes {
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    total: AtomicUsize,
+}
 
-impl Pending {
-    fn new(count: Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+impl Handshakes {
+    fn count(&self, address: IpAddr) -> (usize, usize) {
+        let of_address = self.lock().get(&limited_as(address)).copied().unwrap_or(0);
+        (self.total.load(Ordering::Relaxed), of_address)
     }
+
+    fn begin(self: &Arc<Self>, address: IpAddr) -> Pending {
+        let address = limited_as(address);
+        *self.lock().entry(address).or_default() += 1;
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Pending {
+            handshakes: self.clone(),
+            address,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        // Whole after every statement.
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts an unfinished handshake for as long as it lives.
+struct Pending {
+    handshakes: Arc<Handshakes>,
+    address: IpAddr,
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.handshakes.total.fetch_sub(1, Ordering::Relaxed);
+        let mut by_address = self.handshakes.lock();
+        if let Some(count) = by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -151,4 +190,21 @@ async fn handshake(
         })
         .filter(|facts| matches!(facts.identity, Identity::Agent(_)))?;
     Some((connection, facts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfinished_handshakes_are_counted_in_all_and_by_network_and_forgotten_when_they_end() {
+        let handshakes = Arc::new(Handshakes::default());
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let first = handshakes.begin(address("2001:db8::1"));
+        let second = handshakes.begin(address("192.0.2.1"));
+        assert_eq!(handshakes.count(address("2001:db8::2")), (2, 1));
+        drop((first, second));
+        assert_eq!(handshakes.count(address("2001:db8::2")), (0, 0));
+        assert!(handshakes.lock().is_empty());
+    }
 }

@@ -52,33 +52,42 @@ pub struct Admission {
     pub predecessors: Vec<Predecessor>,
 }
 
-/// The same process is in session already; the older session stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this process has a session here already, from {0}")]
-pub struct SameInstance(pub SocketAddr);
+/// Sessions of one agent at once: a dying one beside its successor, twice over. Two machines with one certificate
+/// have room, a certificate in a hostile loop has not.
+const MOST_PER_AGENT: usize = 4;
+
+/// Why a session is not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The same process is in session already; the older session stays.
+    #[error("this process has a session here already, from {}", .0.address)]
+    SameInstance(Predecessor),
+    /// The agent has [`MOST_PER_AGENT`] sessions.
+    #[error("this agent has {MOST_PER_AGENT} sessions here already; give each machine a certificate of its own")]
+    TooMany,
+}
 
 impl Registry {
     /// Takes in a session of `agent`.
     ///
     /// # Errors
-    /// [`SameInstance`].
-    pub fn admit(
-        &self,
-        agent: &AgentIdentity,
-        instance: [u8; 16],
-        address: SocketAddr,
-    ) -> Result<Admission, SameInstance> {
+    /// [`Refusal`].
+    pub fn admit(&self, agent: &AgentIdentity, instance: [u8; 16], address: SocketAddr) -> Result<Admission, Refusal> {
         let mut state = self.lock();
         let mut predecessors = Vec::new();
         for ((_, id), entry) in state.of(agent) {
-            if entry.instance == instance {
-                return Err(SameInstance(entry.address));
-            }
-            predecessors.push(Predecessor {
+            let older = Predecessor {
                 id: *id,
                 address: entry.address,
                 probe: entry.probe.clone(),
-            });
+            };
+            if entry.instance == instance {
+                return Err(Refusal::SameInstance(older));
+            }
+            predecessors.push(older);
+        }
+        if predecessors.len() >= MOST_PER_AGENT {
+            return Err(Refusal::TooMany);
         }
         state.last += 1;
         let id = SessionId(state.last);
@@ -160,10 +169,8 @@ mod tests {
     fn the_same_process_twice_keeps_the_older_session() {
         let registry = Registry::default();
         registry.admit(&agent(), [1; 16], address(1)).unwrap();
-        assert_eq!(
-            registry.admit(&agent(), [1; 16], address(2)).unwrap_err(),
-            SameInstance(address(1))
-        );
+        let refused = registry.admit(&agent(), [1; 16], address(2)).unwrap_err();
+        assert!(matches!(refused, Refusal::SameInstance(older) if older.address == address(1)));
         assert_eq!(registry.len(), 1);
     }
 
@@ -186,5 +193,17 @@ mod tests {
         registry.admit(&agent(), [2; 16], address(1)).unwrap();
         registry.remove(&agent(), old.id);
         assert_eq!(registry.len(), 1);
+    }
+
+    #[test]
+    fn one_certificate_has_room_for_few_sessions() {
+        let registry = Registry::default();
+        for instance in 0..4 {
+            registry.admit(&agent(), [instance; 16], address(1)).unwrap();
+        }
+        assert!(matches!(
+            registry.admit(&agent(), [4; 16], address(1)),
+            Err(Refusal::TooMany)
+        ));
     }
 }

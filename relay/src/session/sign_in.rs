@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postern_protocol::frame::{Answer as AnswerFrame, MAX_ANSWER_BYTES, Request};
+use postern_protocol::frame::{Answer as AnswerFrame, FrameError, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Request};
 use postern_protocol::wire::{WireError, read_frame, write_frame};
 use postern_protocol::{NotStarted, Verdict};
 use tokio::time::Instant;
@@ -40,9 +40,14 @@ async fn attempt(
     request: &Request,
     started: impl AsyncFnOnce(),
 ) -> Result<Answer, WireError> {
+    let frame = request.encode();
+    if frame.len() > MAX_REQUEST_BYTES {
+        // The agent would take it for a breach. What is accepted fits, so this is never reached.
+        return Ok(Answer::NotStarted(NotStarted::Refused));
+    }
     let lost = |error: quinn::ConnectionError| WireError::Lost(error.to_string());
     let (mut send, mut receive) = connection.open_bi().await.map_err(lost)?;
-    write_frame(&mut send, &request.encode()).await?;
+    write_frame(&mut send, &frame).await?;
     // The agent ends at the frame and does not wait for this.
     let _ = send.finish();
     let first = read_frame(&mut receive, MAX_ANSWER_BYTES, AnswerFrame::decode).await?;
@@ -68,6 +73,6 @@ async fn attempt(
         AnswerFrame::NotStarted(frame) => Ok(Answer::NotStarted(NotStarted::from_code(frame.reason))),
         AnswerFrame::Failed(frame) if frame.indeterminate => Ok(Answer::Lost),
         AnswerFrame::Failed(_) => Ok(Answer::NotChecked),
-        AnswerFrame::Started => Err(WireError::Frame(postern_protocol::frame::FrameError::UnknownKind(17))),
+        AnswerFrame::Started => Err(WireError::Frame(FrameError::Malformed("Started came twice".to_owned()))),
     }
 }

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use postern_protocol::identity::{Identity, read_certificate};
-use postern_protocol::{Segment, TrustDomain};
+use postern_protocol::{AgentIdentity, Segment, TrustDomain};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
@@ -21,6 +22,7 @@ pub struct TenantVerifier {
     trust_domain: TrustDomain,
     tenants: BTreeMap<Segment, Arc<dyn ClientCertVerifier>>,
     provider: Arc<CryptoProvider>,
+    last_told: AtomicU64,
 }
 
 impl TenantVerifier {
@@ -42,7 +44,16 @@ impl TenantVerifier {
             trust_domain,
             tenants,
             provider,
+            last_told: AtomicU64::new(0),
         })
+    }
+
+    /// Logs why a certificate was refused, once a second at most: strangers can make this happen at will.
+    fn tell(&self, reason: &dyn std::fmt::Display, agent: Option<&AgentIdentity>, now: UnixTime) {
+        if self.last_told.swap(now.as_secs(), Ordering::Relaxed) == now.as_secs() {
+            return;
+        }
+        tracing::info!(agent = agent.map(tracing::field::display), %reason, "refused a certificate");
     }
 }
 
@@ -59,7 +70,7 @@ impl ClientCertVerifier for TenantVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let refused = |reason: &dyn std::fmt::Display| {
-            tracing::info!(%reason, "refused a certificate");
+            self.tell(reason, None, now);
             Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
         };
         let facts = read_certificate(end_entity, &self.trust_domain).map_err(|error| refused(&error))?;
@@ -72,7 +83,7 @@ impl ClientCertVerifier for TenantVerifier {
         tenant
             .verify_client_cert(end_entity, intermediates, now)
             .inspect_err(|error| {
-                tracing::info!(%agent, %error, "refused a certificate");
+                self.tell(error, Some(&agent), now);
             })
     }
 

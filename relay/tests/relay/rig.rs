@@ -63,7 +63,7 @@ pub(crate) struct Rig {
     pub(crate) api: SocketAddr,
     pub(crate) quic: SocketAddr,
     pub(crate) shutdown: Shutdown,
-    pub(crate) relay: JoinSet<()>,
+    pub(crate) relay: JoinSet<anyhow::Result<()>>,
     pub(crate) http: reqwest::Client,
 }
 

@@ -69,7 +69,11 @@ async fn an_envelope_to_one_agent_is_bound_once_though_two_relays_get_it_at_once
         outcomes.sort_unstable();
         assert_eq!(outcomes, ["bad_request", "success"]);
         for relay in [0, 1] {
-            assert_eq!(post(&cluster, relay, &sealed).await.outcome(), "bad_request", "taken a second time");
+            assert_eq!(
+                post(&cluster, relay, &sealed).await.outcome(),
+                "bad_request",
+                "taken a second time"
+            );
         }
         assert_eq!(binds_of(&cluster, "user000001").await, round);
     }
@@ -91,13 +95,19 @@ async fn after_its_agent_has_restarted_an_envelope_is_stale_and_a_new_one_is_tak
         if now.len() == 1 && now != old {
             break now;
         }
-        assert!(std::time::Instant::now() < deadline, "the restarted agent's key never came");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the restarted agent's key never came"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     };
     assert_eq!(post(&cluster, 0, &unused).await.outcome(), "stale_key");
     assert_eq!(post(&cluster, 0, &used).await.status.as_u16(), 400);
     assert_eq!(binds_of(&cluster, "user000001").await, 1);
-    assert_eq!(post(&cluster, 0, &envelope(&bound_to(USER), &new)).await.outcome(), "success");
+    assert_eq!(
+        post(&cluster, 0, &envelope(&bound_to(USER), &new)).await.outcome(),
+        "success"
+    );
 }
 
 #[tokio::test]
@@ -118,15 +128,54 @@ async fn envelopes_that_cannot_be_are_refused_make_no_bind_and_leave_every_agent
     };
     let stranger = OpeningKey::generate().unwrap();
     let cases = [
-        ("sent as another user", change(&|body| body["username"] = json!("user000002@corp.example.com"))),
+        (
+            "sent as another user",
+            change(&|body| body["username"] = json!("user000002@corp.example.com")),
+        ),
         (
             "bound to another user than it says",
             change(&|body| body["jwe"]["aad"] = json!(bound_to(USER).to_base64())),
         ),
-        ("another realm", envelope(&AuthenticatedData { realm: "plant".to_owned(), ..good() }, &keys)),
-        ("another tenant", envelope(&AuthenticatedData { tenant: "globex".to_owned(), ..good() }, &keys)),
-        ("expired by 1 ms", envelope(&AuthenticatedData { expires_unix_ms: now_ms() - 1, ..good() }, &keys)),
-        ("61 s ahead", envelope(&AuthenticatedData { expires_unix_ms: now_ms() + 61_000, ..good() }, &keys)),
+        (
+            "another realm",
+            envelope(
+                &AuthenticatedData {
+                    realm: "plant".to_owned(),
+                    ..good()
+                },
+                &keys,
+            ),
+        ),
+        (
+            "another tenant",
+            envelope(
+                &AuthenticatedData {
+                    tenant: "globex".to_owned(),
+                    ..good()
+                },
+                &keys,
+            ),
+        ),
+        (
+            "expired by 1 ms",
+            envelope(
+                &AuthenticatedData {
+                    expires_unix_ms: now_ms() - 1,
+                    ..good()
+                },
+                &keys,
+            ),
+        ),
+        (
+            "61 s ahead",
+            envelope(
+                &AuthenticatedData {
+                    expires_unix_ms: now_ms() + 61_000,
+                    ..good()
+                },
+                &keys,
+            ),
+        ),
         ("no current kid", envelope(&good(), &[stranger.public().clone()])),
         (
             "another agent's kid",
@@ -136,8 +185,14 @@ async fn envelopes_that_cannot_be_are_refused_make_no_bind_and_leave_every_agent
                 }
             }),
         ),
-        ("a wrong tag", change(&|body| body["jwe"]["tag"] = flip_last(&body["jwe"]["tag"]))),
-        ("a truncated tag", change(&|body| body["jwe"]["tag"] = json!("AAAAAAAAAAAAAAAA"))),
+        (
+            "a wrong tag",
+            change(&|body| body["jwe"]["tag"] = flip_last(&body["jwe"]["tag"])),
+        ),
+        (
+            "a truncated tag",
+            change(&|body| body["jwe"]["tag"] = json!("AAAAAAAAAAAAAAAA")),
+        ),
         (
             "zip",
             change(&|body| {
@@ -157,14 +212,26 @@ async fn envelopes_that_cannot_be_are_refused_make_no_bind_and_leave_every_agent
         let answer = post(&cluster, 0, body).await;
         assert_eq!(answer.status.as_u16(), 400, "{case}: {}", answer.body);
         let stale = *case == "no current kid";
-        assert_eq!(answer.outcome(), if stale { "stale_key" } else { "bad_request" }, "{case}");
+        assert_eq!(
+            answer.outcome(),
+            if stale { "stale_key" } else { "bad_request" },
+            "{case}"
+        );
     }
     // By the hundred: what a caller causes is not the agents' fault.
     for _ in 0..100 {
-        let answer = post(&cluster, 0, &change(&|body| body["jwe"]["tag"] = flip_last(&body["jwe"]["tag"]))).await;
+        let answer = post(
+            &cluster,
+            0,
+            &change(&|body| body["jwe"]["tag"] = flip_last(&body["jwe"]["tag"])),
+        )
+        .await;
         assert_eq!(answer.outcome(), "bad_request");
     }
-    assert_eq!(binds_of(&cluster, "user000001").await + binds_of(&cluster, "user000002").await, 0);
+    assert_eq!(
+        binds_of(&cluster, "user000001").await + binds_of(&cluster, "user000002").await,
+        0
+    );
     for key in keys {
         let answer = post(&cluster, 0, &envelope(&good(), &[key])).await;
         assert_eq!(answer.outcome(), "success", "an agent no longer serves");

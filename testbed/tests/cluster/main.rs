@@ -11,9 +11,11 @@
 mod bad_input;
 mod callers;
 mod contract;
+mod envelopes;
 mod harness;
 mod people;
 mod pki;
 mod secrets;
 mod sign_ins;
 mod supervision;
+mod timing;

@@ -84,5 +84,8 @@ async fn an_unknown_user_and_a_wrong_password_answer_alike_in_text_headers_and_t
     }
     assert_eq!((wrong.len(), unknown.len()), (SAMPLES, SAMPLES));
     let area = area(&wrong, &unknown);
-    assert!((0.45..=0.55).contains(&area), "the time tells them apart: area under the curve {area:.3}");
+    assert!(
+        (0.45..=0.55).contains(&area),
+        "the time tells them apart: area under the curve {area:.3}"
+    );
 }

@@ -1,0 +1,140 @@
+//! The beginning of a session: `Hello` is judged, `Welcome` answers it.
+
+use std::time::Duration;
+
+use postern_protocol::AgentIdentity;
+use postern_protocol::close::CloseCode;
+use postern_protocol::frame::{Control, Hello, MAJOR, MAX_CONTROL_BYTES, MINOR, Welcome};
+use postern_protocol::identity::CertificateFacts;
+use postern_protocol::seal::SealingKey;
+use postern_protocol::transport::PING_INTERVAL;
+use postern_protocol::wire::{WireError, read_frame, write_frame};
+use tokio::time::timeout;
+
+use super::link::{End, LinkContext};
+use super::registry::{Admission, Refusal};
+use crate::core::RealmIndex;
+use crate::driver::Event;
+
+/// From the end of the handshake to a complete `Hello`, and from there to a written `Welcome`.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Slots that one session may announce: memory and streams are set aside for them.
+const MOST_SLOTS: u32 = 1_024;
+
+/// A session after `Hello` and `Welcome`.
+pub(super) struct Greeted {
+    pub(super) hello: Hello,
+    pub(super) key: SealingKey,
+    pub(super) realm: RealmIndex,
+    pub(super) admission: Admission,
+    pub(super) send: quinn::SendStream,
+    pub(super) receive: quinn::RecvStream,
+}
+
+/// Takes a connection whose certificate was verified into session, or says why not.
+pub(super) async fn greet(
+    connection: &quinn::Connection,
+    agent: &AgentIdentity,
+    facts: &CertificateFacts,
+    context: &LinkContext,
+) -> Result<Greeted, End> {
+    let realm = context.realms.get(&agent.realm).copied().ok_or_else(|| {
+        End::new(
+            CloseCode::Identity,
+            format!("the realm {} is not served by this relay", agent.realm),
+        )
+    })?;
+    if let Some(reason) = context.deny.borrow().reason(agent, facts) {
+        return Err(End::new(CloseCode::Denied, reason));
+    }
+    let (mut send, receive, hello) = hello(connection).await?;
+    if hello.major != MAJOR {
+        let text = format!(
+            "this relay speaks protocol {MAJOR}.{MINOR} and the agent {}.{}; upgrade the older of the two",
+            hello.major, hello.minor
+        );
+        return Err(End::new(CloseCode::Version, text));
+    }
+    let key = SealingKey::from_der(&hello.opening_key)
+        .map_err(|error| End::new(CloseCode::Protocol, format!("Hello: {error}")))?;
+    check_slots(hello.slots)?;
+    let admission = admit(connection, agent, &hello, context).await?;
+    let welcome = Welcome {
+        major: MAJOR,
+        minor: MINOR,
+        software: context.version.to_owned(),
+        instance: context.instance,
+        replicas: context.replicas.clone(),
+        ping_interval_ms: u32::try_from(PING_INTERVAL.as_millis()).unwrap_or(u32::MAX),
+    };
+    let written = timeout(
+        GREETING_TIMEOUT,
+        write_frame(&mut send, &Control::Welcome(welcome).encode()),
+    )
+    .await;
+    if !matches!(written, Ok(Ok(()))) {
+        context.registry.remove(agent, admission.id);
+        return Err(End::new(CloseCode::Silent, "Welcome could not be written in time"));
+    }
+    Ok(Greeted {
+        hello,
+        key,
+        realm,
+        admission,
+        send,
+        receive,
+    })
+}
+
+async fn hello(connection: &quinn::Connection) -> Result<(quinn::SendStream, quinn::RecvStream, Hello), End> {
+    let first = async {
+        let opened = connection
+            .accept_bi()
+            .await
+            .map_err(|error| WireError::Lost(error.to_string()));
+        let (send, mut receive) = opened?;
+        let frame = read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await?;
+        Ok::<_, WireError>((send, receive, frame))
+    };
+    match timeout(GREETING_TIMEOUT, first).await {
+        Ok(Ok((send, receive, Control::Hello(hello)))) => Ok((send, receive, hello)),
+        Ok(Ok(_)) => Err(End::new(CloseCode::Protocol, "the first frame was not a Hello")),
+        Ok(Err(error)) => Err(End::new(CloseCode::Protocol, format!("no Hello: {error}"))),
+        Err(_) => Err(End::new(CloseCode::Silent, "no Hello in time")),
+    }
+}
+
+async fn admit(
+    connection: &quinn::Connection,
+    agent: &AgentIdentity,
+    hello: &Hello,
+    context: &LinkContext,
+) -> Result<Admission, End> {
+    match context
+        .registry
+        .admit(agent, hello.instance, connection.remote_address())
+    {
+        Ok(admission) => Ok(admission),
+        Err(refusal) => {
+            // An agent that dials again has lost the session that is still known here: it gets no work until it shows
+            // that it lives, and makes room if it does not.
+            if let Refusal::SameInstance(older) = &refusal {
+                let _ = context.events.send(Event::Superseded(older.id)).await;
+                older.probe.notify_one();
+            }
+            Err(End::new(CloseCode::Superseded, refusal.to_string()))
+        }
+    }
+}
+
+/// Whether a session may announce this many slots.
+pub(super) fn check_slots(slots: u32) -> Result<(), End> {
+    if (1..=MOST_SLOTS).contains(&slots) {
+        return Ok(());
+    }
+    Err(End::new(
+        CloseCode::Protocol,
+        format!("{slots} slots are announced; 1 to {MOST_SLOTS} are possible"),
+    ))
+}
