@@ -22,8 +22,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use postern_protocol::{Moment, NotStarted, Outcome, Unavailable};
-use rand::rngs::SmallRng;
 use rand::SeedableRng;
+use rand::rngs::SmallRng;
 
 use crate::config::Ambiguous;
 pub use agents::AgentSession;

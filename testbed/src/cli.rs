@@ -63,7 +63,7 @@ struct UpArgs {
     /// Serve the sign-in API with TLS
     #[arg(long)]
     tls_api: bool,
-    /// mock-dc configuration (TOML) whose keys win over the generated ones; its [[users]] are added
+    /// mock-dc configuration (TOML) whose keys win over the generated ones; its users are added
     #[arg(long, value_name = "FILE")]
     dc_config: Option<PathBuf>,
 }
