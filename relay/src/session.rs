@@ -1,6 +1,6 @@
 //! Agents' sessions: from a QUIC handshake to an agent that the core can send sign-ins to.
 //!
-//! [`listener`] accepts and shakes hands, [`verifier`] decides whose certificate counts, [`greeting`] takes in, [`registry`] knows who is in
+//! [`listener`] accepts and shakes hands, [`verifier`] decides whose certificate counts, `greeting` takes in, [`registry`] knows who is in
 //! session, [`link`] serves one session, [`sign_in`] one sign-in on it.
 
 mod greeting;

@@ -1,5 +1,5 @@
 //! The configuration file, member by member. Everything is optional here, so that all that is missing is named at
-//! once; [`super::validate`] decides what may be.
+//! once; `validate` decides what may be.
 
 use postern_service::telemetry::LogConfig;
 use serde::Deserialize;

@@ -62,7 +62,7 @@ pub enum Refusal {
     /// The same process is in session already; the older session stays.
     #[error("this process has a session here already, from {}", .0.address)]
     SameInstance(Predecessor),
-    /// The agent has [`MOST_PER_AGENT`] sessions.
+    /// The agent has as many sessions as one may have.
     #[error("this agent has {MOST_PER_AGENT} sessions here already; give each machine a certificate of its own")]
     TooMany,
 }
