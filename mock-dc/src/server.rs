@@ -80,7 +80,7 @@ impl Server {
         let registry = postern_service::metrics::registry("dc", env!("CARGO_PKG_VERSION"))?;
         let metrics = Metrics::new(&registry, config.dcs.iter().map(|dc| dc.name.as_str()))?;
         let world = Arc::new(World::new(&config.domain, metrics));
-        let tls = certificate(config.tls, &config.dcs, &config.domain.dns_name)?;
+        let (tls, made_ca) = certificate(config.tls, &config.dcs, &config.domain.dns_name)?;
 
         let connections = Arc::new(AtomicU64::new(0));
         let mut endpoints = Vec::new();
@@ -130,6 +130,9 @@ impl Server {
                 (vec![(control_listener, control), (listener, admin)], address)
             }
         };
+        if let Some(ca) = made_ca {
+            ca.publish()?;
+        }
         let addresses = Addresses {
             control: control_address,
             admin: admin_address,
@@ -172,7 +175,11 @@ impl Server {
 }
 
 /// A certificate made here is for the domain, its controllers, and every address that they listen on.
-fn certificate(source: Source, dcs: &[DcConfig], dns_name: &str) -> Result<Arc<rustls::ServerConfig>, tls::TlsError> {
+fn certificate(
+    source: Source,
+    dcs: &[DcConfig],
+    dns_name: &str,
+) -> Result<(Arc<rustls::ServerConfig>, Option<tls::MadeCa>), tls::TlsError> {
     let hosts = dcs.iter().map(|dc| format!("{}.{dns_name}", dc.name.to_lowercase()));
     let names = [dns_name.to_owned(), "localhost".to_owned()]
         .into_iter()

@@ -48,25 +48,44 @@ pub fn server_config(
     source: Source,
     names: Vec<String>,
     addresses: &[IpAddr],
-) -> Result<Arc<rustls::ServerConfig>, TlsError> {
-    let identity = match source {
-        Source::Configured(identity) => identity,
+) -> Result<(Arc<rustls::ServerConfig>, Option<MadeCa>), TlsError> {
+    let (identity, made) = match source {
+        Source::Configured(identity) => (identity, None),
         Source::Made { ca_file } => {
-            let (ca, identity) = make(names, addresses)?;
-            std::fs::write(&ca_file, ca).map_err(|source| TlsError::Write {
-                path: ca_file.clone(),
-                source,
-            })?;
-            let shown = std::path::absolute(&ca_file).unwrap_or(ca_file);
-            tracing::info!(ca = %shown.display(), "made a certificate; clients trust it by this CA");
-            identity
+            let (pem, identity) = make(names, addresses)?;
+            (identity, Some(MadeCa { file: ca_file, pem }))
         }
     };
     let config = rustls::ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(identity.chain, identity.key)?;
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), made))
+}
+
+/// A CA that was made for this run and that nobody has seen yet.
+#[derive(Debug)]
+pub struct MadeCa {
+    file: PathBuf,
+    pem: String,
+}
+
+impl MadeCa {
+    /// Writes it for clients. To be done when the listeners are open: a second process that finds the ports taken must
+    /// not replace the file of the first.
+    ///
+    /// # Errors
+    /// [`TlsError::Write`].
+    pub fn publish(self) -> Result<(), TlsError> {
+        let Self { file, pem } = self;
+        std::fs::write(&file, pem).map_err(|source| TlsError::Write {
+            path: file.clone(),
+            source,
+        })?;
+        let shown = std::path::absolute(&file).unwrap_or(file);
+        tracing::info!(ca = %shown.display(), "made a certificate; clients trust it by this CA");
+        Ok(())
+    }
 }
 
 /// A CA as PEM, and a certificate of it.

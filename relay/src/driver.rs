@@ -373,15 +373,15 @@ impl Driver {
             .and_then(|id| self.sessions.get(&id))
             .map(|entry| entry.agent.clone());
         let (realm, _) = &self.around.realms[belongings.realm.0];
-        tracing::debug!(
-            request_id = %belongings.envelope.request_id,
-            %realm,
-            %outcome,
-            agent = agent.as_ref().map(|agent| agent.name.as_str()),
-            attempts = belongings.attempts,
-            ms = now.since(belongings.arrived).as_millis(),
-            "settled"
-        );
+        // The line that an operator looks for with a request id in hand. Never the user name.
+        let request_id = belongings.envelope.request_id;
+        let (attempts, ms) = (belongings.attempts, now.since(belongings.arrived).as_millis());
+        let agent = agent.as_ref().map(|agent| agent.name.as_str());
+        if let Outcome::Unavailable(_) = outcome {
+            tracing::warn!(%request_id, %realm, %outcome, agent, attempts, ms, "no verdict");
+        } else {
+            tracing::info!(%request_id, %realm, %outcome, agent, attempts, ms, "settled");
+        }
         // The caller may have gone.
         let _ = belongings.reply.send(Settled { outcome });
     }

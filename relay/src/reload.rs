@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::raw::RawDeny;
+use crate::config::raw::{Raw, RawDeny};
 use crate::deny::DenyList;
 
 /// How often the file is looked at. Denying an agent should take no longer than typing it.
@@ -86,6 +86,9 @@ fn reload(path: &Path, deny: &watch::Sender<DenyList>) -> Result<(), String> {
         entries,
         "deny list read again; other settings take effect with a restart"
     );
+    if let Err(error) = read_config::<Raw>(path) {
+        tracing::warn!(%error, "with this configuration the relay would not start again");
+    }
     Ok(())
 }
 

@@ -36,7 +36,7 @@ pub const DEFAULT_TRUST_DOMAIN: &str = "postern.test";
 /// For `--help`: what is where.
 pub const LAYOUT_HELP: &str = "\
 Files in DIR (folders of mode 0700, keys of mode 0600):
-  ca.pem, ca.key                    CA of relays and domain controllers; valid for a year
+  ca.pem, ca.key                    CA of relays; valid for a year
   relays/NAME.pem, .key             a relay, for QUIC and its API; 90 days
   tenants/TENANT/ca.pem, ca.key     CA of a tenant's agents; a year
   tenants/TENANT/REALM/NAME.pem, .key  an agent; 90 days

@@ -92,7 +92,7 @@ fn welcome(cluster: &Description, facts: Facts, style: Style) -> Result<String, 
     writeln!(text, "\n{}", style.heading("Sample users"))?;
     text.push_str(&table(cluster, counts));
     suggestions(&mut text, cluster, facts, style)?;
-    writeln!(text, "\nCtrl-C ends it.")?;
+    writeln!(text, "\nCtrl-C ends it. Its files and logs stay.")?;
     Ok(text)
 }
 
@@ -115,7 +115,12 @@ fn suggestions(text: &mut String, cluster: &Description, facts: Facts, style: St
     writeln!(text, "\n{}", style.heading("Three things to try"))?;
     writeln!(text, "  1. A wrong password:")?;
     writeln!(text, "     {}", curl(cluster, &name, "wrong"))?;
-    writeln!(text, "  2. Kill an agent while a loop signs in; no sign-in fails:")?;
+    let promise = if cluster.agents.len() > 1 {
+        "no sign-in fails"
+    } else {
+        "the only one; sign-ins fail until it is back"
+    };
+    writeln!(text, "  2. Kill an agent while a loop signs in; {promise}:")?;
     writeln!(
         text,
         "     while sleep 0.1; do {}; done",
@@ -126,6 +131,11 @@ fn suggestions(text: &mut String, cluster: &Description, facts: Facts, style: St
             text,
             "     kill -9 {}     # {}, in another terminal",
             agent.pid, agent.name
+        )?;
+        let control = format!("{}/children/{}", cluster.control, agent.name);
+        writeln!(
+            text,
+            "     curl -s {control} -d '{{\"do\":\"restart\"}}'   # brings it back"
         )?;
     }
     let Some(lockout) = facts.lockout else {

@@ -18,11 +18,12 @@ fn check(text: &str, folder: &Folder) -> Result<(), String> {
 fn folder() -> Folder {
     tls::install_provider();
     let (folder, ca) = (Folder::new(), Ca::new());
-    let uri = "spiffe://postern.example.com/tenant/acme/realm/corp.example.com/agent/agent-1";
+    let uri = "spiffe://postern.test/tenant/acme/realm/corp.example.com/agent/agent-1";
     let agent = ca.issue(Some(uri), &[]);
-    folder.write("agent-1.pem", &agent.certificate_pem);
-    folder.write("agent-1-key.pem", &agent.key_pem);
-    folder.write("relay-ca.pem", &ca.pem());
+    std::fs::create_dir_all(folder.path().join("tenants/acme/corp.example.com")).unwrap();
+    folder.write("tenants/acme/corp.example.com/agent-1.pem", &agent.certificate_pem);
+    folder.write("tenants/acme/corp.example.com/agent-1.key", &agent.key_pem);
+    folder.write("ca.pem", &ca.pem());
     folder.write("directory-ca.pem", &ca.pem());
     folder
 }

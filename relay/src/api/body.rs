@@ -141,7 +141,9 @@ fn parse(bytes: &[u8]) -> Result<SignInBody, BodyError> {
 fn describe(error: &serde_json::Error) -> String {
     use serde_json::error::Category;
     let what = match error.classify() {
-        Category::Data => "a member is unknown, repeated or of the wrong type",
+        Category::Data => {
+            "a member is unknown, repeated or of the wrong type; \"username\" and one of \"password\" and \"jwe\" are known"
+        }
         Category::Eof => "it ends too early",
         Category::Syntax | Category::Io => "it is not valid JSON in UTF-8",
     };

@@ -1,6 +1,6 @@
 //! From the file to a [`Config`]: every problem is noted with its key, every default has its reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -85,8 +85,10 @@ impl RawConfig for Raw {
         let admin_listen = problems
             .require("admin", self.admin)
             .and_then(|admin| parsed(problems, "admin.listen", admin.listen));
+        // By name, whether or not their anchors can be read: a realm is not to blame for that.
+        let named: BTreeSet<String> = self.tenants.iter().filter_map(|tenant| tenant.name.clone()).collect();
         let tenants = tenants(self.tenants, base, problems);
-        let realms = realms(self.realms, &tenants, problems);
+        let realms = realms(self.realms, &named, problems);
         let callers = callers(self.callers, problems);
         let api = problems
             .require("api", self.api)
@@ -102,6 +104,12 @@ impl RawConfig for Raw {
                 "api.client_anchors",
                 "is missing: a caller has a certificate_name, and nothing to verify it against",
             );
+        }
+        if let (Some(api), Some(admin)) = (&api, admin_listen)
+            && api.listen == admin
+            && admin.port() != 0
+        {
+            problems.add("admin.listen", "is the same as api.listen");
         }
         let limits = Limits {
             per_caller: rate(problems, "limits.per_caller", self.limits.per_caller, PER_CALLER),
@@ -150,10 +158,22 @@ fn identity(
 ) -> Option<Identity> {
     let certificate = problems.require(&format!("{section}.certificate"), certificate);
     let key = problems.require(&format!("{section}.key"), key);
-    match tls::load_identity(&base.join(&certificate?), &base.join(&key?)) {
+    let (certificate, key) = (certificate.map(|path| base.join(path)), key.map(|path| base.join(path)));
+    // Each by itself first, so that both are named when both are missing.
+    let mut usable = true;
+    if let Some(Err(error)) = certificate.as_deref().map(tls::load_certificates) {
+        problems.add(format!("{section}.certificate"), error);
+        usable = false;
+    }
+    if let Some(Err(error)) = key.as_deref().map(tls::load_key) {
+        problems.add(format!("{section}.key"), error);
+        usable = false;
+    }
+    let (certificate, key) = (certificate.filter(|_| usable)?, key.filter(|_| usable)?);
+    match tls::load_identity(&certificate, &key) {
         Ok(identity) => Some(identity),
         Err(error) => {
-            problems.add(format!("{section}.certificate"), error);
+            problems.add(format!("{section}.key"), error);
             None
         }
     }
@@ -188,11 +208,7 @@ fn tenants(raw: Vec<RawTenant>, base: &Path, problems: &mut Problems) -> BTreeMa
     tenants
 }
 
-fn realms(
-    raw: Vec<RawRealm>,
-    tenants: &BTreeMap<Segment, Arc<RootCertStore>>,
-    problems: &mut Problems,
-) -> BTreeMap<RealmKey, RealmConfig> {
+fn realms(raw: Vec<RawRealm>, tenants: &BTreeSet<String>, problems: &mut Problems) -> BTreeMap<RealmKey, RealmConfig> {
     if raw.is_empty() {
         problems.add("realms", "is missing: without a realm no sign-in can be routed");
     }
@@ -202,7 +218,7 @@ fn realms(
         let key = format!("realms[{index}]");
         let tenant = parsed::<Segment>(problems, &format!("{key}.tenant"), realm.tenant);
         let name = parsed::<Segment>(problems, &format!("{key}.name"), realm.name);
-        if let Some(tenant) = tenant.as_ref().filter(|tenant| !tenants.contains_key(tenant)) {
+        if let Some(tenant) = tenant.as_ref().filter(|tenant| !tenants.contains(tenant.as_str())) {
             problems.add(
                 format!("{key}.tenant"),
                 format!("there is no tenant {tenant} in [[tenants]]"),

@@ -106,11 +106,14 @@ pub async fn serve(connection: quinn::Connection, facts: CertificateFacts, conte
                 .metrics
                 .duplicate_agents
                 .set(i64::try_from(context.registry.duplicates()).unwrap_or(i64::MAX));
+            tracing::info!(%agent, %address, reason = end.reason, "session ended");
             end
         }
-        Err(end) => end,
+        Err(end) => {
+            tracing::info!(%agent, %address, reason = end.reason, "session refused");
+            end
+        }
     };
-    tracing::info!(%agent, %address, reason = end.reason, "session ended");
     connection.close(end.code.to_varint(), end.reason.as_bytes());
 }
 

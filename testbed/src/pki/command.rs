@@ -12,7 +12,7 @@ use super::{DEFAULT_TRUST_DOMAIN, Pki, RELAY_SERVER_NAME};
 /// What there is to make.
 #[derive(Debug, Subcommand)]
 pub enum PkiCommand {
-    /// Make a PKI in a folder: the CA of relays and domain controllers
+    /// Make a PKI in a folder, with the CA of relays (and of `postern up`'s domain controllers)
     Init {
         /// The folder (made where it is missing; mode 0700, keys 0600)
         #[arg(value_name = "DIR")]
@@ -82,7 +82,7 @@ fn init(folder: &Path, trust_domain: TrustDomain) -> anyhow::Result<String> {
         "Made a development PKI for the trust domain {} in {folder}",
         pki.trust_domain()
     )?;
-    writeln!(text, "  CA of relays and domain controllers  {}", pki.ca().display())?;
+    writeln!(text, "  CA of relays  {}", pki.ca().display())?;
     writeln!(text, "Next")?;
     writeln!(text, "  postern pki relay relay-1 --dns relay.example.com {folder}")?;
     writeln!(text, "  postern pki agent acme/corp.example.com/agent-1 {folder}")?;

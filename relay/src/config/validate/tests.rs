@@ -139,6 +139,21 @@ fn a_certificate_that_agents_would_refuse_is_refused_here() {
 }
 
 #[test]
+fn missing_files_are_each_named_and_blamed_on_nobody_else() {
+    let folder = Folder::new("missing");
+    let text = GOOD
+        .replace("\"relay.pem\"", "\"a.pem\"")
+        .replace("\"relay-key.pem\"", "\"b.pem\"");
+    let error = folder
+        .read(&text.replace("\"ca.pem\"", "\"c.pem\""))
+        .unwrap_err()
+        .to_string();
+    for key in ["quic.certificate: ", "quic.key: ", "tenants[0].anchors: ", "3 problems"] {
+        assert!(error.contains(key), "{key} is not in {error}");
+    }
+}
+
+#[test]
 fn every_wrong_value_is_named_with_its_key() {
     let folder = Folder::new("values");
     let extra = r#"
@@ -181,6 +196,15 @@ level = "loud"
 #[test]
 fn the_example_is_valid() {
     let folder = Folder::new("example");
+    for (from, to) in [
+        ("relay.pem", "relays/relay-1.pem"),
+        ("relay-key.pem", "relays/relay-1.key"),
+        ("ca.pem", "tenants/acme/ca.pem"),
+    ] {
+        let to = folder.0.join(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(folder.0.join(from), to).unwrap();
+    }
     let example = include_str!("../../../examples/relay.toml");
     folder.read(example).unwrap();
 }
