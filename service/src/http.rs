@@ -7,7 +7,7 @@
 //! client had no reason to send elsewhere.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -31,8 +31,10 @@ use tower::ServiceExt;
 
 use crate::shutdown::Shutdown;
 use activity::Activity;
+use neighbours::Neighbours;
 
 mod activity;
+mod neighbours;
 
 /// A TLS handshake that takes longer is a client that will not come; honest ones need a few round trips.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,6 +49,12 @@ pub struct Options {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Connections at once; more wait in the kernel's backlog.
     pub max_connections: usize,
+    /// Connections at once from one address (IPv6: one /64); one more is closed at once, so that a single host cannot
+    /// keep all others waiting. `None`: a quarter of `max_connections`, at least 16. Loopback is never counted: a
+    /// process on this machine is a proxy, a tunnel or a test, and speaks for many.
+    pub max_connections_per_address: Option<usize>,
+    /// Further addresses that are not counted one by one: the proxies in front of this listener.
+    pub trusted_proxies: Vec<IpAddr>,
     /// From a request's first byte (for the first request: from accepting) to the end of its header.
     pub header_timeout: Duration,
     /// A kept connection without a request is closed after this. Longer than the 60 s of common load balancers, so
@@ -59,9 +67,20 @@ impl Default for Options {
         Self {
             tls: None,
             max_connections: 1024,
+            max_connections_per_address: None,
+            trusted_proxies: Vec::new(),
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(75),
         }
+    }
+}
+
+impl Options {
+    /// What `max_connections_per_address` comes to.
+    fn most_per_address(&self) -> usize {
+        // It takes four hosts to fill the listener, and a browser or a small pool always fits.
+        self.max_connections_per_address
+            .unwrap_or_else(|| (self.max_connections / 4).max(16))
     }
 }
 
@@ -100,6 +119,7 @@ pub struct Peer {
 /// Serves `app` on `listener` until the phases end it. Dropping it drops every connection.
 pub async fn serve(listener: TcpListener, app: Router, options: Options, phases: Phases) {
     let slots = Arc::new(Semaphore::new(options.max_connections));
+    let neighbours = Neighbours::new(options.most_per_address(), &options.trusted_proxies);
     // Closing says goodbye to this listener's clients, not to those of another that shares the token.
     let phases = Phases {
         goodbye: phases.goodbye.child_token(),
@@ -123,6 +143,10 @@ pub async fn serve(listener: TcpListener, app: Router, options: Options, phases:
         };
         match accepted {
             Ok((stream, address)) => {
+                let Some(place) = neighbours.enter(address.ip()) else {
+                    tracing::debug!(%address, "closing a connection: its address holds as many as it may");
+                    continue;
+                };
                 let (app, options, phases) = (app.clone(), options.clone(), phases.clone());
                 let executor = Streams(streams.clone());
                 connections.spawn(async move {
@@ -132,7 +156,7 @@ pub async fn serve(listener: TcpListener, app: Router, options: Options, phases:
                         () = abort.cancelled() => {}
                         () = connection(stream, address, app, options, phases, executor) => {}
                     }
-                    drop(slot);
+                    drop((place, slot));
                 });
             }
             Err(error) => {
