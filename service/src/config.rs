@@ -314,9 +314,11 @@ fn section_of<'a>(table: &'a mut toml::Table, path: &[String]) -> Option<&'a mut
 
 fn environment_value(text: &str) -> toml::Value {
     match toml::from_str::<toml::Table>(&format!("value = {text}")) {
-        Ok(mut table) if table.len() == 1 => table
-            .remove("value")
-            .unwrap_or_else(|| toml::Value::String(text.to_owned())),
+        Ok(mut table) if table.len() == 1 => match table.remove("value") {
+            // A name may look like a date or like braces around something.
+            None | Some(toml::Value::Datetime(_) | toml::Value::Table(_)) => toml::Value::String(text.to_owned()),
+            Some(value) => value,
+        },
         _ => toml::Value::String(text.to_owned()),
     }
 }
@@ -458,6 +460,14 @@ mod tests {
     #[test]
     fn an_array_whose_elements_could_not_be_read_is_not_called_empty_as_well() {
         assert_eq!(keys("names = [3]"), ["api.names[0]"]);
+    }
+
+    #[test]
+    fn an_override_that_looks_like_a_date_or_a_table_is_text() {
+        for text in ["1979-05-27", "{}", "{a = 1}", "x = y"] {
+            assert_eq!(environment_value(text), toml::Value::String(text.to_owned()));
+        }
+        assert_eq!(environment_value("\"7\""), toml::Value::String("7".to_owned()));
     }
 
     #[test]
