@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -25,7 +26,16 @@ pub trait RawConfig: DeserializeOwned {
 
     /// Where and how much the process logs.
     fn log(config: &Self::Config) -> &LogConfig;
+
+    /// After SIGTERM, how long the process may take to finish what it took; then it is stopped. A program that is
+    /// configured to wait before it even begins to end must say so here.
+    fn grace(_config: &Self::Config) -> Duration {
+        DEFAULT_GRACE
+    }
 }
+
+/// Kubernetes gives 30 s before SIGKILL; this leaves room for the answer to the last sign-in and the log's last line.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(25);
 
 /// Everything that is wrong with a configuration, each with the key that it concerns.
 #[derive(Debug, Default)]
