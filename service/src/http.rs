@@ -42,6 +42,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the accept loop rests when the process is out of descriptors: accepting at once would spin.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
+/// What a client may have sent and nobody have read yet, per connection: a header of HTTP/1, bodies of HTTP/2. hyper's
+/// own 400 KiB and 1 MiB, times thousands of connections, would be a lot of memory for strangers to fill.
+const READ_BUFFER: u32 = 64 * 1024;
+
 /// How a listener serves.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -246,11 +250,17 @@ where
 
     let mut builder = auto::Builder::new(executor);
     // The header's deadline is kept by `activity`: hyper's own also ends kept connections that are merely idle.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(READ_BUFFER as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(256)
+        .initial_connection_window_size(READ_BUFFER)
+        .initial_stream_window_size(READ_BUFFER)
         .keep_alive_interval(Duration::from_secs(30));
     let connection = builder.serve_connection(
         TokioIo::new(Watched {

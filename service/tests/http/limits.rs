@@ -23,6 +23,16 @@ async fn a_header_that_does_not_end_in_time_ends_the_connection() {
     assert!(from.elapsed() >= options.header_timeout && from.elapsed() < options.idle_timeout);
 }
 
+#[tokio::test]
+async fn a_header_beyond_64_kib_is_refused() {
+    let server = Server::start(Options::default());
+    let mut client = server.connect().await;
+    let mut header = b"GET / HTTP/1.1\r\nhost: test\r\nx: ".to_vec();
+    header.resize(64 * 1024, b'x');
+    client.send(header).await;
+    assert!(client.answer().await.head.starts_with("http/1.1 431 "));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_kept_connection_without_a_request_ends_after_the_idle_timeout() {
     let server = Server::start(Options::default());
