@@ -4,9 +4,10 @@
 //! the first: what does not fit is noted, taken out, and reading goes on; then the binary's own `validate` adds what
 //! it finds. An invalid value never reaches a typed configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -25,27 +26,79 @@ pub trait RawConfig: DeserializeOwned {
 
     /// Where and how much the process logs.
     fn log(config: &Self::Config) -> &LogConfig;
+
+    /// After SIGTERM, how long the process may take to finish what it took; then it is stopped. A program that is
+    /// configured to wait before it even begins to end must say so here.
+    fn grace(_config: &Self::Config) -> Duration {
+        DEFAULT_GRACE
+    }
 }
+
+/// Kubernetes gives 30 s before SIGKILL; this leaves room for the answer to the last sign-in and the log's last line.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(25);
 
 /// Everything that is wrong with a configuration, each with the key that it concerns.
 #[derive(Debug, Default)]
 pub struct Problems {
     list: Vec<(String, String)>,
+    /// Keys, as in the file, of what could not be read and was taken out.
     unreadable: BTreeSet<String>,
+    /// Which elements were taken out of an array, by the array's key in the file: those after them moved up.
+    gaps: BTreeMap<String, BTreeSet<usize>>,
 }
 
 impl Problems {
-    /// Notes one problem. `key` is the dotted path in the file, such as `dcs[0].ldap`.
+    /// Notes one problem. `key` is the dotted path, such as `dcs[0].ldap`, in what was read; it is told as in the
+    /// file, where elements that could not be read still have their places.
     pub fn add(&mut self, key: impl Into<String>, message: impl fmt::Display) {
-        let key = key.into();
-        // A value that could not be read was taken out before validation: do not call it missing as well.
+        let key = self.in_file(&key.into());
+        // A value that could not be read was taken out before validation: do not call it, or what it is part of,
+        // missing or empty as well.
         let already_told = self
             .unreadable
             .iter()
-            .any(|told| *told == key || told.starts_with(&format!("{key}.")));
+            .any(|told| is_part_of(told, &key) || is_part_of(&key, told));
         if !already_told {
             self.list.push((key, message.to_string()));
         }
+    }
+
+    /// Notes what could not be read and is about to be taken out.
+    fn add_unreadable(&mut self, path: &serde_path_to_error::Path, message: String) {
+        let key = self.in_file(&path.to_string());
+        if let Some((array, index)) = key.strip_suffix(']').and_then(|rest| rest.rsplit_once('['))
+            && let Ok(index) = index.parse()
+        {
+            self.gaps.entry(array.to_owned()).or_default().insert(index);
+        }
+        self.list.push((key.clone(), message));
+        self.unreadable.insert(key);
+    }
+
+    /// The key in the file of what has `key` now that elements were taken out before it.
+    fn in_file(&self, key: &str) -> String {
+        let mut told = String::with_capacity(key.len());
+        for part in key.split_inclusive('[') {
+            // The part before a bracket ends here; one after it begins with an index.
+            match part.split_once(']') {
+                Some((index, rest)) if told.ends_with('[') => {
+                    let index = match index.parse() {
+                        Ok(index) => self.index_in_file(&told[..told.len() - 1], index).to_string(),
+                        Err(_) => index.to_owned(),
+                    };
+                    told.push_str(&index);
+                    told.push(']');
+                    told.push_str(rest);
+                }
+                _ => told.push_str(part),
+            }
+        }
+        told
+    }
+
+    fn index_in_file(&self, array: &str, index: usize) -> usize {
+        let gaps = self.gaps.get(array).into_iter().flatten();
+        gaps.fold(index, |index, gap| if *gap <= index { index + 1 } else { index })
     }
 
     /// `value`, or `None` and a note that `key` is missing.
@@ -80,6 +133,12 @@ impl Problems {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.list.iter().map(|(key, message)| (key.as_str(), message.as_str()))
     }
+}
+
+/// Whether `key` is `whole` or something within it.
+fn is_part_of(key: &str, whole: &str) -> bool {
+    key.strip_prefix(whole)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Why there is no configuration.
@@ -189,9 +248,7 @@ fn read_all<R: RawConfig>(value: &mut toml::Value, problems: &mut Problems) -> O
             Ok(raw) => return Some(raw),
             Err(error) => error,
         };
-        let key = error.path().to_string();
-        problems.add(key.clone(), error.inner().to_string().trim_end().replace('\n', "; "));
-        problems.unreadable.insert(key);
+        problems.add_unreadable(error.path(), error.inner().to_string().trim_end().replace('\n', "; "));
         if !remove(value, error.path()) {
             return None;
         }
@@ -267,9 +324,11 @@ fn section_of<'a>(table: &'a mut toml::Table, path: &[String]) -> Option<&'a mut
 
 fn environment_value(text: &str) -> toml::Value {
     match toml::from_str::<toml::Table>(&format!("value = {text}")) {
-        Ok(mut table) if table.len() == 1 => table
-            .remove("value")
-            .unwrap_or_else(|| toml::Value::String(text.to_owned())),
+        Ok(mut table) if table.len() == 1 => match table.remove("value") {
+            // A name may look like a date or like braces around something.
+            None | Some(toml::Value::Datetime(_) | toml::Value::Table(_)) => toml::Value::String(text.to_owned()),
+            Some(value) => value,
+        },
         _ => toml::Value::String(text.to_owned()),
     }
 }
@@ -293,6 +352,14 @@ mod tests {
         listen: Option<String>,
         rate: Option<u32>,
         names: Option<Vec<String>>,
+        callers: Option<Vec<RawCaller>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct RawCaller {
+        name: Option<String>,
+        groups: Option<Vec<String>>,
     }
 
     #[derive(Debug)]
@@ -312,6 +379,17 @@ mod tests {
                 .and_then(|t| problems.parse("api.listen", &t));
             if api.rate == Some(0) {
                 problems.add("api.rate", "must be at least 1");
+            }
+            if api.names.as_ref().is_some_and(Vec::is_empty) {
+                problems.add("api.names", "must not be empty");
+            }
+            for (index, caller) in api.callers.unwrap_or_default().into_iter().enumerate() {
+                problems.require(&format!("api.callers[{index}].name"), caller.name);
+                for (group, name) in caller.groups.unwrap_or_default().iter().enumerate() {
+                    if name.is_empty() {
+                        problems.add(format!("api.callers[{index}].groups[{group}]"), "must not be empty");
+                    }
+                }
             }
             Some(Typed {
                 listen: listen?,
@@ -350,6 +428,56 @@ mod tests {
     fn a_value_of_the_wrong_kind_is_not_called_missing_as_well() {
         let error = read("[api]\nlisten = 7\n", &[]).unwrap_err().to_string();
         assert!(error.contains("one problem"), "{error}");
+    }
+
+    /// The keys of the problems of `[api]` with these lines.
+    fn keys(lines: &str) -> Vec<String> {
+        match read(&format!("[api]\nlisten = \"127.0.0.1:1\"\n{lines}\n"), &[]) {
+            Err(ConfigError::Invalid { problems, .. }) => problems.iter().map(|(key, _)| key.to_owned()).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_wrong_element_of_an_array_has_its_index_in_the_file() {
+        assert_eq!(
+            keys("names = [\"a\", 3, 4, \"b\", 5]"),
+            ["api.names[1]", "api.names[2]", "api.names[4]"]
+        );
+    }
+
+    #[test]
+    fn every_wrong_table_of_an_array_has_its_index_in_the_file_also_when_validation_finds_it() {
+        let callers = "callers = [1, {name = 2}, {name = \"a\"}, 3, {}, \
+                       {name = \"b\", groups = [4, \"x\", \"\", 5, \"\"]}, {nam = \"c\"}]";
+        let mut found = keys(callers);
+        found.sort();
+        let wanted = [
+            "api.callers[0]",
+            "api.callers[1].name",
+            "api.callers[3]",
+            "api.callers[4].name",
+            "api.callers[5].groups[0]",
+            "api.callers[5].groups[2]",
+            "api.callers[5].groups[3]",
+            "api.callers[5].groups[4]",
+            "api.callers[6].nam",
+            "api.callers[6].name",
+        ];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn an_array_whose_elements_could_not_be_read_is_not_called_empty_as_well() {
+        assert_eq!(keys("names = [3]"), ["api.names[0]"]);
+    }
+
+    #[test]
+    fn an_override_that_looks_like_a_date_or_a_table_is_text() {
+        for text in ["1979-05-27", "{}", "{a = 1}", "x = y"] {
+            assert_eq!(environment_value(text), toml::Value::String(text.to_owned()));
+        }
+        assert_eq!(environment_value("\"7\""), toml::Value::String("7".to_owned()));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! It owns what a router cannot see: the number of connections, the time that a client may take for a TLS handshake
 //! or a request header, and an end that loses nothing: [`Phases::goodbye`] tells every client to take its next
-//! request elsewhere while new connections are still served, [`Phases::close`] stops accepting and waits.
+//! request elsewhere while every connection, new or kept, is still served; [`Phases::close`] stops accepting, ends
+//! what is idle and waits for the rest. A connection is only ever ended where no request can be on its way that the
+//! client had no reason to send elsewhere.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,12 +16,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, Version, header};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -28,14 +31,20 @@ use tower::ServiceExt;
 
 use crate::shutdown::Shutdown;
 use activity::Activity;
+use neighbours::Neighbours;
 
 mod activity;
+mod neighbours;
 
 /// A TLS handshake that takes longer is a client that will not come; honest ones need a few round trips.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the accept loop rests when the process is out of descriptors: accepting at once would spin.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// What a client may have sent and nobody have read yet, per connection: a header of HTTP/1, bodies of HTTP/2. hyper's
+/// own 400 KiB and 1 MiB, times thousands of connections, would be a lot of memory for strangers to fill.
+const READ_BUFFER: u32 = 64 * 1024;
 
 /// How a listener serves.
 #[derive(Debug, Clone)]
@@ -44,6 +53,12 @@ pub struct Options {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Connections at once; more wait in the kernel's backlog.
     pub max_connections: usize,
+    /// Connections at once from one address (IPv6: one /64); one more is closed at once, so that a single host cannot
+    /// keep all others waiting. `None`: a quarter of `max_connections`, at least 16. Loopback is never counted: a
+    /// process on this machine is a proxy, a tunnel or a test, and speaks for many.
+    pub max_connections_per_address: Option<usize>,
+    /// Further addresses that are not counted one by one: the proxies in front of this listener.
+    pub trusted_proxies: Vec<IpAddr>,
     /// From a request's first byte (for the first request: from accepting) to the end of its header.
     pub header_timeout: Duration,
     /// A kept connection without a request is closed after this. Longer than the 60 s of common load balancers, so
@@ -56,18 +71,30 @@ impl Default for Options {
         Self {
             tls: None,
             max_connections: 1024,
+            max_connections_per_address: None,
+            trusted_proxies: Vec::new(),
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(75),
         }
     }
 }
 
+impl Options {
+    /// What `max_connections_per_address` comes to.
+    fn most_per_address(&self) -> usize {
+        // It takes four hosts to fill the listener, and a browser or a small pool always fits.
+        self.max_connections_per_address
+            .unwrap_or_else(|| (self.max_connections / 4).max(16))
+    }
+}
+
 /// The steps of an end, each a token; they are cancelled in this order.
 #[derive(Debug, Clone, Default)]
 pub struct Phases {
-    /// Answer with `Connection: close` (HTTP/2: GOAWAY), go on accepting.
+    /// Go on accepting, and answer with `Connection: close`, which also ends that connection. A kept connection of
+    /// HTTP/1 stays until its next request is answered so; one of HTTP/2 gets GOAWAY, after its first request.
     pub goodbye: CancellationToken,
-    /// Accept no more; [`serve`] returns when the last connection has ended.
+    /// Accept no more and end what is idle; [`serve`] returns when the last connection has ended. Implies `goodbye`.
     pub close: CancellationToken,
     /// Drop what is left.
     pub abort: CancellationToken,
@@ -93,11 +120,20 @@ pub struct Peer {
     pub certificate: Option<CertificateDer<'static>>,
 }
 
-/// Serves `app` on `listener` until the phases end it.
+/// Serves `app` on `listener` until the phases end it. Dropping it drops every connection.
 pub async fn serve(listener: TcpListener, app: Router, options: Options, phases: Phases) {
     let slots = Arc::new(Semaphore::new(options.max_connections));
-    let connections = TaskTracker::new();
+    let neighbours = Neighbours::new(options.most_per_address(), &options.trusted_proxies);
+    // Closing says goodbye to this listener's clients, not to those of another that shares the token.
+    let phases = Phases {
+        goodbye: phases.goodbye.child_token(),
+        ..phases
+    };
+    let streams = TaskTracker::new();
+    let mut connections = JoinSet::new();
     loop {
+        // Else the set would grow with every connection there ever was.
+        while connections.try_join_next().is_some() {}
         let slot = tokio::select! {
             biased;
             () = phases.close.cancelled() => break,
@@ -111,15 +147,20 @@ pub async fn serve(listener: TcpListener, app: Router, options: Options, phases:
         };
         match accepted {
             Ok((stream, address)) => {
+                let Some(place) = neighbours.enter(address.ip()) else {
+                    tracing::debug!(%address, "closing a connection: its address holds as many as it may");
+                    continue;
+                };
                 let (app, options, phases) = (app.clone(), options.clone(), phases.clone());
+                let executor = Streams(streams.clone());
                 connections.spawn(async move {
                     let abort = phases.abort.clone();
                     tokio::select! {
                         biased;
                         () = abort.cancelled() => {}
-                        () = connection(stream, address, app, options, phases) => {}
+                        () = connection(stream, address, app, options, phases, executor) => {}
                     }
-                    drop(slot);
+                    drop((place, slot));
                 });
             }
             Err(error) => {
@@ -129,25 +170,38 @@ pub async fn serve(listener: TcpListener, app: Router, options: Options, phases:
         }
     }
     drop(listener);
-    connections.close();
-    connections.wait().await;
+    while connections.join_next().await.is_some() {}
+    streams.close();
+    streams.wait().await;
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, app: Router, options: Options, phases: Phases) {
+/// Runs the requests of HTTP/2 connections. Each ends by itself when its connection is gone; [`serve`] waits for it.
+#[derive(Clone)]
+struct Streams(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.0.spawn(stream);
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    app: Router,
+    options: Options,
+    phases: Phases,
+    executor: Streams,
+) {
     // Answers are small and somebody waits for each.
     let _ = stream.set_nodelay(true);
     let Some(tls) = options.tls.clone() else {
-        return requests(
-            stream,
-            Peer {
-                address,
-                certificate: None,
-            },
-            app,
-            &options,
-            phases,
-        )
-        .await;
+        let certificate = None;
+        return requests(stream, Peer { address, certificate }, app, &options, phases, executor).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {
         Ok(Ok(stream)) => {
@@ -157,14 +211,14 @@ async fn connection(stream: TcpStream, address: SocketAddr, app: Router, options
                 .peer_certificates()
                 .and_then(|chain| chain.first())
                 .map(|leaf| leaf.clone().into_owned());
-            requests(stream, Peer { address, certificate }, app, &options, phases).await;
+            requests(stream, Peer { address, certificate }, app, &options, phases, executor).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
     }
 }
 
-async fn requests<S>(stream: S, peer: Peer, app: Router, options: &Options, phases: Phases)
+async fn requests<S>(stream: S, peer: Peer, app: Router, options: &Options, phases: Phases, executor: Streams)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -194,13 +248,19 @@ where
         })
     };
 
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(executor);
     // The header's deadline is kept by `activity`: hyper's own also ends kept connections that are merely idle.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(READ_BUFFER as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(256)
+        .initial_connection_window_size(READ_BUFFER)
+        .initial_stream_window_size(READ_BUFFER)
         .keep_alive_interval(Duration::from_secs(30));
     let connection = builder.serve_connection(
         TokioIo::new(Watched {
@@ -211,8 +271,16 @@ where
     );
     tokio::pin!(connection);
 
-    let mut said_goodbye = false;
+    // Asking hyper for a graceful end closes an idle connection at once, so it waits for `close`, but for HTTP/2, whose
+    // GOAWAY leaves time for requests that cross it. Even there a first request comes before: a client that is told
+    // to go before it has asked anything would only come again.
+    let mut told_to_go = false;
+    let mut closing = false;
     loop {
+        let parting = async {
+            phases.goodbye.cancelled().await;
+            activity.http2_request().await;
+        };
         tokio::select! {
             biased;
             result = connection.as_mut() => {
@@ -221,9 +289,17 @@ where
                 }
                 return;
             }
-            () = phases.goodbye.cancelled(), if !said_goodbye => {
-                said_goodbye = true;
+            () = parting, if !told_to_go => {
+                told_to_go = true;
                 connection.as_mut().graceful_shutdown();
+            }
+            () = phases.close.cancelled(), if !closing => {
+                closing = true;
+                phases.goodbye.cancel();
+                // A request that has begun to come is still answered; its answer, or its deadline, ends the connection.
+                if !activity.in_header() {
+                    connection.as_mut().graceful_shutdown();
+                }
             }
             () = activity.overdue() => {
                 tracing::debug!(%address, "closing a connection without a complete request in time");

@@ -15,10 +15,6 @@ use crate::{harden, telemetry, tls};
 /// Bad usage or configuration, after `sysexits.h` EX_USAGE.
 pub const EXIT_USAGE: u8 = 64;
 
-/// After SIGTERM, how long the process may take to finish what it took. Kubernetes gives 30 s before SIGKILL; this
-/// leaves room for the answer to the last sign-in.
-const GRACE: Duration = Duration::from_secs(25);
-
 /// After a hard stop, how long `run` may take to return before the process ends without it.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
@@ -124,16 +120,17 @@ where
     let shutdown = Shutdown::new();
     let result = runtime.block_on(async {
         tracing::info!(name = program.name, version = program.version, "starting");
-        let signals = shutdown.clone().watch_signals(GRACE);
+        let signals = shutdown.clone().watch_signals(R::grace(&config));
         let running = start(config, shutdown.clone());
         tokio::pin!(signals, running);
+        // The signals first: a handler must be there before there is work that a signal's default action would cut.
         let finished = tokio::select! {
             biased;
-            result = &mut running => Some(result),
             failed = &mut signals => return Err(match failed {
                 Ok(()) => "the signal handlers ended".to_owned(),
                 Err(error) => format!("cannot handle signals: {error}"),
             }),
+            result = &mut running => Some(result),
             () = shutdown.stop.cancelled() => None,
         };
         let finished = match finished {

@@ -1,10 +1,12 @@
-//! What one HTTP connection is doing, and since when: the clock behind the header and idle deadlines.
+//! What one HTTP connection is doing, and since when: the clock behind the header and idle deadlines, and what an
+//! orderly end has to know.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Shared by the stream (bytes arrive), the service (requests begin and end) and the watcher of the deadline.
 pub(super) struct Activity {
@@ -12,12 +14,16 @@ pub(super) struct Activity {
     idle_timeout: Duration,
     state: Mutex<State>,
     changed: Notify,
+    http2_request: CancellationToken,
 }
 
 struct State {
     http2: bool,
     open: u32,
     deadline: Option<Instant>,
+    /// No request has come yet: the deadline runs from accepting.
+    first: bool,
+    /// Some bytes of a request have come, and not yet all of its header.
     in_header: bool,
 }
 
@@ -31,13 +37,15 @@ impl Activity {
             http2: false,
             open: 0,
             deadline,
-            in_header: true,
+            first: true,
+            in_header: false,
         };
         Self {
             header_timeout,
             idle_timeout,
             state: Mutex::new(state),
             changed: Notify::new(),
+            http2_request: CancellationToken::new(),
         }
     }
 
@@ -46,8 +54,10 @@ impl Activity {
         let mut state = self.lock();
         if state.open == 0 && !state.in_header && !state.http2 {
             state.in_header = true;
-            state.deadline = Some(Instant::now() + self.header_timeout);
-            self.changed.notify_one();
+            if !state.first {
+                state.deadline = Some(Instant::now() + self.header_timeout);
+                self.changed.notify_one();
+            }
         }
     }
 
@@ -56,11 +66,25 @@ impl Activity {
         let mut state = self.lock();
         state.open += 1;
         state.http2 = http2;
+        state.first = false;
         state.in_header = false;
         state.deadline = None;
         self.changed.notify_one();
         drop(state);
+        if http2 {
+            self.http2_request.cancel();
+        }
         RequestGuard(self.clone())
+    }
+
+    /// Returns once a request of HTTP/2 has come.
+    pub(super) async fn http2_request(&self) {
+        self.http2_request.cancelled().await;
+    }
+
+    /// Whether a request is on its way in: its first bytes are here, the end of its header is not.
+    pub(super) fn in_header(&self) -> bool {
+        self.lock().in_header
     }
 
     /// Returns when the client has kept the connection waiting for too long.
@@ -115,6 +139,16 @@ mod tests {
     async fn a_connection_without_a_first_request_ends_after_the_header_timeout() {
         let activity = Arc::new(Activity::new(HEADER, IDLE));
         assert_eq!(overdue_after(&activity).await, HEADER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_header_that_dribbles_in_has_the_header_timeout_from_the_start() {
+        let activity = Arc::new(Activity::new(HEADER, IDLE));
+        assert!(!activity.in_header());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        activity.bytes_arrive();
+        assert!(activity.in_header());
+        assert_eq!(overdue_after(&activity).await, HEADER - Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
