@@ -183,6 +183,7 @@ impl Relay {
         let options = Options {
             tls: api_tls,
             max_connections: config.api.max_connections,
+            trusted_proxies: config.api.trusted_proxies.clone(),
             ..Options::default()
         };
 

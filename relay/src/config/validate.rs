@@ -9,7 +9,7 @@ use std::time::Duration;
 use postern_protocol::identity::{Identity as Named, read_certificate};
 use postern_protocol::user_name::Route;
 use postern_protocol::{RealmKey, Segment, TrustDomain};
-use postern_service::config::{Problems, RawConfig};
+use postern_service::config::{DEFAULT_GRACE, Problems, RawConfig};
 use postern_service::telemetry::LogConfig;
 use postern_service::tls::{self, Identity};
 use rustls::RootCertStore;
@@ -138,6 +138,10 @@ impl RawConfig for Raw {
 
     fn log(config: &Config) -> &LogConfig {
         &config.log
+    }
+
+    fn grace(config: &Config) -> Duration {
+        config.drain_wait + DEFAULT_GRACE
     }
 }
 
