@@ -231,10 +231,14 @@ impl Agent {
             BindResult::Answered {
                 reading: Reading::Verdict { verdict, .. },
                 ..
-            } => tracing::debug!(
-                request = %id, %dc, %local, message_id, user = opened.user.as_str(),
-                verdict = verdict.as_str(), micros = bind.took.as_micros(), "bind",
-            ),
+            } => {
+                // Enough to find the bind in the directory's own records; who it was for is nobody's business by default.
+                tracing::info!(
+                    request = %id, %dc, %local, message_id, verdict = verdict.as_str(), micros = bind.took.as_micros(),
+                    "bind",
+                );
+                tracing::debug!(request = %id, user = opened.user.as_str(), "the user of the bind");
+            }
             BindResult::Answered { result, text, .. } => {
                 let text: String = text.chars().take(LOGGED_TEXT).collect();
                 tracing::warn!(
