@@ -4,6 +4,7 @@
 //! be tested without a socket and without waiting. A test below reads the sources and fails when one creeps in.
 
 pub(crate) mod backoff;
+pub(crate) mod cancelled;
 pub(crate) mod replay;
 pub(crate) mod slots;
 pub(crate) mod start_window;
@@ -44,6 +45,6 @@ mod tests {
             }
             files += 1;
         }
-        assert_eq!(files, 4, "a file of the core was not read");
+        assert_eq!(files, 5, "a file of the core was not read");
     }
 }

@@ -13,7 +13,7 @@ use postern_service::http::{self, Options, Phases};
 use postern_service::net::{BindError, bind_tcp};
 use postern_service::program::{self, Program};
 use postern_service::shutdown::Shutdown;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use config::Config;
 use directory::Directory;
@@ -53,6 +53,10 @@ pub enum RunError {
     /// No opening key can be made.
     #[error("{0}")]
     OpeningKey(String),
+    /// A part that serves for as long as the process does has ended: an error of this program. To go on without it
+    /// would be to look well and not to serve.
+    #[error("a part of the agent has ended: {0}")]
+    Part(String),
     /// A metric's name is used twice: an error of this program.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -78,7 +82,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Serves until the drain is over or the stop comes.
 ///
 /// # Errors
-/// [`RunError`] when the agent cannot start. Relays and directories that cannot be reached are no such reason.
+/// [`RunError`] when the agent cannot start, or a part of it fails. Relays and directories that cannot be reached are no such reason.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let (metrics, registry) = Metrics::new(config.not_after)?;
     let metrics = Arc::new(metrics);
@@ -116,14 +120,26 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.spawn(async move {
         draining.cancelled().await;
         readiness.block("draining", "the agent is ending");
+        std::future::pending().await
     });
 
-    tokio::select! {
+    let outcome = tokio::select! {
         biased;
-        () = shutdown.stop.cancelled() => {}
-        () = link::keep(context.clone(), config.relays) => tracing::info!("drained"),
-    }
+        () = shutdown.stop.cancelled() => Ok(()),
+        Some(ended) = tasks.join_next() => Err(part_ended(ended)),
+        () = link::keep(context.clone(), config.relays) => {
+            tracing::info!("drained");
+            Ok(())
+        }
+    };
     context.dialer.close().await;
     directory.close();
-    Ok(())
+    outcome
+}
+
+fn part_ended(ended: Result<(), JoinError>) -> RunError {
+    RunError::Part(match ended {
+        Ok(()) => "without a word".to_owned(),
+        Err(error) => error.to_string(),
+    })
 }

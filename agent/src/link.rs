@@ -12,7 +12,7 @@ use std::time::Duration;
 use postern_service::shutdown::Shutdown;
 use rustls_pki_types::ServerName;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -48,8 +48,8 @@ pub(crate) struct Context {
 
 /// Keeps the links until the drain is over: every session ended.
 pub(crate) async fn keep(context: Arc<Context>, relays: RelaysConfig) {
-    let mut tasks: JoinSet<SocketAddr> = JoinSet::new();
-    let mut links: BTreeMap<SocketAddr, CancellationToken> = BTreeMap::new();
+    let mut tasks = JoinSet::new();
+    let mut links: BTreeMap<SocketAddr, (Id, CancellationToken)> = BTreeMap::new();
     let drain = context.shutdown.drain.clone();
     while !drain.is_cancelled() {
         let targets = tokio::select! {
@@ -60,11 +60,11 @@ pub(crate) async fn keep(context: Arc<Context>, relays: RelaysConfig) {
         for (&address, name) in &targets {
             links.entry(address).or_insert_with(|| {
                 let gone = CancellationToken::new();
-                tasks.spawn(link(context.clone(), address, name.clone(), gone.clone()));
-                gone
+                let task = tasks.spawn(link(context.clone(), address, name.clone(), gone.clone()));
+                (task.id(), gone)
             });
         }
-        for (address, gone) in &links {
+        for (address, (_, gone)) in &links {
             // One that is in session stays: its relay is there, whatever the name says.
             if !targets.contains_key(address) && !context.board.is_up(*address) {
                 gone.cancel();
@@ -73,10 +73,16 @@ pub(crate) async fn keep(context: Arc<Context>, relays: RelaysConfig) {
         tokio::select! {
             biased;
             () = drain.cancelled() => break,
-            Some(ended) = tasks.join_next() => {
-                if let Ok(address) = ended {
-                    links.remove(&address);
-                }
+            Some(ended) = tasks.join_next_with_id() => {
+                let task = match ended {
+                    Ok((task, ())) => task,
+                    Err(error) => {
+                        tracing::error!(%error, "a link failed; its relay is dialled anew");
+                        error.id()
+                    }
+                };
+                // By its task and not by what it returns: one that panicked must not keep its place.
+                links.retain(|_, (of, _)| *of != task);
             }
             () = context.board.news() => {}
             () = tokio::time::sleep(RESOLVE_INTERVAL) => {}
@@ -124,12 +130,7 @@ async fn resolve(context: &Context, address: &RelayAddress) -> Vec<SocketAddr> {
 }
 
 /// One link: dials, keeps a session, dials again.
-async fn link(
-    context: Arc<Context>,
-    address: SocketAddr,
-    name: ServerName<'static>,
-    gone: CancellationToken,
-) -> SocketAddr {
+async fn link(context: Arc<Context>, address: SocketAddr, name: ServerName<'static>, gone: CancellationToken) {
     let label = address.to_string();
     let mut backoff = Backoff::default();
     let mut sessions = JoinSet::new();
@@ -179,7 +180,6 @@ async fn link(
     }
     while sessions.join_next().await.is_some() {}
     context.board.forget(address);
-    address
 }
 
 async fn connect(

@@ -16,6 +16,9 @@ use crate::clock;
 /// they hear of the new key; the other minute is for clocks that differ and for keys still on their way.
 const OLD_KEY_LIFE: Duration = Duration::from_secs(120);
 
+/// How often old keys are looked through: one stays this much longer at most.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// After a failure to make a key. It has no cause that passes quickly, and the present key goes on serving.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -65,10 +68,14 @@ impl OpeningKeys {
             .map(|(key, _)| key.clone())
     }
 
-    /// Makes a new key every `every`. Never ends.
+    /// Makes a new key every `every`, and drops old ones that nobody asks for any more. Never ends.
     pub(crate) async fn renew(&self, every: Duration) {
         loop {
-            tokio::time::sleep(every).await;
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(every) => {}
+                () = self.drop_old(clock::now) => {}
+            }
             loop {
                 match generate().await {
                     Ok(key) => break self.replace(key, clock::now()),
@@ -76,6 +83,13 @@ impl OpeningKeys {
                 }
                 tokio::time::sleep(RETRY).await;
             }
+        }
+    }
+
+    async fn drop_old(&self, now: impl Fn() -> Moment) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            drop(self.old(now()));
         }
     }
 
@@ -123,5 +137,18 @@ mod tests {
         );
         assert!(keys.find(&second, start + OLD_KEY_LIFE * 2).is_some());
         assert!(keys.find("another agent's", start).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_key_goes_though_nobody_asks_for_it() {
+        let keys = OpeningKeys::generate().await.unwrap();
+        let start = tokio::time::Instant::now();
+        let now = || Moment(0) + start.elapsed();
+        keys.replace(generate().await.unwrap(), now());
+        let held = || keys.old.lock().unwrap().len();
+        assert!(tokio::time::timeout(OLD_KEY_LIFE, keys.drop_old(now)).await.is_err());
+        assert_eq!(held(), 1);
+        assert!(tokio::time::timeout(LOOK * 2, keys.drop_old(now)).await.is_err());
+        assert_eq!(held(), 0);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use postern_protocol::frame::{Answer, FailedFrame, MAX_REQUEST_BYTES, NotStartedFrame, Request, VerdictFrame};
 use postern_protocol::wire::{WireError, read_frame, write_frame};
-use postern_protocol::{AgentIdentity, Moment, NotStarted, RequestId};
+use postern_protocol::{AgentIdentity, Moment, NotStarted};
 use quinn::{RecvStream, SendStream};
 
 use crate::clock;
@@ -18,7 +18,7 @@ use crate::core::start_window;
 use crate::directory::{Bind, BindResult, Directory, NoConnection, Reading, Ready};
 use crate::link::session::Session;
 use crate::metrics::Metrics;
-use crate::opener::{LONGEST_MARK, Opened, Opener, Refusal};
+use crate::opener::{Opened, Opener, Refusal};
 use crate::opening_keys::OpeningKeys;
 use crate::unwrapping::Workers;
 
@@ -59,11 +59,6 @@ impl Agent {
             metrics,
             replays: Mutex::new(Replays::new(REPLAY_CAPACITY)),
         }
-    }
-
-    /// The relay no longer waits for `id`.
-    pub(crate) fn cancel(&self, id: RequestId) {
-        self.replays().cancel(clock::now(), id, LONGEST_MARK);
     }
 
     /// Serves one stream of `session`, accepted at `received`; `draining` if that was after the drain began.
@@ -145,7 +140,6 @@ impl Agent {
                     self.metrics.replays_refused.inc();
                     NotStarted::Replayed
                 }
-                replay::Refusal::Cancelled => NotStarted::Cancelled,
                 replay::Refusal::Full => NotStarted::Busy,
             })
     }
@@ -153,6 +147,9 @@ impl Agent {
     fn window_open(&self, session: &Session, request: &Request, received: Moment) -> Result<(), NotStarted> {
         if session.is_over() {
             // Nobody would hear the verdict, and the relay may be asking another agent already.
+            return Err(NotStarted::Cancelled);
+        }
+        if session.cancelled().contains(request.request_id) {
             return Err(NotStarted::Cancelled);
         }
         session
@@ -234,10 +231,14 @@ impl Agent {
             BindResult::Answered {
                 reading: Reading::Verdict { verdict, .. },
                 ..
-            } => tracing::debug!(
-                request = %id, %dc, %local, message_id, user = opened.user.as_str(),
-                verdict = verdict.as_str(), micros = bind.took.as_micros(), "bind",
-            ),
+            } => {
+                // Enough to find the bind in the directory's own records; who it was for is nobody's business by default.
+                tracing::info!(
+                    request = %id, %dc, %local, message_id, verdict = verdict.as_str(), micros = bind.took.as_micros(),
+                    "bind",
+                );
+                tracing::debug!(request = %id, user = opened.user.as_str(), "the user of the bind");
+            }
             BindResult::Answered { result, text, .. } => {
                 let text: String = text.chars().take(LOGGED_TEXT).collect();
                 tracing::warn!(

@@ -107,7 +107,7 @@ impl KeyMemory {
         hash.copy_from_slice(digest::digest(&digest::SHA256, wrapped).as_ref());
         let name = (kid.to_owned(), hash);
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.retain(|_, entry| now.since(entry.since) <= REMEMBERED);
+        forget_old(&mut keys, now);
         if !keys.contains_key(&name) && keys.len() >= REMEMBERED_KEYS {
             let oldest = keys
                 .iter()
@@ -122,6 +122,11 @@ impl KeyMemory {
         (name, entry.cell.clone())
     }
 
+    /// Forgets what is too old. To be called now and then: without sign-ins nothing else does it.
+    pub(crate) fn purge(&self, now: Moment) {
+        forget_old(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner), now);
+    }
+
     fn forget(&self, name: &Name) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.get(name).is_some_and(|entry| !entry.cell.initialized()) {
@@ -133,6 +138,10 @@ impl KeyMemory {
     fn len(&self) -> usize {
         self.keys.lock().unwrap().len()
     }
+}
+
+fn forget_old(keys: &mut HashMap<Name, Entry>, now: Moment) {
+    keys.retain(|_, entry| now.since(entry.since) <= REMEMBERED);
 }
 
 #[cfg(test)]
@@ -170,6 +179,16 @@ mod tests {
                 .is_err()
         );
         assert_eq!(memory.len(), 1);
+    }
+
+    #[test]
+    fn a_key_that_is_too_old_goes_though_no_sign_in_comes() {
+        let memory = KeyMemory::default();
+        memory.cell(Moment(0), "kid", &[1]);
+        memory.purge(Moment(0) + REMEMBERED);
+        assert_eq!(memory.len(), 1);
+        memory.purge(Moment(1) + REMEMBERED);
+        assert_eq!(memory.len(), 0);
     }
 
     #[tokio::test]

@@ -1,9 +1,9 @@
-//! Which sign-ins were bound or cancelled before: at most one bind for a request id.
+//! Which sign-ins were bound before: at most one bind for a request id.
 //!
 //! A mark is set at the moment of starting the bind, insert-if-absent, so that of two attempts with one id only one
 //! binds, whichever relay they came through; an attempt that never started leaves no mark. The set is bounded, and
-//! full means that nothing is started: forgetting a mark early would allow a second bind. The same id may be marked
-//! by a relay's `Cancel` before its request has come.
+//! full means that nothing is started: forgetting a mark early would allow a second bind. Nothing but a bind that is
+//! started takes a place in it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -15,23 +15,16 @@ use postern_protocol::{Moment, RequestId};
 pub(crate) enum Refusal {
     /// A bind for this id was started before.
     Bound,
-    /// The relay cancelled this id.
-    Cancelled,
     /// No room to remember another one.
     Full,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    Bound,
-    Cancelled,
 }
 
 /// The marks, each until the sign-in that it belongs to has expired.
 #[derive(Debug)]
 pub(crate) struct Replays {
-    marks: HashMap<RequestId, Mark>,
-    /// The same ids by the local moment at which they may be forgotten.
+    /// The local moment at which each may be forgotten.
+    marks: HashMap<RequestId, Moment>,
+    /// The same, the next to be forgotten first.
     ends: BTreeSet<(Moment, RequestId)>,
     capacity: usize,
 }
@@ -50,36 +43,23 @@ impl Replays {
     /// expiry.
     pub(crate) fn start(&mut self, now: Moment, id: RequestId, keep: Duration) -> Result<(), Refusal> {
         self.forget_expired(now);
-        match self.marks.get(&id) {
-            Some(Mark::Bound) => Err(Refusal::Bound),
-            Some(Mark::Cancelled) => Err(Refusal::Cancelled),
-            None if self.marks.len() >= self.capacity => Err(Refusal::Full),
-            None => {
-                self.insert(now, id, Mark::Bound, keep);
-                Ok(())
-            }
+        if self.marks.contains_key(&id) {
+            return Err(Refusal::Bound);
         }
-    }
-
-    /// The relay no longer waits for `id`. Nothing changes for a bind that was started. A cancellation for which
-    /// there is no room is lost, and harmless: it can only save a bind, and nothing is started while the set is full.
-    pub(crate) fn cancel(&mut self, now: Moment, id: RequestId, keep: Duration) {
-        self.forget_expired(now);
-        if !self.marks.contains_key(&id) && self.marks.len() < self.capacity {
-            self.insert(now, id, Mark::Cancelled, keep);
+        if self.marks.len() >= self.capacity {
+            return Err(Refusal::Full);
         }
+        let end = now + keep;
+        self.marks.insert(id, end);
+        self.ends.insert((end, id));
+        Ok(())
     }
 
     /// The bind for `id` was not sent after all, and will not be.
     pub(crate) fn never_started(&mut self, id: RequestId) {
-        if self.marks.remove(&id).is_some() {
-            self.ends.retain(|&(_, marked)| marked != id);
+        if let Some(end) = self.marks.remove(&id) {
+            self.ends.remove(&(end, id));
         }
-    }
-
-    fn insert(&mut self, now: Moment, id: RequestId, mark: Mark, keep: Duration) {
-        self.marks.insert(id, mark);
-        self.ends.insert((now + keep, id));
     }
 
     fn forget_expired(&mut self, now: Moment) {
@@ -119,25 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cancel_that_overtakes_its_request_marks_the_id_and_one_that_comes_late_changes_nothing() {
-        let mut replays = Replays::new(8);
-        replays.cancel(Moment(0), id(1), KEEP);
-        assert_eq!(replays.start(Moment(1), id(1), KEEP), Err(Refusal::Cancelled));
-        assert_eq!(replays.start(Moment(1), id(2), KEEP), Ok(()));
-        replays.cancel(Moment(2), id(2), KEEP);
-        assert_eq!(replays.start(Moment(3), id(2), KEEP), Err(Refusal::Bound));
-    }
-
-    #[test]
     fn full_starts_nothing_and_forgets_nothing() {
         let mut replays = Replays::new(2);
         assert_eq!(replays.start(Moment(0), id(1), KEEP), Ok(()));
-        replays.cancel(Moment(0), id(2), KEEP);
-        replays.cancel(Moment(0), id(3), KEEP);
-        assert_eq!(replays.start(Moment(1), id(4), KEEP), Err(Refusal::Full));
+        assert_eq!(replays.start(Moment(0), id(2), KEEP), Ok(()));
+        assert_eq!(replays.start(Moment(1), id(3), KEEP), Err(Refusal::Full));
         assert_eq!(replays.start(Moment(1), id(1), KEEP), Err(Refusal::Bound));
-        assert_eq!(replays.start(Moment(1), id(2), KEEP), Err(Refusal::Cancelled));
-        // The cancellation that found no room is not there, and the room that came free is used.
+        assert_eq!(replays.start(Moment(1), id(2), KEEP), Err(Refusal::Bound));
+        // The room that came free is used.
         assert_eq!(replays.start(Moment(10_000_001), id(3), KEEP), Ok(()));
     }
 
@@ -149,41 +118,37 @@ mod tests {
         assert_eq!(replays.start(Moment(0), id(2), KEEP), Ok(()));
         replays.never_started(id(1));
         assert_eq!(replays.start(Moment(0), id(2), KEEP), Err(Refusal::Bound));
+        assert_eq!(replays.ends.len(), 1);
     }
 
     proptest! {
-        /// Against a plain map from id to what is known of it and until when.
+        /// Against a plain map from id to the end of its mark.
         #[test]
         fn it_agrees_with_a_naive_model(
             steps in prop::collection::vec((0u64..4_000_000, 0u8..12, any::<bool>(), 0u64..8_000_000), 1..200),
             capacity in 1usize..10,
         ) {
             let mut replays = Replays::new(capacity);
-            let mut model: BTreeMap<RequestId, (u64, Mark)> = BTreeMap::new();
+            let mut model: BTreeMap<RequestId, u64> = BTreeMap::new();
             let mut now = 0;
-            for (gap, which, cancel, keep) in steps {
+            for (gap, which, sent, keep) in steps {
                 now += gap;
-                model.retain(|_, (end, _)| *end >= now);
-                let (key, keep_for) = (id(which), Duration::from_micros(keep));
-                let known = model.get(&key).map(|&(_, mark)| mark);
-                let room = model.len() < capacity;
-                if cancel {
-                    replays.cancel(Moment(now), key, keep_for);
-                    if known.is_none() && room {
-                        model.insert(key, (now + keep, Mark::Cancelled));
-                    }
-                    continue;
-                }
-                let expected = match known {
-                    Some(Mark::Bound) => Err(Refusal::Bound),
-                    Some(Mark::Cancelled) => Err(Refusal::Cancelled),
-                    None if !room => Err(Refusal::Full),
-                    None => Ok(()),
+                model.retain(|_, end| *end >= now);
+                let key = id(which);
+                let expected = if model.contains_key(&key) {
+                    Err(Refusal::Bound)
+                } else if model.len() >= capacity {
+                    Err(Refusal::Full)
+                } else {
+                    Ok(())
                 };
-                prop_assert_eq!(replays.start(Moment(now), key, keep_for), expected);
-                if expected.is_ok() {
-                    model.insert(key, (now + keep, Mark::Bound));
+                prop_assert_eq!(replays.start(Moment(now), key, Duration::from_micros(keep)), expected);
+                if expected.is_ok() && sent {
+                    model.insert(key, now + keep);
+                } else if expected.is_ok() {
+                    replays.never_started(key);
                 }
+                prop_assert_eq!(replays.ends.len(), replays.marks.len());
             }
         }
     }

@@ -32,6 +32,8 @@ pub(crate) struct StartWindow {
     last_tick: Moment,
     /// The end of the last gap: what was received until then is not started.
     resumed: Option<Moment>,
+    /// A gap that [`StartWindow::tick`] has not told of yet.
+    untold: bool,
 }
 
 impl StartWindow {
@@ -41,18 +43,24 @@ impl StartWindow {
             samples: ClockSamples::default(),
             last_tick: now,
             resumed: None,
+            untold: false,
         }
     }
 
-    /// Time passes. True when there was a gap: the relay's clock must be asked again.
+    /// Time passes. True when there was a gap since the last call, whoever noticed it: the relay's clock must be asked
+    /// again.
     pub(crate) fn tick(&mut self, now: Moment) -> bool {
-        let gap = now.since(self.last_tick) > LONGEST_GAP;
-        if gap {
+        self.pass(now);
+        std::mem::take(&mut self.untold)
+    }
+
+    fn pass(&mut self, now: Moment) {
+        if now.since(self.last_tick) > LONGEST_GAP {
             self.samples.clear();
             self.resumed = Some(now);
+            self.untold = true;
         }
         self.last_tick = self.last_tick.max(now);
-        gap
     }
 
     /// A ping sent at `sent` was answered at `received`; the relay's clock showed `relay`.
@@ -63,7 +71,7 @@ impl StartWindow {
     /// Whether a bind for a request received at `received` may be started at `now`, before the relay's `start_by`.
     pub(crate) fn judge(&mut self, now: Moment, received: Moment, start_by: Moment) -> Result<(), Refusal> {
         // After a freeze this may run before the ticker does.
-        self.tick(now);
+        self.pass(now);
         if self.resumed.is_some_and(|resumed| received <= resumed) {
             return Err(Refusal::NoClock);
         }
@@ -138,6 +146,9 @@ mod tests {
             window.judge(Moment(300 * MS), received, Moment(u64::MAX)),
             Err(Refusal::NoClock)
         );
+        // The ticker hears of it all the same, once, and asks for new samples at once.
+        assert!(window.tick(Moment(301 * MS)));
+        assert!(!window.tick(Moment(302 * MS)));
     }
 
     proptest! {

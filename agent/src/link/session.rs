@@ -25,6 +25,7 @@ use super::board::Joined;
 use super::dial::Dialled;
 use super::explain::{Trouble, TroubleKind};
 use crate::clock;
+use crate::core::cancelled::Cancelled;
 use crate::core::slots::slots;
 use crate::core::start_window::StartWindow;
 use crate::directory::Capacity;
@@ -58,12 +59,18 @@ pub(crate) struct Session {
     pub(crate) memory: KeyMemory,
     connection: Connection,
     window: Mutex<StartWindow>,
+    cancelled: Mutex<Cancelled>,
 }
 
 impl Session {
     /// What is known of the relay's clock.
     pub(crate) fn window(&self) -> MutexGuard<'_, StartWindow> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the relay no longer waits for.
+    pub(crate) fn cancelled(&self) -> MutexGuard<'_, Cancelled> {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the connection has ended.
@@ -150,6 +157,7 @@ impl Established {
             memory: KeyMemory::default(),
             connection,
             window: Mutex::new(StartWindow::new(clock::now())),
+            cancelled: Mutex::default(),
         });
         Ok(Self {
             context,
@@ -326,7 +334,7 @@ impl Parts<'_> {
                     }
                 }
                 Control::Pong(pong) => self.pings.answered(pong),
-                Control::Cancel(cancel) => self.context.agent.cancel(cancel.request_id),
+                Control::Cancel(cancel) => self.session.cancelled().insert(cancel.request_id),
                 Control::GoAway(go_away) => {
                     tracing::info!(
                         relay = %self.session.relay, reason = ?go_away.reason,

@@ -76,6 +76,7 @@ impl Pings {
             if burst > 0 || now.since(last) >= self.interval {
                 burst = burst.saturating_sub(1);
                 last = now;
+                self.session.memory.purge(now);
                 if !self.ping(number) {
                     return;
                 }

@@ -1,0 +1,63 @@
+//! The sign-ins that one session's relay no longer waits for.
+//!
+//! A `Cancel` may overtake its request, so the id is remembered though nothing is known of it. It can only save a
+//! bind, so losing one is harmless, and each session has a small set of its own: whatever a relay cancels takes
+//! nothing from the marks that keep a bind from being made twice, nor from another relay.
+
+use std::collections::{HashSet, VecDeque};
+
+use postern_protocol::RequestId;
+
+/// Ids remembered. A `Cancel` and its request are a round trip apart; this is far more than come in one.
+const CAPACITY: usize = 4096;
+
+/// The ids, the oldest forgotten for a new one.
+#[derive(Debug, Default)]
+pub(crate) struct Cancelled {
+    ids: HashSet<RequestId>,
+    /// The same ids, the oldest first.
+    order: VecDeque<RequestId>,
+}
+
+impl Cancelled {
+    /// The relay no longer waits for `id`.
+    pub(crate) fn insert(&mut self, id: RequestId) {
+        if !self.ids.insert(id) {
+            return;
+        }
+        self.order.push_back(id);
+        if self.order.len() > CAPACITY
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+
+    /// Whether `id` was cancelled.
+    pub(crate) fn contains(&self, id: RequestId) -> bool {
+        self.ids.contains(&id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: usize) -> RequestId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        RequestId(bytes)
+    }
+
+    #[test]
+    fn a_flood_of_cancels_stays_bounded_and_costs_the_oldest_ones_only() {
+        let mut cancelled = Cancelled::default();
+        for number in 0..3 * CAPACITY {
+            cancelled.insert(id(number));
+            cancelled.insert(id(number));
+        }
+        assert_eq!((cancelled.ids.len(), cancelled.order.len()), (CAPACITY, CAPACITY));
+        assert!(!cancelled.contains(id(2 * CAPACITY - 1)));
+        assert!((2 * CAPACITY..3 * CAPACITY).all(|number| cancelled.contains(id(number))));
+    }
+}
