@@ -205,11 +205,7 @@ impl Agent {
                 BindResult::NeverSent => {}
             }
             // Nothing was checked, so another try is safe while the relay still waits for this agent.
-            let again = match self.window_open(session, request, received) {
-                Ok(()) => self.directory.ready(&avoid).await.map_err(no_connection),
-                Err(reason) => Err(reason),
-            };
-            ready = match again {
+            ready = match self.ready_again(session, request, received, &avoid).await {
                 Ok(next) => next,
                 Err(reason) if avoid.is_empty() => {
                     self.replays().never_started(request.request_id);
@@ -218,6 +214,23 @@ impl Agent {
                 Err(_) => return self.failed(&bind, false),
             };
         }
+    }
+
+    /// A connection for another try. As with the first, the last checks are made with it in hand: waiting for it takes
+    /// time, in which the relay may give the sign-in to another agent.
+    async fn ready_again(
+        &self,
+        session: &Session,
+        request: &Request,
+        received: Moment,
+        avoid: &[usize],
+    ) -> Result<Ready, NotStarted> {
+        let ready = self.directory.ready(avoid).await.map_err(no_connection)?;
+        if let Err(reason) = self.window_open(session, request, received) {
+            self.directory.give_back(ready);
+            return Err(reason);
+        }
+        Ok(ready)
     }
 
     fn failed(&self, bind: &Bind, indeterminate: bool) -> Answer {
