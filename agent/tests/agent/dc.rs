@@ -43,6 +43,8 @@ struct State {
     binds: Vec<Received>,
     script: VecDeque<Reply>,
     root_dse_reads: usize,
+    /// Connections after so many are closed right after the handshake.
+    takes: Option<usize>,
 }
 
 /// One domain controller. Without a script it says success.
@@ -136,6 +138,15 @@ impl Dc {
         accepted.wait_for(|&accepted| accepted >= connections).await.unwrap();
     }
 
+    pub(crate) fn accepted(&self) -> usize {
+        *self.accepted.borrow()
+    }
+
+    /// Closes every connection after the first `takes` right after its handshake.
+    pub(crate) fn take_only(&self, takes: usize) {
+        self.state.lock().unwrap().takes = Some(takes);
+    }
+
     pub(crate) fn hang_up(&self) {
         self.hang_up.send_modify(|number| *number += 1);
     }
@@ -156,6 +167,9 @@ async fn serve(
         *number += 1;
         connection = *number;
     });
+    if state.lock().unwrap().takes.is_some_and(|takes| connection > takes) {
+        return;
+    }
     let mut framed = Framed::new(stream, LdapCodec::default());
     while let Some(Ok(message)) = framed.next().await {
         let answers = match message.op {

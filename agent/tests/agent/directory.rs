@@ -172,3 +172,20 @@ async fn without_any_domain_controller_nothing_is_started_and_readyz_says_why() 
     assert!(reason.contains("503"), "{reason}");
     assert!(bed.binds().is_empty());
 }
+
+#[tokio::test]
+async fn a_domain_controller_that_closes_after_the_handshake_is_not_stormed_with_handshakes() {
+    let mut bed = Bed::new(1).await;
+    // The one that reads the RootDSE stays.
+    bed.dcs[0].take_only(1);
+    let relay = bed.relay();
+    let issued = bed.ca.issue(Some(crate::pki::AGENT_URI), &[]);
+    let config = bed.config(&[relay.address], &issued, 1_500);
+    bed.run(config);
+    bed.dcs[0].until_accepted(5).await;
+    let before = bed.dcs[0].accepted();
+    // Without a pause there would be hundreds in a second; with one that doubles, a handful.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let more = bed.dcs[0].accepted() - before;
+    assert!(more < 40, "{more} handshakes in a second");
+}
