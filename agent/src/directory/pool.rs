@@ -12,7 +12,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
+use crate::clock;
 use crate::core::slots::connections_of;
+use crate::core::suspicion::Suspicion;
 
 /// How long a sign-in may wait for an idle connection. The relay counts slots, so waiting is for the moment between
 /// an answer and its connection's return; a queue here would only hide that another agent is free.
@@ -46,6 +48,7 @@ struct Dc {
     open: u32,
     /// Connections that ended before [`SETTLED`], since the start.
     ended_early: u64,
+    suspicion: Suspicion,
 }
 
 #[derive(Debug, Default)]
@@ -101,12 +104,31 @@ impl Pool {
     }
 
     fn take_now(&self, avoid: &[usize]) -> Option<(usize, Connection)> {
+        let now = clock::now();
         let mut state = self.lock();
-        let at = state
-            .idle
+        let State { idle, dcs } = &mut *state;
+        let others = dcs
             .iter()
-            .position(|(dc, connection)| !avoid.contains(dc) && !connection.is_closed())?;
-        state.idle.remove(at)
+            .enumerate()
+            .any(|(index, dc)| !avoid.contains(&index) && dc.up && dc.open > 0 && !dc.suspicion.stands());
+        let at = idle.iter().position(|(dc, connection)| {
+            !avoid.contains(dc) && !connection.is_closed() && (!others || dcs[*dc].suspicion.allows(now))
+        })?;
+        let taken = idle.remove(at)?;
+        if others && dcs[taken.0].suspicion.stands() {
+            dcs[taken.0].suspicion.chosen(now);
+        }
+        Some(taken)
+    }
+
+    /// A bind was answered. True when the domain controller was suspected of not answering.
+    pub(super) fn answered(&self, dc: usize) -> bool {
+        self.lock().dcs[dc].suspicion.answered()
+    }
+
+    /// A bind was not answered. True when that makes the domain controller a suspect.
+    pub(super) fn unanswered(&self, dc: usize) -> bool {
+        self.lock().dcs[dc].suspicion.unanswered(clock::now())
     }
 
     /// Puts a connection into the pool, new or used.

@@ -113,6 +113,10 @@ impl Dc {
         self.state.lock().unwrap().script.push_back(reply);
     }
 
+    pub(crate) fn clear_script(&self) {
+        self.state.lock().unwrap().script.clear();
+    }
+
     pub(crate) fn binds(&self) -> Vec<Received> {
         self.state.lock().unwrap().binds.clone()
     }

@@ -189,3 +189,27 @@ async fn a_domain_controller_that_closes_after_the_handshake_is_not_stormed_with
     let more = bed.dcs[0].accepted() - before;
     assert!(more < 40, "{more} handshakes in a second");
 }
+
+#[tokio::test]
+async fn a_domain_controller_whose_binds_hang_is_passed_over_and_tried_again_until_it_answers() {
+    let (bed, agent) = Bed::start_with(2, 100).await;
+    for _ in 0..100 {
+        bed.dcs[0].script(Reply::Silence);
+    }
+    let pause = std::time::Duration::from_millis(20);
+    let mut ids = 0..=u8::MAX;
+    while bed.dcs[0].binds().len() < 3 {
+        agent.ask(ids.next().unwrap(), USER, "right").await;
+        tokio::time::sleep(pause).await;
+    }
+    // Its RootDSE is read all the time; half of the sign-ins would hang.
+    for id in ids.by_ref().take(20) {
+        agent.ask(id, USER, "right").await;
+    }
+    let hung = bed.dcs[0].binds().len();
+    assert!(hung <= 5, "{hung} binds hung");
+    bed.dcs[0].clear_script();
+    while agent.ask(ids.next().unwrap(), USER, "right").await.verdict().2 != "dc-1" {
+        tokio::time::sleep(5 * pause).await;
+    }
+}
