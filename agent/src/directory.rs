@@ -155,6 +155,9 @@ impl Directory {
         let took = began.elapsed();
         let result = match sent {
             Sent::Answered { result, text } => {
+                if self.pool.answered(dc) {
+                    tracing::info!(dc = self.name(dc), "the domain controller answers binds again");
+                }
                 if !verdict::ends_connection(result) {
                     self.pool.put(dc, connection);
                 }
@@ -167,6 +170,12 @@ impl Directory {
             Sent::Never => BindResult::NeverSent,
             Sent::Unknown(why) => {
                 self.doubts[dc].notify_one();
+                if self.pool.unanswered(dc) {
+                    tracing::warn!(
+                        dc = self.name(dc),
+                        "the domain controller leaves binds unanswered; others are preferred until it answers one",
+                    );
+                }
                 BindResult::Unknown(why)
             }
         };

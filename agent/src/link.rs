@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use postern_service::shutdown::Shutdown;
 use rustls_pki_types::ServerName;
-use tokio::sync::oneshot;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -147,16 +146,14 @@ async fn link(context: Arc<Context>, address: SocketAddr, name: ServerName<'stat
             Ok(established) => {
                 let began = clock::now();
                 let go_away = established.go_away();
-                let (ended, end) = oneshot::channel();
-                let (board, relay) = (context.board.clone(), label.clone());
+                // Cancelled also when the session's task panics.
+                let over = go_away.clone().drop_guard();
                 sessions.spawn(async move {
-                    let trouble = established.run().await;
-                    board.ended(&relay, &trouble);
-                    let _ = ended.send(());
+                    let _over = over;
+                    established.run().await;
                 });
                 tokio::select! {
                     biased;
-                    _ = end => {}
                     () = go_away.cancelled() => {}
                     () = gone.cancelled() => {}
                 }

@@ -82,7 +82,7 @@ impl Agent {
         };
         log_answer(&request, &answer);
         if let Err(error) = write_frame(&mut send, &answer.encode()).await {
-            tracing::debug!(request = %request.request_id, %error, "the answer cannot be sent");
+            tracing::debug!(request_id = %request.request_id, %error, "the answer cannot be sent");
         }
     }
 
@@ -107,7 +107,7 @@ impl Agent {
             write_frame(send, &started),
         );
         if let Err(error) = hint {
-            tracing::debug!(request = %request.request_id, %error, "the relay was not told of the start");
+            tracing::debug!(request_id = %request.request_id, %error, "the relay was not told of the start");
         }
         answer
     }
@@ -202,11 +202,7 @@ impl Agent {
                 BindResult::NeverSent => {}
             }
             // Nothing was checked, so another try is safe while the relay still waits for this agent.
-            let again = match self.window_open(session, request, received) {
-                Ok(()) => self.directory.ready(&avoid).await.map_err(no_connection),
-                Err(reason) => Err(reason),
-            };
-            ready = match again {
+            ready = match self.ready_again(session, request, received, &avoid).await {
                 Ok(next) => next,
                 Err(reason) if avoid.is_empty() => {
                     self.replays().never_started(request.request_id);
@@ -215,6 +211,23 @@ impl Agent {
                 Err(_) => return self.failed(&bind, false),
             };
         }
+    }
+
+    /// A connection for another try. As with the first, the last checks are made with it in hand: waiting for it takes
+    /// time, in which the relay may give the sign-in to another agent.
+    async fn ready_again(
+        &self,
+        session: &Session,
+        request: &Request,
+        received: Moment,
+        avoid: &[usize],
+    ) -> Result<Ready, NotStarted> {
+        let ready = self.directory.ready(avoid).await.map_err(no_connection)?;
+        if let Err(reason) = self.window_open(session, request, received) {
+            self.directory.give_back(ready);
+            return Err(reason);
+        }
+        Ok(ready)
     }
 
     fn failed(&self, bind: &Bind, indeterminate: bool) -> Answer {
@@ -234,23 +247,23 @@ impl Agent {
             } => {
                 // Enough to find the bind in the directory's own records; who it was for is nobody's business by default.
                 tracing::info!(
-                    request = %id, %dc, %local, message_id, verdict = verdict.as_str(), micros = bind.took.as_micros(),
+                    request_id = %id, %dc, %local, message_id, verdict = verdict.as_str(), micros = bind.took.as_micros(),
                     "bind",
                 );
-                tracing::debug!(request = %id, user = opened.user.as_str(), "the user of the bind");
+                tracing::debug!(request_id = %id, user = opened.user.as_str(), "the user of the bind");
             }
             BindResult::Answered { result, text, .. } => {
                 let text: String = text.chars().take(LOGGED_TEXT).collect();
                 tracing::warn!(
-                    request = %id, %dc, %local, message_id, result, ?text,
+                    request_id = %id, %dc, %local, message_id, result, ?text,
                     "the domain controller did not check the password",
                 );
             }
             BindResult::Unknown(why) => {
-                tracing::warn!(request = %id, %dc, %local, message_id, why, "the outcome of a bind is unknown");
+                tracing::warn!(request_id = %id, %dc, %local, message_id, why, "the outcome of a bind is unknown");
             }
             BindResult::NeverSent => {
-                tracing::debug!(request = %id, %dc, %local, "the connection was gone before the bind was sent");
+                tracing::debug!(request_id = %id, %dc, %local, "the connection was gone before the bind was sent");
             }
         }
     }
@@ -284,21 +297,21 @@ fn log_refusal(session: &Session, request: &Request, refusal: Refusal) {
     let (id, relay) = (request.request_id, &session.relay);
     match refusal {
         Refusal::Elsewhere => tracing::warn!(
-            request = %id, relay, tenant = ?request.tenant, realm = ?request.realm,
+            request_id = %id, relay, tenant = ?request.tenant, realm = ?request.realm,
             "the relay sent a sign-in of another tenant or realm than this agent's",
         ),
         Refusal::Expired | Refusal::NoClock => tracing::warn!(
-            request = %id, relay, expires_unix_ms = request.expires_unix_ms,
+            request_id = %id, relay, expires_unix_ms = request.expires_unix_ms,
             "the relay took an envelope whose expiry cannot be right by this machine's clock: one of the two clocks is \
              wrong; set them by NTP",
         ),
-        _ => tracing::debug!(request = %id, relay, ?refusal, "not opened"),
+        _ => tracing::debug!(request_id = %id, relay, ?refusal, "not opened"),
     }
 }
 
 fn log_answer(request: &Request, answer: &Answer) {
     if let Answer::NotStarted(frame) = answer {
         let reason = NotStarted::from_code(frame.reason).as_str();
-        tracing::debug!(request = %request.request_id, reason, "not started");
+        tracing::debug!(request_id = %request.request_id, reason, "not started");
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use postern_protocol::Moment;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -83,18 +84,22 @@ impl Dc {
     async fn keep_share(&self) {
         let mut capacity = self.pool.capacity();
         let mut backoff = Backoff::default();
+        let (mut ended_early, mut last_trouble) = (0, clock::now());
         loop {
             let (open, wanted) = self.pool.share(self.index);
             if open < wanted {
+                let ended_early_now = self.pool.ended_early(self.index);
+                if std::mem::replace(&mut ended_early, ended_early_now) != ended_early_now {
+                    // Not a failure to connect, but no better: a handshake costs both sides more than a refusal.
+                    self.pause(&mut backoff, &mut last_trouble).await;
+                    continue;
+                }
                 match self.connect(|| self.pool.count(self.index)).await {
-                    Ok(connection) => {
-                        backoff = Backoff::default();
-                        self.pool.put(self.index, connection);
-                    }
+                    Ok(connection) => self.pool.put(self.index, connection),
                     Err(error) => {
                         tracing::debug!(dc = %self.server.name, %error, "cannot open a connection");
                         self.doubt.notify_one();
-                        tokio::time::sleep(backoff.next_delay(rand::random())).await;
+                        self.pause(&mut backoff, &mut last_trouble).await;
                     }
                 }
                 continue;
@@ -102,6 +107,13 @@ impl Dc {
             self.pool.shed(self.index, open - wanted);
             let _ = tokio::time::timeout(SHARE_INTERVAL, capacity.changed()).await;
         }
+    }
+
+    /// After trouble with a connection; the trouble before was at `last`.
+    async fn pause(&self, backoff: &mut Backoff, last: &mut Moment) {
+        let now = clock::now();
+        backoff.ended_after(now.since(std::mem::replace(last, now)));
+        tokio::time::sleep(backoff.next_delay(rand::random())).await;
     }
 
     async fn connect<G: Send + 'static>(&self, opened: impl FnOnce() -> G) -> Result<Connection, ConnectError> {

@@ -12,11 +12,17 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
+use crate::clock;
 use crate::core::slots::connections_of;
+use crate::core::suspicion::Suspicion;
 
 /// How long a sign-in may wait for an idle connection. The relay counts slots, so waiting is for the moment between
 /// an answer and its connection's return; a queue here would only hide that another agent is free.
 const PATIENCE: Duration = Duration::from_millis(5);
+
+/// A connection that ended before it was so old does not show that the domain controller takes connections: some
+/// close them right after the handshake, being full, misconfigured, or a load balancer with nothing behind it.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Why there is no connection to bind on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +38,7 @@ pub(crate) enum NoConnection {
 pub(crate) struct Capacity {
     /// Open connections, idle or not.
     pub(crate) connections: u32,
-    /// Whether at least one domain controller answers.
+    /// Whether at least one domain controller answers and takes connections.
     pub(crate) ready: bool,
 }
 
@@ -40,6 +46,9 @@ pub(crate) struct Capacity {
 struct Dc {
     up: bool,
     open: u32,
+    /// Connections that ended before [`SETTLED`], since the start.
+    ended_early: u64,
+    suspicion: Suspicion,
 }
 
 #[derive(Debug, Default)]
@@ -95,12 +104,31 @@ impl Pool {
     }
 
     fn take_now(&self, avoid: &[usize]) -> Option<(usize, Connection)> {
+        let now = clock::now();
         let mut state = self.lock();
-        let at = state
-            .idle
+        let State { idle, dcs } = &mut *state;
+        let others = dcs
             .iter()
-            .position(|(dc, connection)| !avoid.contains(dc) && !connection.is_closed())?;
-        state.idle.remove(at)
+            .enumerate()
+            .any(|(index, dc)| !avoid.contains(&index) && dc.up && dc.open > 0 && !dc.suspicion.stands());
+        let at = idle.iter().position(|(dc, connection)| {
+            !avoid.contains(dc) && !connection.is_closed() && (!others || dcs[*dc].suspicion.allows(now))
+        })?;
+        let taken = idle.remove(at)?;
+        if others && dcs[taken.0].suspicion.stands() {
+            dcs[taken.0].suspicion.chosen(now);
+        }
+        Some(taken)
+    }
+
+    /// A bind was answered. True when the domain controller was suspected of not answering.
+    pub(super) fn answered(&self, dc: usize) -> bool {
+        self.lock().dcs[dc].suspicion.answered()
+    }
+
+    /// A bind was not answered. True when that makes the domain controller a suspect.
+    pub(super) fn unanswered(&self, dc: usize) -> bool {
+        self.lock().dcs[dc].suspicion.unanswered(clock::now())
     }
 
     /// Puts a connection into the pool, new or used.
@@ -123,7 +151,16 @@ impl Pool {
     pub(super) fn count(self: &Arc<Self>, dc: usize) -> Counted {
         self.lock().dcs[dc].open += 1;
         self.publish();
-        Counted { pool: self.clone(), dc }
+        Counted {
+            pool: self.clone(),
+            dc,
+            since: Instant::now(),
+        }
+    }
+
+    /// How many of a domain controller's connections ended soon after they were opened, since the start.
+    pub(super) fn ended_early(&self, dc: usize) -> u64 {
+        self.lock().dcs[dc].ended_early
     }
 
     /// A domain controller answers, or does not any more. Gives whether that is a change.
@@ -171,7 +208,7 @@ impl Pool {
             let state = self.lock();
             Capacity {
                 connections: state.dcs.iter().map(|dc| dc.open).sum(),
-                ready: state.dcs.iter().any(|dc| dc.up),
+                ready: state.dcs.iter().any(|dc| dc.up && dc.open > 0),
             }
         };
         self.capacity.send_if_modified(|old| {
@@ -199,13 +236,16 @@ fn take_where<T>(queue: &mut VecDeque<T>, mut fits: impl FnMut(&T) -> bool) -> V
 pub(super) struct Counted {
     pool: Arc<Pool>,
     dc: usize,
+    since: Instant,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let ended = {
             let mut state = self.pool.lock();
-            state.dcs[self.dc].open = state.dcs[self.dc].open.saturating_sub(1);
+            let dc = &mut state.dcs[self.dc];
+            dc.open = dc.open.saturating_sub(1);
+            dc.ended_early += u64::from(self.since.elapsed() < SETTLED);
             take_where(&mut state.idle, |(_, connection)| connection.is_closed())
         };
         drop(ended);

@@ -175,13 +175,13 @@ impl Established {
         })
     }
 
-    /// Cancelled when the relay asks to be dialled anew, or elsewhere.
+    /// Cancelled when the relay is to be dialled anew: it asks for that, or the session is over.
     pub(super) fn go_away(&self) -> CancellationToken {
         self.go_away.clone()
     }
 
-    /// Serves until the session ends; tells why it did.
-    pub(super) async fn run(self) -> Trouble {
+    /// Serves until the session ends and the board knows why; then waits for what was bound.
+    pub(super) async fn run(self) {
         let Self {
             context,
             session,
@@ -232,10 +232,12 @@ impl Established {
             None => Trouble::new(TroubleKind::Ended, "closed by this agent".to_owned()),
         };
         drop(joined);
-        // What was bound is waited for: its connection to the directory is then of use again.
+        context.board.ended(&session.relay, &trouble);
+        go_away.cancel();
+        // Binds take up to their timeout, and the relay is dialled again meanwhile. They are waited for, since each
+        // answered one leaves its connection to the directory of use.
         sign_ins.close();
         sign_ins.wait().await;
-        trouble
     }
 }
 

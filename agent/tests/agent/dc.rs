@@ -10,7 +10,7 @@ use ldap3_proto::proto::{
     LdapBindCred, LdapBindResponse, LdapMsg, LdapOp, LdapResult, LdapResultCode, LdapSearchResultEntry,
 };
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::codec::Framed;
@@ -22,6 +22,8 @@ use crate::pki::Issued;
 pub(crate) enum Reply {
     /// Result code and diagnostic text.
     Answer(LdapResultCode, String),
+    /// This result code, once released.
+    Held(Arc<Notify>, LdapResultCode),
     /// Nothing, for ever.
     Silence,
     /// It closes the connection without an answer.
@@ -41,12 +43,16 @@ struct State {
     binds: Vec<Received>,
     script: VecDeque<Reply>,
     root_dse_reads: usize,
+    /// Connections after so many are closed right after the handshake.
+    takes: Option<usize>,
 }
 
 /// One domain controller. Without a script it says success.
 pub(crate) struct Dc {
     pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
+    /// Told of every bind.
+    bound: Arc<Notify>,
     /// A new number closes every connection that is open now.
     hang_up: watch::Sender<u32>,
     open: watch::Sender<u32>,
@@ -71,6 +77,8 @@ impl Dc {
         let mut tasks = JoinSet::new();
         let (shared, closing, counted) = (state.clone(), hang_up.clone(), open.clone());
         let accepting = accepted.clone();
+        let bound = Arc::new(Notify::new());
+        let bind_came = bound.clone();
         tasks.spawn(async move {
             let acceptor = TlsAcceptor::from(Arc::new(tls));
             let mut connections = JoinSet::new();
@@ -78,12 +86,12 @@ impl Dc {
                 let (stream, _) = listener.accept().await.unwrap();
                 let mut closing = closing.subscribe();
                 let (acceptor, shared, counted) = (acceptor.clone(), shared.clone(), counted.clone());
-                let accepting = accepting.clone();
+                let (accepting, bind_came) = (accepting.clone(), bind_came.clone());
                 connections.spawn(async move {
                     counted.send_modify(|open| *open += 1);
                     tokio::select! {
                         _ = closing.changed() => {}
-                        () = serve(acceptor, stream, shared, accepting) => {}
+                        () = serve(acceptor, stream, shared, accepting, bind_came) => {}
                     }
                     counted.send_modify(|open| *open -= 1);
                 });
@@ -92,6 +100,7 @@ impl Dc {
         Self {
             address,
             state,
+            bound,
             hang_up,
             open,
             accepted,
@@ -104,12 +113,21 @@ impl Dc {
         self.state.lock().unwrap().script.push_back(reply);
     }
 
+    pub(crate) fn clear_script(&self) {
+        self.state.lock().unwrap().script.clear();
+    }
+
     pub(crate) fn binds(&self) -> Vec<Received> {
         self.state.lock().unwrap().binds.clone()
     }
 
     pub(crate) fn root_dse_reads(&self) -> usize {
         self.state.lock().unwrap().root_dse_reads
+    }
+
+    /// Until the next bind comes, or one came since the last call.
+    pub(crate) async fn bound(&self) {
+        self.bound.notified().await;
     }
 
     /// Until that many connections are open.
@@ -124,12 +142,27 @@ impl Dc {
         accepted.wait_for(|&accepted| accepted >= connections).await.unwrap();
     }
 
+    pub(crate) fn accepted(&self) -> usize {
+        *self.accepted.borrow()
+    }
+
+    /// Closes every connection after the first `takes` right after its handshake.
+    pub(crate) fn take_only(&self, takes: usize) {
+        self.state.lock().unwrap().takes = Some(takes);
+    }
+
     pub(crate) fn hang_up(&self) {
         self.hang_up.send_modify(|number| *number += 1);
     }
 }
 
-async fn serve(acceptor: TlsAcceptor, stream: TcpStream, state: Arc<Mutex<State>>, accepted: watch::Sender<usize>) {
+async fn serve(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    state: Arc<Mutex<State>>,
+    accepted: watch::Sender<usize>,
+    bound: Arc<Notify>,
+) {
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
@@ -138,6 +171,9 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, state: Arc<Mutex<State>
         *number += 1;
         connection = *number;
     });
+    if state.lock().unwrap().takes.is_some_and(|takes| connection > takes) {
+        return;
+    }
     let mut framed = Framed::new(stream, LdapCodec::default());
     while let Some(Ok(message)) = framed.next().await {
         let answers = match message.op {
@@ -154,11 +190,19 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, state: Arc<Mutex<State>
                     });
                     state.script.pop_front()
                 };
+                bound.notify_one();
                 match reply.unwrap_or(Reply::Answer(LdapResultCode::Success, String::new())) {
                     Reply::Answer(code, text) => vec![LdapOp::BindResponse(LdapBindResponse {
                         res: result(code, text),
                         saslcreds: None,
                     })],
+                    Reply::Held(release, code) => {
+                        release.notified().await;
+                        vec![LdapOp::BindResponse(LdapBindResponse {
+                            res: result(code, String::new()),
+                            saslcreds: None,
+                        })]
+                    }
                     Reply::Silence => std::future::pending().await,
                     Reply::Close => return,
                 }

@@ -172,3 +172,44 @@ async fn without_any_domain_controller_nothing_is_started_and_readyz_says_why() 
     assert!(reason.contains("503"), "{reason}");
     assert!(bed.binds().is_empty());
 }
+
+#[tokio::test]
+async fn a_domain_controller_that_closes_after_the_handshake_is_not_stormed_with_handshakes() {
+    let mut bed = Bed::new(1).await;
+    // The one that reads the RootDSE stays.
+    bed.dcs[0].take_only(1);
+    let relay = bed.relay();
+    let issued = bed.ca.issue(Some(crate::pki::AGENT_URI), &[]);
+    let config = bed.config(&[relay.address], &issued, 1_500);
+    bed.run(config);
+    bed.dcs[0].until_accepted(5).await;
+    let before = bed.dcs[0].accepted();
+    // Without a pause there would be hundreds in a second; with one that doubles, a handful.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let more = bed.dcs[0].accepted() - before;
+    assert!(more < 40, "{more} handshakes in a second");
+}
+
+#[tokio::test]
+async fn a_domain_controller_whose_binds_hang_is_passed_over_and_tried_again_until_it_answers() {
+    let (bed, agent) = Bed::start_with(2, 100).await;
+    for _ in 0..100 {
+        bed.dcs[0].script(Reply::Silence);
+    }
+    let pause = std::time::Duration::from_millis(20);
+    let mut ids = 0..=u8::MAX;
+    while bed.dcs[0].binds().len() < 3 {
+        agent.ask(ids.next().unwrap(), USER, "right").await;
+        tokio::time::sleep(pause).await;
+    }
+    // Its RootDSE is read all the time; half of the sign-ins would hang.
+    for id in ids.by_ref().take(20) {
+        agent.ask(id, USER, "right").await;
+    }
+    let hung = bed.dcs[0].binds().len();
+    assert!(hung <= 5, "{hung} binds hung");
+    bed.dcs[0].clear_script();
+    while agent.ask(ids.next().unwrap(), USER, "right").await.verdict().2 != "dc-1" {
+        tokio::time::sleep(5 * pause).await;
+    }
+}

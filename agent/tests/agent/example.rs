@@ -76,16 +76,19 @@ fn a_certificate_that_is_not_an_agents_is_refused() {
     let folder = folder();
     let ca = Ca::new();
     for (uri, word) in [
-        (Some("spiffe://postern.example.com/relay/relay-1"), "relay-1"),
+        (Some("spiffe://postern.test/relay/relay-1"), "relay-1"),
         (Some("spiffe://other.test/tenant/a/realm/b/agent/c"), "trust domain"),
         (None, "no URI"),
     ] {
         let issued = ca.issue(uri, &[]);
-        folder.write("agent-1.pem", &issued.certificate_pem);
-        folder.write("agent-1-key.pem", &issued.key_pem);
+        folder.write("tenants/acme/corp.example.com/agent-1.pem", &issued.certificate_pem);
+        folder.write("tenants/acme/corp.example.com/agent-1.key", &issued.key_pem);
         let error = check(EXAMPLE, &folder).unwrap_err();
         assert!(error.contains("agent.certificate") && error.contains(word), "{error}");
     }
-    folder.write("agent-1-key.pem", &ca.issue(None, &[]).key_pem);
+    folder.write(
+        "tenants/acme/corp.example.com/agent-1.key",
+        &ca.issue(None, &[]).key_pem,
+    );
     assert!(check(EXAMPLE, &folder).unwrap_err().contains("agent.key"));
 }

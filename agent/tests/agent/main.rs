@@ -13,4 +13,6 @@ mod pki;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod second_try;
+#[cfg(test)]
 mod session;

@@ -235,13 +235,39 @@ impl Agent {
         }
     }
 
+    /// For sign-ins that go on while this agent is listened to.
+    pub(crate) fn line(&self) -> Line {
+        Line {
+            connection: self.connection.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// As [`Line::sign_in`].
+    pub(crate) async fn sign_in(&self, request: &Request) -> Outcome {
+        self.line().sign_in(request).await
+    }
+
+    /// As [`Agent::sign_in`] for a user name and a password.
+    pub(crate) async fn ask(&self, id: u8, user: &str, password: &str) -> Outcome {
+        self.sign_in(&self.request(id, user, password)).await
+    }
+}
+
+/// A way to send sign-ins to an agent.
+pub(crate) struct Line {
+    connection: Connection,
+    clock: Clock,
+}
+
+impl Line {
     /// Sends a request and reads to the last answer. On a machine so busy that the agent stood still it says
     /// `no_clock`, rightly; then it is asked again.
     pub(crate) async fn sign_in(&self, request: &Request) -> Outcome {
         let mut request = request.clone();
         let in_time = request.start_by > self.clock.now();
         loop {
-            let outcome = self.sign_in_once(&request).await;
+            let outcome = self.once(&request).await;
             let no_clock = matches!(
                 &outcome.answer,
                 Answer::NotStarted(frame) if NotStarted::from_code(frame.reason) == NotStarted::NoClock
@@ -256,7 +282,7 @@ impl Agent {
         }
     }
 
-    async fn sign_in_once(&self, request: &Request) -> Outcome {
+    async fn once(&self, request: &Request) -> Outcome {
         let (mut send, mut recv) = self.connection.open_bi().await.unwrap();
         write_frame(&mut send, &request.encode()).await.unwrap();
         let mut started = false;
@@ -266,11 +292,6 @@ impl Agent {
                 answer => return Outcome { started, answer },
             }
         }
-    }
-
-    /// As [`Agent::sign_in`] for a user name and a password.
-    pub(crate) async fn ask(&self, id: u8, user: &str, password: &str) -> Outcome {
-        self.sign_in(&self.request(id, user, password)).await
     }
 }
 

@@ -1,16 +1,20 @@
 //! Sessions: what is opened, what is refused, how they end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ldap3_proto::proto::LdapResultCode;
 use postern_protocol::close::CloseCode;
 use postern_protocol::frame::{Cancel, ClientSealed, Control, GoAway, Request};
 use postern_protocol::seal::{Jwe, OpeningKey, SealingKey};
 use postern_protocol::wire::write_frame;
 use postern_protocol::{NotStarted, Password, RequestId, Verdict};
 use quinn::ConnectionError;
+use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 use crate::bed::{Bed, RELAY_NAME};
+use crate::dc::Reply;
 use crate::pki::{AGENT_URI, Ca, RELAY_URI};
 use crate::relay::{Agent, Greeting};
 
@@ -252,12 +256,19 @@ async fn replicas_that_a_relay_tells_of_are_dialled_and_the_slots_are_shared() {
 #[tokio::test]
 async fn a_drain_serves_what_was_taken_refuses_what_comes_and_ends_when_the_relay_closes() {
     let (mut bed, mut agent) = Bed::start(1).await;
-    assert_eq!(agent.ask(1, USER, "right").await.verdict().0, Verdict::Success);
-    bed.shutdown.drain.cancel();
-    agent
-        .next(|frame| matches!(frame, Control::Draining(_)).then_some(()))
-        .await;
-    assert_eq!(agent.ask(2, USER, "right").await.not_started(), NotStarted::Draining);
+    let release = Arc::new(Notify::new());
+    bed.dcs[0].script(Reply::Held(release.clone(), LdapResultCode::Success));
+    let (line, taken) = (agent.line(), agent.request(1, USER, "right"));
+    let (outcome, ()) = tokio::join!(line.sign_in(&taken), async {
+        bed.dcs[0].bound().await;
+        bed.shutdown.drain.cancel();
+        agent
+            .next(|frame| matches!(frame, Control::Draining(_)).then_some(()))
+            .await;
+        assert_eq!(agent.ask(2, USER, "right").await.not_started(), NotStarted::Draining);
+        release.notify_one();
+    });
+    assert_eq!(outcome.verdict().0, Verdict::Success);
     agent.connection.close(CloseCode::Done.to_varint(), b"drained");
     bed.ended().await;
     assert_eq!(bed.binds().len(), 1);
