@@ -8,6 +8,7 @@ use std::time::Duration;
 use ldap3_proto::proto::LdapResultCode;
 use postern_protocol::Verdict;
 use postern_protocol::close::CloseCode;
+use postern_protocol::frame::{Cancel, Control};
 use tokio::sync::Notify;
 
 use crate::bed::Bed;
@@ -108,4 +109,19 @@ async fn a_second_bind_is_started_while_the_window_is_open() {
     assert!(!outcome.failed().0, "both were busy");
     assert_eq!(busy.bed.binds().len(), 2);
     assert_eq!(busy.agent.ask(2, USER, "right").await.verdict().0, Verdict::Success);
+}
+
+#[tokio::test]
+async fn a_second_bind_is_not_started_when_the_relay_has_cancelled_meanwhile() {
+    let mut busy = Busy::start().await;
+    let (line, request) = (busy.agent.line(), busy.agent.request(1, USER, "right"));
+    let (outcome, ()) = tokio::join!(line.sign_in(&request), async {
+        busy.bound().await;
+        let request_id = request.request_id;
+        busy.agent.send(Control::Cancel(Cancel { request_id })).await;
+        busy.agent.barrier(1).await;
+        busy.release.notify_one();
+    });
+    assert!(!outcome.failed().0);
+    assert_eq!(busy.bed.binds().len(), 1);
 }

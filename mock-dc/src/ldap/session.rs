@@ -135,18 +135,19 @@ impl Session {
             return self.refuse_bind(msgid, name, refusal, BindLabel::Refused);
         };
         let password = Zeroizing::new(password);
-        let now = world.clock.now();
-        let (decision, pending) = world.domain.bind(&name, &password, FileTime::from(now), |decision| {
-            world.journal.record(Bind {
-                time: now,
-                dc: self.controller.name.clone(),
-                conn: self.conn,
-                peer: self.peer,
-                msgid,
-                name: name.clone(),
-                account: decision.account,
-                result: decision.result.code(),
-                sub_code: decision.result.sub_code().map(SubCode::text),
+        let (decision, pending) = world.in_turn(|now| {
+            world.domain.bind(&name, &password, FileTime::from(now), |decision| {
+                world.journal.record(Bind {
+                    time: now,
+                    dc: self.controller.name.clone(),
+                    conn: self.conn,
+                    peer: self.peer,
+                    msgid,
+                    name: name.clone(),
+                    account: decision.account,
+                    result: decision.result.code(),
+                    sub_code: decision.result.sub_code().map(SubCode::text),
+                })
             })
         });
         self.told(
@@ -177,16 +178,18 @@ impl Session {
         let code = refusal.code.clone() as u32;
         self.told(msgid, &name, code, None, label);
         let world = &self.controller.world;
-        let pending = world.journal.record(Bind {
-            time: world.clock.now(),
-            dc: self.controller.name.clone(),
-            conn: self.conn,
-            peer: self.peer,
-            msgid,
-            name,
-            account: None,
-            result: code,
-            sub_code: None,
+        let pending = world.in_turn(|time| {
+            world.journal.record(Bind {
+                time,
+                dc: self.controller.name.clone(),
+                conn: self.conn,
+                peer: self.peer,
+                msgid,
+                name,
+                account: None,
+                result: code,
+                sub_code: None,
+            })
         });
         (refusal, pending)
     }
