@@ -9,9 +9,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use postern_service::shutdown::Shutdown;
 use rustls_pki_types::ServerName;
 use tokio::task::{Id, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -44,6 +46,9 @@ pub(crate) struct Context {
     pub(crate) instance: [u8; 16],
     pub(crate) shutdown: Shutdown,
 }
+
+/// How long a name may take to resolve; it is asked for again soon. Resolvers themselves take up to half a minute.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Keeps the links until the drain is over: every session ended.
 pub(crate) async fn keep(context: Arc<Context>, relays: RelaysConfig) {
@@ -94,8 +99,13 @@ pub(crate) async fn keep(context: Arc<Context>, relays: RelaysConfig) {
 async fn targets(context: &Context, relays: &RelaysConfig) -> BTreeMap<SocketAddr, ServerName<'static>> {
     let told = context.board.replicas();
     let addresses: BTreeSet<&RelayAddress> = relays.addresses.iter().chain(&told).collect();
+    context
+        .board
+        .keep_names(&addresses.iter().map(ToString::to_string).collect());
+    // All at once: a name that nobody answers for must not keep the others waiting.
+    let resolved = join_all(addresses.iter().map(|address| resolve(context, address))).await;
     let mut targets = BTreeMap::new();
-    for address in addresses {
+    for (address, resolved) in addresses.into_iter().zip(resolved) {
         let Some(name) = relays
             .server_name
             .clone()
@@ -103,7 +113,7 @@ async fn targets(context: &Context, relays: &RelaysConfig) -> BTreeMap<SocketAdd
         else {
             continue;
         };
-        for resolved in resolve(context, address).await {
+        for resolved in resolved {
             targets.entry(resolved).or_insert_with(|| name.clone());
         }
     }
@@ -115,17 +125,18 @@ async fn resolve(context: &Context, address: &RelayAddress) -> Vec<SocketAddr> {
         return vec![literal];
     }
     let label = address.to_string();
-    match tokio::net::lookup_host((address.host.as_str(), address.port)).await {
-        Ok(found) => {
+    let looked_up = tokio::net::lookup_host((address.host.as_str(), address.port));
+    let error = match timeout(RESOLVE_TIMEOUT, looked_up).await {
+        Ok(Ok(found)) => {
             context.board.resolved(&label);
-            found.collect()
+            return found.collect();
         }
-        Err(error) => {
-            let text = format!("{} does not resolve: {error}; check this machine's DNS", address.host);
-            context.board.trouble(&label, &Trouble::new(TroubleKind::Resolve, text));
-            Vec::new()
-        }
-    }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} seconds", RESOLVE_TIMEOUT.as_secs()),
+    };
+    let text = format!("{} does not resolve: {error}; check this machine's DNS", address.host);
+    context.board.trouble(&label, &Trouble::new(TroubleKind::Resolve, text));
+    Vec::new()
 }
 
 /// One link: dials, keeps a session, dials again.

@@ -134,6 +134,20 @@ impl Board {
         }
     }
 
+    /// Forgets names that nothing leads to any more: a relay tells of its replicas, and may tell of others each time.
+    pub(crate) fn keep_names(&self, wanted: &BTreeSet<String>) {
+        let mut state = self.lock();
+        let before = state.troubles.len();
+        state
+            .troubles
+            .retain(|relay, trouble| trouble.kind != TroubleKind::Resolve || wanted.contains(relay));
+        let changed = state.troubles.len() != before;
+        drop(state);
+        if changed {
+            self.tell_readiness();
+        }
+    }
+
     /// Whether an address is in session.
     pub(crate) fn is_up(&self, address: SocketAddr) -> bool {
         self.lock().sessions.values().any(|entry| entry.address == address)
