@@ -101,6 +101,7 @@ pub struct Ended {
 #[derive(Debug, Clone, Default)]
 pub struct Supervisor {
     children: Vec<Child>,
+    ending: CancellationToken,
 }
 
 #[derive(Debug, Clone)]
@@ -127,8 +128,8 @@ impl Supervisor {
         // A log of an earlier run of the same folder.
         std::fs::write(&part.log, "").with_context(|| format!("cannot write {}", part.log.display()))?;
         let (messages, inbox) = mpsc::channel(16);
-        let (keeper, state) =
-            Keeper::start(part.clone(), endings.clone()).with_context(|| format!("cannot start {}", part.name))?;
+        let (keeper, state) = Keeper::start(part.clone(), endings.clone(), self.ending.clone())
+            .with_context(|| format!("cannot start {}", part.name))?;
         keepers.spawn(keeper.run(inbox));
         self.children.push(Child { part, messages, state });
         Ok(())
@@ -174,8 +175,10 @@ impl Supervisor {
     }
 
     /// Ends the parts of one kind, all at once: SIGTERM, and SIGKILL after `grace` or when `hard`
-    /// is cancelled. A hung process is ended too. Returns when the last of them has ended.
+    /// is cancelled. A hung process is ended too, and a restart in work is cut short. Returns when the last of them
+    /// has ended.
     pub async fn end(&self, kind: Kind, grace: Duration, hard: &CancellationToken) {
+        self.ending.cancel();
         let mut endings = Vec::new();
         for child in self.children.iter().filter(|child| child.part.kind == kind) {
             let (answer, answered) = oneshot::channel();

@@ -68,6 +68,8 @@ pub(super) struct Keeper {
     process: Option<Process>,
     state: watch::Sender<State>,
     endings: mpsc::UnboundedSender<Ended>,
+    /// The cluster is being ended: nothing is started any more.
+    ending: CancellationToken,
 }
 
 struct Process {
@@ -81,6 +83,7 @@ impl Keeper {
     pub(super) fn start(
         part: Part,
         endings: mpsc::UnboundedSender<Ended>,
+        ending: CancellationToken,
     ) -> io::Result<(Self, watch::Receiver<State>)> {
         let process = Process::start(&part)?;
         let (state, receiver) = watch::channel(State::Running { pid: process.pid });
@@ -89,6 +92,7 @@ impl Keeper {
             process: Some(process),
             state,
             endings,
+            ending,
         };
         Ok((keeper, receiver))
     }
@@ -122,7 +126,11 @@ impl Keeper {
 
     async fn carry_out(&mut self, order: Order) -> Result<State, Refusal> {
         if order == Order::Restart {
-            self.end_process(RESTART_GRACE, &CancellationToken::new()).await;
+            let ending = self.ending.clone();
+            self.end_process(RESTART_GRACE, &ending).await;
+            if ending.is_cancelled() {
+                return Err(Refusal::Ending);
+            }
             let process = Process::start(&self.part).map_err(|error| Refusal::CannotStart(error.to_string()))?;
             self.state.send_replace(State::Running { pid: process.pid });
             self.process = Some(process);

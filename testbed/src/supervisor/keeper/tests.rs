@@ -18,7 +18,7 @@ fn shell(scratch: &Scratch, script: &str) -> Part {
 
 fn start(part: Part) -> (Keeper, watch::Receiver<State>, mpsc::UnboundedReceiver<Ended>) {
     let (endings, told) = mpsc::unbounded_channel();
-    let (keeper, state) = Keeper::start(part, endings).unwrap();
+    let (keeper, state) = Keeper::start(part, endings, CancellationToken::new()).unwrap();
     (keeper, state, told)
 }
 
@@ -71,4 +71,17 @@ async fn restart_gives_a_new_process_whether_the_old_one_runs_or_has_ended() {
     let third = keeper.carry_out(Order::Restart).await.unwrap().pid();
     assert!(first != second && second != third);
     assert!(matches!(&*state.borrow(), State::Running { .. }));
+}
+
+#[tokio::test]
+async fn a_restart_is_cut_short_and_starts_nothing_when_the_cluster_is_ending() {
+    let scratch = Scratch::new();
+    let (mut keeper, state, _told) = start(shell(&scratch, "read -r _"));
+    keeper.carry_out(Order::Stop).await.unwrap();
+    stopped(state.borrow().pid()).await;
+    let ending = keeper.ending.clone();
+    // The hung process would have ten seconds.
+    let (refused, ()) = tokio::join!(keeper.carry_out(Order::Restart), async { ending.cancel() });
+    assert!(matches!(refused, Err(Refusal::Ending)));
+    assert!(matches!(&*state.borrow(), State::Ended { how, .. } if how.contains("signal: 9")));
 }
