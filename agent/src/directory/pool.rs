@@ -38,7 +38,8 @@ pub(crate) enum NoConnection {
 pub(crate) struct Capacity {
     /// Open connections, idle or not.
     pub(crate) connections: u32,
-    /// Whether at least one domain controller answers and takes connections.
+    /// Whether at least one domain controller answers. Connections to bind on may still be on their way: that is
+    /// `busy`, which passes, and not a directory that is down.
     pub(crate) ready: bool,
 }
 
@@ -208,7 +209,7 @@ impl Pool {
             let state = self.lock();
             Capacity {
                 connections: state.dcs.iter().map(|dc| dc.open).sum(),
-                ready: state.dcs.iter().any(|dc| dc.up && dc.open > 0),
+                ready: state.dcs.iter().any(|dc| dc.up),
             }
         };
         self.capacity.send_if_modified(|old| {

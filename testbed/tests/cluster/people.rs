@@ -66,7 +66,7 @@ async fn every_command_it_suggests_does_what_it_says() {
         reqwest::Client::builder().no_proxy().build().unwrap()
     };
     let curls: Vec<&String> = lines.iter().filter(|line| line.contains("curl")).collect();
-    let [sign_in, wrong, in_a_loop, lock, locked, clock, unlocked] = curls.as_slice() else {
+    let [sign_in, wrong, in_a_loop, restart, lock, locked, clock, unlocked] = curls.as_slice() else {
         panic!("other commands than expected: {curls:#?}");
     };
     for (line, outcome) in [
@@ -83,6 +83,8 @@ async fn every_command_it_suggests_does_what_it_says() {
     let kill = lines.iter().find(|line| line.contains("kill -9 ")).unwrap();
     let pid: u32 = kill.split_whitespace().nth(2).unwrap().parse().unwrap();
     assert!(running.children().contains(&pid), "{kill}");
+    assert_eq!(paste(&http, restart).await["state"], "running", "{restart}");
+    assert!(!running.children().contains(&pid), "not restarted");
 
     let folder = lines
         .iter()
