@@ -175,8 +175,9 @@ fn peer_address(request: &Request) -> Option<IpAddr> {
 
 /// What an address is limited by: whoever has one IPv6 address has its whole /64.
 pub fn limited_as(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
+    // A listener for both kinds shows IPv4 as ::ffff:a.b.c.d, which would all be one /64.
+    match address.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
     }
 }
@@ -290,5 +291,6 @@ mod tests {
         assert_eq!(limited("2001:db8:1:2::1"), limited("2001:db8:1:2:ffff::9"));
         assert_ne!(limited("2001:db8:1:2::1"), limited("2001:db8:1:3::1"));
         assert_ne!(limited("192.0.2.1"), limited("192.0.2.2"));
+        assert_ne!(limited("::ffff:192.0.2.1"), limited("::ffff:192.0.2.2"));
     }
 }
