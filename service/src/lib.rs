@@ -11,6 +11,7 @@ pub mod http;
 pub mod metrics;
 pub mod net;
 pub mod program;
+pub mod prompt;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
