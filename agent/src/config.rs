@@ -57,6 +57,8 @@ pub(crate) struct DirectoryConfig {
     /// Connections to all domain controllers together.
     pub(crate) connections: u32,
     pub(crate) bind_timeout: Duration,
+    /// How long servers leave an idle connection alone, at least.
+    pub(crate) idle_limit: Duration,
     /// At least one; names differ.
     pub(crate) servers: Vec<Server>,
 }
@@ -246,6 +248,12 @@ impl raw::Directory {
                 format!("must be 50 to 30000 (milliseconds), not {}", self.bind_timeout_ms),
             );
         }
+        if !(1..=86_400).contains(&self.idle_limit_s) {
+            problems.add(
+                "directory.idle_limit_s",
+                format!("must be 1 to 86400 (seconds; a day), not {}", self.idle_limit_s),
+            );
+        }
         if self.servers.is_empty() {
             problems.add("directory.servers", "needs at least one [[directory.servers]]");
         }
@@ -269,6 +277,7 @@ impl raw::Directory {
             tls: Arc::new(tls),
             connections: self.connections,
             bind_timeout: Duration::from_millis(self.bind_timeout_ms),
+            idle_limit: Duration::from_secs(self.idle_limit_s),
             servers,
         })
     }

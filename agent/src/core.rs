@@ -5,10 +5,13 @@
 
 pub(crate) mod backoff;
 pub(crate) mod cancelled;
+pub(crate) mod lease;
+pub(crate) mod pace;
 pub(crate) mod replay;
 pub(crate) mod slots;
 pub(crate) mod start_window;
 pub(crate) mod suspicion;
+pub(crate) mod tiers;
 
 #[cfg(test)]
 mod tests {

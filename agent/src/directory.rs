@@ -10,23 +10,28 @@ use std::time::{Duration, Instant};
 
 use postern_protocol::{Password, UserName};
 use postern_service::admin::Readiness;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::clock;
 use crate::config::DirectoryConfig;
-use crate::metrics::Metrics;
-use connection::{Connection, Sent};
-use dc::Dc;
-use pool::Pool;
+use crate::metrics::{Metrics, no_verdict};
+use connection::Sent;
+use dc::Shared;
+use known::Known;
+use members::{Members, Wanted};
+use pool::{Kept, Pool};
 use trouble::Troubles;
 
+pub(crate) use known::DcId;
 pub(crate) use pool::{Capacity, NoConnection};
 pub(crate) use verdict::Reading;
 
 mod connection;
 mod dc;
+mod known;
+mod members;
 mod pool;
 mod trouble;
 mod verdict;
@@ -35,8 +40,6 @@ mod verdict;
 #[derive(Debug)]
 pub(crate) struct Directory {
     pool: Arc<Pool>,
-    names: Vec<String>,
-    doubts: Vec<Arc<Notify>>,
     bind_timeout: Duration,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -45,8 +48,8 @@ pub(crate) struct Directory {
 /// A connection in hand: open, idle, and nobody else's.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    dc: usize,
-    connection: Connection,
+    dc: Arc<Known>,
+    kept: Kept,
 }
 
 /// A bind and what became of it.
@@ -54,8 +57,8 @@ pub(crate) struct Ready {
 pub(crate) struct Bind {
     /// The result.
     pub(crate) result: BindResult,
-    /// Which domain controller, by position.
-    pub(crate) dc: usize,
+    /// Which domain controller.
+    pub(crate) dc: Arc<Known>,
     /// This end's address.
     pub(crate) local: SocketAddr,
     /// LDAP message id.
@@ -83,41 +86,31 @@ pub(crate) enum BindResult {
 }
 
 impl Directory {
-    /// Starts a task for each domain controller in `tasks`.
+    /// Starts what keeps the domain controllers, in `tasks`.
     pub(crate) fn start(
         config: &DirectoryConfig,
         metrics: Arc<Metrics>,
         readiness: Readiness,
         tasks: &mut JoinSet<()>,
     ) -> Arc<Self> {
-        let names: Vec<String> = config.servers.iter().map(|server| server.name.clone()).collect();
-        let pool = Arc::new(Pool::new(names.len(), config.connections));
-        let troubles = Arc::new(Mutex::new(Troubles::new(names.iter().map(String::as_str), readiness)));
-        let doubts: Vec<_> = names.iter().map(|_| Arc::new(Notify::new())).collect();
-        let stop = CancellationToken::new();
-        for (index, (server, doubt)) in config.servers.iter().zip(&doubts).enumerate() {
-            metrics.dc_up.with_label_values(&[&server.name]).set(0);
-            let dc = Dc {
-                index,
-                server: server.clone(),
-                tls: config.tls.clone(),
-                pool: pool.clone(),
-                tasks: TaskTracker::new(),
-                stop: stop.clone(),
-                metrics: metrics.clone(),
-                troubles: troubles.clone(),
-                doubt: doubt.clone(),
-            };
-            tasks.spawn(dc.run());
-        }
-        Arc::new(Self {
-            pool,
-            names,
-            doubts,
-            bind_timeout: config.bind_timeout,
+        let shared = Shared {
+            tls: config.tls.clone(),
+            pool: Arc::new(Pool::new(config.connections)),
+            stop: CancellationToken::new(),
             metrics,
-            stop,
-        })
+            troubles: Arc::new(Mutex::new(Troubles::new(readiness))),
+            idle_limit: config.idle_limit,
+        };
+        let directory = Self {
+            pool: shared.pool.clone(),
+            bind_timeout: config.bind_timeout,
+            metrics: shared.metrics.clone(),
+            stop: shared.stop.clone(),
+        };
+        let mut members = Members::new(shared);
+        members.apply(config.servers.iter().map(Wanted::listed).collect());
+        tasks.spawn(members.run());
+        Arc::new(directory)
     }
 
     /// What can be had, as it changes.
@@ -125,20 +118,15 @@ impl Directory {
         self.pool.capacity()
     }
 
-    /// The configured name of a domain controller.
-    pub(crate) fn name(&self, dc: usize) -> &str {
-        self.names.get(dc).map_or("", String::as_str)
-    }
-
     /// A connection to bind on, to none of the domain controllers in `avoid`.
-    pub(crate) async fn ready(&self, avoid: &[usize]) -> Result<Ready, NoConnection> {
-        let (dc, connection) = self.pool.take(avoid).await?;
-        Ok(Ready { dc, connection })
+    pub(crate) async fn ready(&self, avoid: &[DcId]) -> Result<Ready, NoConnection> {
+        let (dc, kept) = self.pool.take(avoid).await?;
+        Ok(Ready { dc, kept })
     }
 
     /// No bind will be made on it.
     pub(crate) fn give_back(&self, ready: Ready) {
-        self.pool.put(ready.dc, ready.connection);
+        self.pool.put(ready.dc.id, ready.kept);
     }
 
     /// Closes every connection; for the end of the process.
@@ -148,18 +136,17 @@ impl Directory {
 
     /// Makes one bind. Dropped in the middle, it closes the connection.
     pub(crate) async fn bind(&self, ready: Ready, user: &UserName, password: &Password) -> Bind {
-        let Ready { dc, mut connection } = ready;
+        let Ready { dc, mut kept } = ready;
         let began = Instant::now();
-        let local = connection.local;
-        let (sent, message_id) = connection.bind(user, password, self.bind_timeout).await;
+        let local = kept.connection.local;
+        let (sent, message_id) = kept.connection.bind(user, password, self.bind_timeout).await;
         let took = began.elapsed();
         let result = match sent {
             Sent::Answered { result, text } => {
-                if self.pool.answered(dc) {
-                    tracing::info!(dc = self.name(dc), "the domain controller answers binds again");
-                }
+                self.judge(&dc, true, took);
                 if !verdict::ends_connection(result) {
-                    self.pool.put(dc, connection);
+                    kept.lease.used(clock::now());
+                    self.pool.put(dc.id, kept);
                 }
                 BindResult::Answered {
                     reading: verdict::read(result, &text),
@@ -169,17 +156,12 @@ impl Directory {
             }
             Sent::Never => BindResult::NeverSent,
             Sent::Unknown(why) => {
-                self.doubts[dc].notify_one();
-                if self.pool.unanswered(dc) {
-                    tracing::warn!(
-                        dc = self.name(dc),
-                        "the domain controller leaves binds unanswered; others are preferred until it answers one",
-                    );
-                }
+                dc.doubt.notify_one();
+                self.judge(&dc, false, took);
                 BindResult::Unknown(why)
             }
         };
-        self.count(dc, &result, took);
+        self.count(dc.name(), &result, took);
         Bind {
             result,
             dc,
@@ -189,8 +171,32 @@ impl Directory {
         }
     }
 
-    fn count(&self, dc: usize, result: &BindResult, took: Duration) {
-        let dc = self.name(dc);
+    /// What this bind says of its domain controller; a change of opinion is told.
+    fn judge(&self, dc: &Known, answered: bool, took: Duration) {
+        let opinion = self.pool.judge(dc.id, answered, took);
+        let dc = dc.name();
+        match opinion.suspect {
+            Some(true) => tracing::warn!(
+                dc,
+                "the domain controller leaves binds unanswered; others are preferred until it answers one",
+            ),
+            Some(false) => tracing::info!(dc, "the domain controller answers binds again"),
+            None => {}
+        }
+        match opinion.slow {
+            Some(true) => tracing::warn!(
+                dc,
+                "the domain controller's binds take much longer than the others'; it gets fewer until they do not",
+            ),
+            Some(false) => tracing::info!(
+                dc,
+                "the domain controller's binds take no longer than the others' again"
+            ),
+            None => {}
+        }
+    }
+
+    fn count(&self, dc: &str, result: &BindResult, took: Duration) {
         let verdict = match result {
             BindResult::Answered {
                 reading: Reading::Verdict { verdict, .. },
@@ -199,12 +205,12 @@ impl Directory {
             BindResult::Answered {
                 reading: Reading::Elsewhere,
                 ..
-            } => "unavailable",
+            } => no_verdict::UNAVAILABLE,
             BindResult::Answered {
                 reading: Reading::Fault,
                 ..
-            } => "error",
-            BindResult::Unknown(_) => "indeterminate",
+            } => no_verdict::ERROR,
+            BindResult::Unknown(_) => no_verdict::INDETERMINATE,
             // Nothing reached the directory.
             BindResult::NeverSent => return,
         };

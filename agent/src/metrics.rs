@@ -1,5 +1,6 @@
 //! The agent's metrics. Names are a contract; label values come from the configuration or from closed sets.
 
+use postern_protocol::Verdict;
 use postern_service::metrics as common;
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, opts};
@@ -8,6 +9,18 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaug
 const BIND_BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 ];
+
+/// What a bind comes to that is no verdict, in the metrics.
+pub(crate) mod no_verdict {
+    /// The domain controller could not check the password now.
+    pub(crate) const UNAVAILABLE: &str = "unavailable";
+    /// The directory refuses binds like this one.
+    pub(crate) const ERROR: &str = "error";
+    /// Nobody knows whether the password was checked.
+    pub(crate) const INDETERMINATE: &str = "indeterminate";
+}
+
+const NO_VERDICTS: [&str; 3] = [no_verdict::UNAVAILABLE, no_verdict::ERROR, no_verdict::INDETERMINATE];
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -114,6 +127,17 @@ impl Metrics {
         )?;
         not_after.with_label_values(&["session"]).set(certificate_not_after);
         Ok((metrics, registry))
+    }
+
+    /// Removes what is said of a domain controller that is gone.
+    pub(crate) fn forget_dc(&self, dc: &str) {
+        // A series that there is not need not be removed.
+        let _ = self.dc_up.remove_label_values(&[dc]);
+        let _ = self.bind_duration.remove_label_values(&[dc]);
+        let verdicts = Verdict::ALL.iter().map(|verdict| verdict.as_str());
+        for verdict in verdicts.chain(NO_VERDICTS) {
+            let _ = self.binds.remove_label_values(&[dc, verdict]);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use quinn::{RecvStream, SendStream};
 use crate::clock;
 use crate::core::replay::{self, Replays};
 use crate::core::start_window;
-use crate::directory::{Bind, BindResult, Directory, NoConnection, Reading, Ready};
+use crate::directory::{Bind, BindResult, DcId, Directory, NoConnection, Reading, Ready};
 use crate::link::session::Session;
 use crate::metrics::Metrics;
 use crate::opener::{Opened, Opener, Refusal};
@@ -186,7 +186,7 @@ impl Agent {
                     return Answer::Verdict(VerdictFrame {
                         verdict: verdict.code(),
                         sub_code,
-                        dc: self.directory.name(bind.dc).to_owned(),
+                        dc: bind.dc.name().to_owned(),
                         bind_us: u32::try_from(bind.took.as_micros()).unwrap_or(u32::MAX),
                     });
                 }
@@ -198,7 +198,7 @@ impl Agent {
                 BindResult::Answered {
                     reading: Reading::Elsewhere,
                     ..
-                } => avoid.push(bind.dc),
+                } => avoid.push(bind.dc.id),
                 BindResult::NeverSent => {}
             }
             // Nothing was checked, so another try is safe while the relay still waits for this agent.
@@ -220,7 +220,7 @@ impl Agent {
         session: &Session,
         request: &Request,
         received: Moment,
-        avoid: &[usize],
+        avoid: &[DcId],
     ) -> Result<Ready, NotStarted> {
         let ready = self.directory.ready(avoid).await.map_err(no_connection)?;
         if let Err(reason) = self.window_open(session, request, received) {
@@ -233,12 +233,12 @@ impl Agent {
     fn failed(&self, bind: &Bind, indeterminate: bool) -> Answer {
         Answer::Failed(FailedFrame {
             indeterminate,
-            dc: self.directory.name(bind.dc).to_owned(),
+            dc: bind.dc.name().to_owned(),
         })
     }
 
     fn log_bind(&self, request: &Request, opened: &Opened, bind: &Bind) {
-        let (id, dc) = (request.request_id, self.directory.name(bind.dc));
+        let (id, dc) = (request.request_id, bind.dc.name());
         let (local, message_id) = (bind.local, bind.message_id);
         match &bind.result {
             BindResult::Answered {

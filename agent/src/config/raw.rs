@@ -44,6 +44,9 @@ pub(super) struct Directory {
     /// 1,500 ms: a hundred times what a bind takes, and a sign-in of 4 s has time left for one more try elsewhere.
     #[serde(default = "default_bind_timeout_ms")]
     pub(super) bind_timeout_ms: u64,
+    /// 600 s: two thirds of the 900 s that Active Directory and Samba leave an idle connection alone.
+    #[serde(default = "default_idle_limit_s")]
+    pub(super) idle_limit_s: u64,
     #[serde(default)]
     pub(super) servers: Vec<Server>,
 }
@@ -91,4 +94,8 @@ fn default_connections() -> u32 {
 
 fn default_bind_timeout_ms() -> u64 {
     1_500
+}
+
+fn default_idle_limit_s() -> u64 {
+    600
 }

@@ -1,22 +1,25 @@
 //! One domain controller: is it up, and has it its share of connections?
 //!
 //! Health is a RootDSE read on a connection of its own, never on one that binds. Connections are opened one after
-//! another: Samba's listen backlog is 10, and a burst of connects would wait for repeated SYNs.
+//! another: Samba's listen backlog is 10, and a burst of connects would wait for repeated SYNs. So they are replaced,
+//! too: the new one is open before an old one is closed. A domain controller that is behind others in preference is
+//! left alone until it is needed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use postern_protocol::Moment;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{ConnectError, Connection};
-use super::pool::Pool;
+use super::known::Known;
+use super::pool::{Health, Kept, Pool};
 use super::trouble::Troubles;
 use crate::clock;
 use crate::config::Server;
 use crate::core::backoff::Backoff;
+use crate::core::lease::Lease;
 use crate::metrics::Metrics;
 
 /// Between two RootDSE reads. A domain controller that dies is noticed by its closed connections; this is for one
@@ -26,33 +29,59 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// A RootDSE is read from memory; longer than this and binds would not be answered in time either.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The share is looked at again at least this often, for surplus that was in use when it became one.
+/// The share is looked at again at least this often, for surplus that was in use when it became one, and for
+/// connections that have become too old.
 const SHARE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a domain controller's task works with.
-pub(super) struct Dc {
-    pub(super) index: usize,
-    pub(super) server: Server,
+/// What all domain controllers' tasks work with.
+#[derive(Clone)]
+pub(super) struct Shared {
     pub(super) tls: Arc<rustls::ClientConfig>,
     pub(super) pool: Arc<Pool>,
-    pub(super) tasks: TaskTracker,
     /// Ends every connection.
     pub(super) stop: CancellationToken,
     pub(super) metrics: Arc<Metrics>,
     pub(super) troubles: Arc<Mutex<Troubles>>,
-    /// Asks for a health check now.
-    pub(super) doubt: Arc<Notify>,
+    /// How long servers leave an idle connection alone, at least.
+    pub(super) idle_limit: Duration,
+}
+
+impl Shared {
+    pub(super) fn troubles(&self) -> std::sync::MutexGuard<'_, Troubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One domain controller's task.
+pub(super) struct Dc {
+    pub(super) known: Arc<Known>,
+    pub(super) server: Server,
+    pub(super) shared: Shared,
+    pub(super) tasks: TaskTracker,
 }
 
 impl Dc {
-    /// Runs until dropped.
-    pub(super) async fn run(self) {
-        tokio::join!(self.watch_health(), self.keep_share());
+    /// Runs until dropped, or until `gone`: then nothing is left of the domain controller but binds on their way.
+    pub(super) async fn run(self, gone: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = gone.cancelled() => {}
+            _ = async { tokio::join!(self.watch_health(), self.keep_share()) } => {}
+        }
+        self.shared.pool.remove(self.known.id);
+        self.shared.troubles().forget(&self.known);
     }
 
     async fn watch_health(&self) {
         let mut backoff = Backoff::default();
+        let mut changes = self.shared.pool.changes();
+        self.shared.metrics.dc_up.with_label_values(&[self.known.name()]).set(0);
         loop {
+            if !self.is_awake() {
+                self.rest();
+                // The pool outlives its domain controllers, so there is always a next change.
+                let _ = changes.wait_for(|_| self.is_awake()).await;
+            }
             let began = clock::now();
             let ended = match self.connect(|| ()).await {
                 Ok(connection) => self.read_until_it_ends(connection).await,
@@ -67,45 +96,60 @@ impl Dc {
         }
     }
 
-    /// `Ok` when the connection ended after at least one good read.
+    /// `Ok` when the connection ended after at least one good read, or is no longer needed.
     async fn read_until_it_ends(&self, mut connection: Connection) -> Result<(), String> {
+        let mut changes = self.shared.pool.changes();
         loop {
             connection.read_root_dse(HEALTH_TIMEOUT).await?;
             self.up();
             tokio::select! {
                 biased;
                 () = connection.closed() => return Ok(()),
-                () = self.doubt.notified() => {}
+                _ = changes.wait_for(|_| !self.is_awake()) => return Ok(()),
+                () = self.known.doubt.notified() => {}
                 () = tokio::time::sleep(HEALTH_INTERVAL) => {}
             }
         }
     }
 
     async fn keep_share(&self) {
-        let mut capacity = self.pool.capacity();
+        let pool = &self.shared.pool;
+        let id = self.known.id;
+        let (mut changes, mut capacity) = (pool.changes(), pool.capacity());
         let mut backoff = Backoff::default();
         let (mut ended_early, mut last_trouble) = (0, clock::now());
         loop {
-            let (open, wanted) = self.pool.share(self.index);
-            if open < wanted {
-                let ended_early_now = self.pool.ended_early(self.index);
+            changes.mark_unchanged();
+            capacity.mark_unchanged();
+            let (open, wanted) = pool.share(id);
+            // Replacing is opening one more; what is too much is closed, the old one first.
+            if open < wanted || (open == wanted && pool.has_old(id)) {
+                let ended_early_now = pool.ended_early(id);
                 if std::mem::replace(&mut ended_early, ended_early_now) != ended_early_now {
                     // Not a failure to connect, but no better: a handshake costs both sides more than a refusal.
                     self.pause(&mut backoff, &mut last_trouble).await;
                     continue;
                 }
-                match self.connect(|| self.pool.count(self.index)).await {
-                    Ok(connection) => self.pool.put(self.index, connection),
+                match self.connect(|| pool.count(id)).await {
+                    Ok(connection) => {
+                        let lease = Lease::new(clock::now(), self.shared.idle_limit, rand::random());
+                        pool.put(id, Kept { connection, lease });
+                    }
                     Err(error) => {
-                        tracing::debug!(dc = %self.server.name, %error, "cannot open a connection");
-                        self.doubt.notify_one();
+                        tracing::debug!(dc = self.known.name(), %error, "cannot open a connection");
+                        self.known.doubt.notify_one();
                         self.pause(&mut backoff, &mut last_trouble).await;
                     }
                 }
                 continue;
             }
-            self.pool.shed(self.index, open - wanted);
-            let _ = tokio::time::timeout(SHARE_INTERVAL, capacity.changed()).await;
+            pool.shed(id, open - wanted);
+            tokio::select! {
+                biased;
+                _ = changes.changed() => {}
+                _ = capacity.changed() => {}
+                () = tokio::time::sleep(SHARE_INTERVAL) => {}
+            }
         }
     }
 
@@ -117,28 +161,35 @@ impl Dc {
     }
 
     async fn connect<G: Send + 'static>(&self, opened: impl FnOnce() -> G) -> Result<Connection, ConnectError> {
-        Connection::open(&self.server, &self.tls, &self.tasks, &self.stop, opened).await
+        Connection::open(&self.server, &self.shared.tls, &self.tasks, &self.shared.stop, opened).await
+    }
+
+    fn is_awake(&self) -> bool {
+        self.shared.pool.is_awake(self.known.id)
     }
 
     fn up(&self) {
-        let name = &self.server.name;
-        self.metrics.dc_up.with_label_values(&[name]).set(1);
-        if self.pool.set_up(self.index, true) {
-            tracing::info!(dc = %name, address = %self.server.address(), "domain controller is up");
+        let name = self.known.name();
+        self.shared.metrics.dc_up.with_label_values(&[name]).set(1);
+        if self.shared.pool.set_health(self.known.id, Health::Up) {
+            tracing::info!(dc = name, address = %self.server.address(), "domain controller is up");
         }
-        self.troubles().clear(name);
+        self.shared.troubles().clear(&self.known);
     }
 
     fn down(&self, trouble: String) {
-        let name = &self.server.name;
-        self.metrics.dc_up.with_label_values(&[name]).set(0);
-        self.pool.set_up(self.index, false);
-        if self.troubles().set(name, &trouble) {
-            tracing::warn!(dc = %name, %trouble, "domain controller cannot be used");
+        let name = self.known.name();
+        self.shared.metrics.dc_up.with_label_values(&[name]).set(0);
+        self.shared.pool.set_health(self.known.id, Health::Down);
+        if self.shared.troubles().set(&self.known, &trouble) {
+            tracing::warn!(dc = name, %trouble, "domain controller cannot be used");
         }
     }
 
-    fn troubles(&self) -> std::sync::MutexGuard<'_, Troubles> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Others come before it.
+    fn rest(&self) {
+        let _ = self.shared.metrics.dc_up.remove_label_values(&[self.known.name()]);
+        self.shared.pool.set_health(self.known.id, Health::Untried);
+        self.shared.troubles().untried(&self.known);
     }
 }

@@ -2,19 +2,23 @@
 //!
 //! One lock, never held across an await. A connection is in the pool while it is idle; who takes it out gives it back,
 //! or drops it, which closes it: the right end for one whose bind was not answered, or whose user went away. A domain
-//! controller that is down has no idle connections.
+//! controller that is down, or gone, has no idle connections.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use postern_protocol::Moment;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
+use super::known::{DcId, Known};
 use crate::clock;
-use crate::core::slots::connections_of;
+use crate::core::lease::Lease;
+use crate::core::pace::Pace;
 use crate::core::suspicion::Suspicion;
+use crate::core::tiers::{self, Seat, Standing, Tier};
 
 /// How long a sign-in may wait for an idle connection. The relay counts slots, so waiting is for the moment between
 /// an answer and its connection's return; a queue here would only hide that another agent is free.
@@ -43,20 +47,86 @@ pub(crate) struct Capacity {
     pub(crate) ready: bool,
 }
 
-#[derive(Debug, Default)]
+/// What the health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    /// Nothing yet, or nothing any more.
+    Untried,
+    /// It answers.
+    Up,
+    /// It cannot be used.
+    Down,
+}
+
+/// What a bind has changed in the opinion of its domain controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Opinion {
+    /// It is now suspected of not answering binds, or is so no longer.
+    pub(super) suspect: Option<bool>,
+    /// It is now much slower than its peers, or is so no longer.
+    pub(super) slow: Option<bool>,
+}
+
+#[derive(Debug)]
 struct Dc {
-    up: bool,
+    known: Arc<Known>,
+    tier: Tier,
+    weight: u16,
+    health: Health,
     open: u32,
-    /// Connections that ended before [`SETTLED`], since the start.
+    /// Connections that ended before [`SETTLED`], since it appeared.
     ended_early: u64,
     suspicion: Suspicion,
+    pace: Pace,
+}
+
+impl Dc {
+    fn seat(&self) -> Seat {
+        Seat {
+            tier: self.tier,
+            weight: self.weight,
+            standing: match self.health {
+                Health::Untried => Standing::Untried,
+                Health::Up if self.suspicion.stands() => Standing::Suspect,
+                Health::Up => Standing::Up,
+                Health::Down => Standing::Down,
+            },
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.health == Health::Up
+    }
+}
+
+/// A connection and its time. Idle in the pool, or in the hands of who binds.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) connection: Connection,
+    pub(super) lease: Lease,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// (domain controller, connection), the longest idle first: so binds spread, and slow ones get fewer.
-    idle: VecDeque<(usize, Connection)>,
-    dcs: Vec<Dc>,
+    /// The longest idle first: so binds spread, and slow domain controllers get fewer.
+    idle: VecDeque<(DcId, Kept)>,
+    dcs: BTreeMap<DcId, Dc>,
+}
+
+impl State {
+    /// All seats, and which of them is `dc`'s.
+    fn seats(&self, dc: DcId) -> Option<(Vec<Seat>, usize)> {
+        let index = self.dcs.keys().position(|&id| id == dc)?;
+        Some((self.dcs.values().map(Dc::seat).collect(), index))
+    }
+
+    /// Takes out what fits. The caller drops it after the lock is released: dropping a connection ends its task, and
+    /// the end of a task comes back here.
+    fn take_idle(&mut self, mut fits: impl FnMut(DcId, &Kept) -> bool) -> Vec<Kept> {
+        let (taken, kept): (Vec<_>, Vec<_>) = self.idle.drain(..).partition(|(dc, kept)| fits(*dc, kept));
+        self.idle.extend(kept);
+        taken.into_iter().map(|(_, kept)| kept).collect()
+    }
 }
 
 /// The pool. Shared by the domain controllers' tasks, which fill it, and the sign-ins, which use it.
@@ -66,19 +136,18 @@ pub(super) struct Pool {
     connections: u32,
     returned: Notify,
     capacity: watch::Sender<Capacity>,
+    /// Counts the changes of who is there and who can be used.
+    changes: watch::Sender<u64>,
 }
 
 impl Pool {
-    pub(super) fn new(dcs: usize, connections: u32) -> Self {
-        let state = State {
-            dcs: std::iter::repeat_with(Dc::default).take(dcs).collect(),
-            ..State::default()
-        };
+    pub(super) fn new(connections: u32) -> Self {
         Self {
-            state: Mutex::new(state),
+            state: Mutex::default(),
             connections,
             returned: Notify::new(),
             capacity: watch::channel(Capacity::default()).0,
+            changes: watch::channel(0).0,
         }
     }
 
@@ -86,13 +155,53 @@ impl Pool {
         self.capacity.subscribe()
     }
 
+    /// Told whenever [`Self::is_awake`] and [`Self::share`] may say something else.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// A domain controller appears.
+    pub(super) fn add(&self, known: Arc<Known>, tier: Tier, weight: u16) {
+        let dc = Dc {
+            known,
+            tier,
+            weight,
+            health: Health::Untried,
+            open: 0,
+            ended_early: 0,
+            suspicion: Suspicion::default(),
+            pace: Pace::default(),
+        };
+        self.lock().dcs.insert(dc.known.id, dc);
+        self.publish(true);
+    }
+
+    /// A domain controller is preferred differently from now on.
+    pub(super) fn reseat(&self, dc: DcId, tier: Tier, weight: u16) {
+        if let Some(dc) = self.lock().dcs.get_mut(&dc) {
+            (dc.tier, dc.weight) = (tier, weight);
+        }
+        self.publish(true);
+    }
+
+    /// A domain controller is gone. Its idle connections are closed, those in use when they come back.
+    pub(super) fn remove(&self, dc: DcId) {
+        let ended = {
+            let mut state = self.lock();
+            state.dcs.remove(&dc);
+            state.take_idle(|of, _| of == dc)
+        };
+        drop(ended);
+        self.publish(true);
+    }
+
     /// An idle connection to a domain controller that is not among `avoid`.
-    pub(super) async fn take(&self, avoid: &[usize]) -> Result<(usize, Connection), NoConnection> {
+    pub(super) async fn take(&self, avoid: &[DcId]) -> Result<(Arc<Known>, Kept), NoConnection> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             // Made before looking, so that a return in between is not missed.
             let returned = self.returned.notified();
-            if let Some(taken) = self.take_now(avoid) {
+            if let Some(taken) = self.take_now(avoid, clock::now()) {
                 return Ok(taken);
             }
             if !self.capacity.borrow().ready {
@@ -104,44 +213,66 @@ impl Pool {
         }
     }
 
-    fn take_now(&self, avoid: &[usize]) -> Option<(usize, Connection)> {
-        let now = clock::now();
+    fn take_now(&self, avoid: &[DcId], now: Moment) -> Option<(Arc<Known>, Kept)> {
         let mut state = self.lock();
         let State { idle, dcs } = &mut *state;
         let others = dcs
             .iter()
-            .enumerate()
-            .any(|(index, dc)| !avoid.contains(&index) && dc.up && dc.open > 0 && !dc.suspicion.stands());
-        let at = idle.iter().position(|(dc, connection)| {
-            !avoid.contains(dc) && !connection.is_closed() && (!others || dcs[*dc].suspicion.allows(now))
-        })?;
-        let taken = idle.remove(at)?;
-        if others && dcs[taken.0].suspicion.stands() {
-            dcs[taken.0].suspicion.chosen(now);
+            .any(|(id, dc)| !avoid.contains(id) && dc.is_up() && dc.open > 0 && !dc.suspicion.stands());
+        let usable = |(id, kept): &(DcId, Kept)| {
+            let dc = dcs
+                .get(id)
+                .filter(|_| !avoid.contains(id) && !kept.connection.is_closed())?;
+            (!others || dc.suspicion.allows(now)).then_some(dc)
+        };
+        // One of a slow domain controller rather than none: the binds of the others take their time, too.
+        let quick = idle
+            .iter()
+            .position(|idle| usable(idle).is_some_and(|dc| dc.pace.allows(now)));
+        let at = quick.or_else(|| idle.iter().position(|idle| usable(idle).is_some()))?;
+        let (id, kept) = idle.remove(at)?;
+        let dc = dcs.get_mut(&id)?;
+        if others && dc.suspicion.stands() {
+            dc.suspicion.chosen(now);
         }
-        Some(taken)
+        dc.pace.chosen(now);
+        Some((dc.known.clone(), kept))
     }
 
-    /// A bind was answered. True when the domain controller was suspected of not answering.
-    pub(super) fn answered(&self, dc: usize) -> bool {
-        self.lock().dcs[dc].suspicion.answered()
-    }
-
-    /// A bind was not answered. True when that makes the domain controller a suspect.
-    pub(super) fn unanswered(&self, dc: usize) -> bool {
-        self.lock().dcs[dc].suspicion.unanswered(clock::now())
+    /// A bind was answered, or was not, after `took`.
+    pub(super) fn judge(&self, dc: DcId, answered: bool, took: Duration) -> Opinion {
+        let opinion = {
+            let mut state = self.lock();
+            let Some(judged) = state.dcs.get_mut(&dc) else {
+                return Opinion::default();
+            };
+            let changed = if answered {
+                judged.suspicion.answered()
+            } else {
+                judged.suspicion.unanswered(clock::now())
+            };
+            judged.pace.took(took);
+            Opinion {
+                suspect: changed.then_some(!answered),
+                slow: compare(&mut state.dcs, dc),
+            }
+        };
+        if opinion.suspect.is_some() {
+            self.publish(true);
+        }
+        opinion
     }
 
     /// Puts a connection into the pool, new or used.
-    pub(super) fn put(&self, dc: usize, connection: Connection) {
+    pub(super) fn put(&self, dc: DcId, kept: Kept) {
         let surplus = {
             let mut state = self.lock();
-            let keep = state.dcs[dc].up && !connection.is_closed();
+            let keep = state.dcs.get(&dc).is_some_and(Dc::is_up) && !kept.connection.is_closed();
             if keep {
-                state.idle.push_back((dc, connection));
+                state.idle.push_back((dc, kept));
                 None
             } else {
-                Some(connection)
+                Some(kept)
             }
         };
         drop(surplus);
@@ -149,9 +280,11 @@ impl Pool {
     }
 
     /// Counts a connection that was opened, until the result is dropped.
-    pub(super) fn count(self: &Arc<Self>, dc: usize) -> Counted {
-        self.lock().dcs[dc].open += 1;
-        self.publish();
+    pub(super) fn count(self: &Arc<Self>, dc: DcId) -> Counted {
+        if let Some(dc) = self.lock().dcs.get_mut(&dc) {
+            dc.open += 1;
+        }
+        self.publish(false);
         Counted {
             pool: self.clone(),
             dc,
@@ -159,57 +292,79 @@ impl Pool {
         }
     }
 
-    /// How many of a domain controller's connections ended soon after they were opened, since the start.
-    pub(super) fn ended_early(&self, dc: usize) -> u64 {
-        self.lock().dcs[dc].ended_early
+    /// How many of a domain controller's connections ended soon after they were opened, since it appeared.
+    pub(super) fn ended_early(&self, dc: DcId) -> u64 {
+        self.lock().dcs.get(&dc).map_or(0, |dc| dc.ended_early)
     }
 
-    /// A domain controller answers, or does not any more. Gives whether that is a change.
-    pub(super) fn set_up(&self, dc: usize, up: bool) -> bool {
+    /// The health check says something. Gives whether that is new.
+    pub(super) fn set_health(&self, dc: DcId, health: Health) -> bool {
         let (changed, ended) = {
             let mut state = self.lock();
-            let changed = std::mem::replace(&mut state.dcs[dc].up, up) != up;
-            let ended = if up {
+            let Some(of) = state.dcs.get_mut(&dc) else {
+                return false;
+            };
+            let changed = std::mem::replace(&mut of.health, health) != health;
+            let ended = if health == Health::Up {
                 Vec::new()
             } else {
-                take_where(&mut state.idle, |(of, _)| *of == dc)
+                state.take_idle(|of, _| of == dc)
             };
             (changed, ended)
         };
         drop(ended);
-        self.publish();
+        self.publish(changed);
         changed
     }
 
-    /// (open, wanted) connections of a domain controller.
-    pub(super) fn share(&self, dc: usize) -> (u32, u32) {
-        let state = self.lock();
-        let up = |dcs: &[Dc]| u32::try_from(dcs.iter().filter(|dc| dc.up).count()).unwrap_or(u32::MAX);
-        let wanted = if state.dcs[dc].up {
-            connections_of(self.connections, up(&state.dcs), up(&state.dcs[..dc]))
-        } else {
-            0
-        };
-        (state.dcs[dc].open, wanted)
+    /// Whether to find out about a domain controller and to go on doing so.
+    pub(super) fn is_awake(&self, dc: DcId) -> bool {
+        let seats = self.lock().seats(dc);
+        seats.is_some_and(|(seats, index)| tiers::awake(&seats, index))
     }
 
-    /// Closes up to `count` idle connections of a domain controller that has more than its share.
-    pub(super) fn shed(&self, dc: usize, count: u32) {
+    /// (open, wanted) connections of a domain controller.
+    pub(super) fn share(&self, dc: DcId) -> (u32, u32) {
+        let state = self.lock();
+        let open = state.dcs.get(&dc).map_or(0, |dc| dc.open);
+        let wanted = state
+            .seats(dc)
+            .map_or(0, |(seats, index)| tiers::wanted(&seats, self.connections, index));
+        (open, wanted)
+    }
+
+    /// Whether an idle connection of a domain controller is to be replaced.
+    pub(super) fn has_old(&self, dc: DcId) -> bool {
+        let now = clock::now();
+        let state = self.lock();
+        state.idle.iter().any(|(of, kept)| *of == dc && kept.lease.is_over(now))
+    }
+
+    /// Closes up to `count` idle connections of a domain controller that has more than its share, those first that
+    /// are to be replaced.
+    pub(super) fn shed(&self, dc: DcId, count: u32) {
+        let now = clock::now();
         let mut left = count;
-        let ended = take_where(&mut self.lock().idle, |(of, _)| {
-            let take = *of == dc && left > 0;
-            left -= u32::from(take);
-            take
-        });
+        let ended = {
+            let mut state = self.lock();
+            let mut take = |old_only: bool| {
+                state.take_idle(|of, kept| {
+                    let take = of == dc && left > 0 && (!old_only || kept.lease.is_over(now));
+                    left -= u32::from(take);
+                    take
+                })
+            };
+            (take(true), take(false))
+        };
         drop(ended);
     }
 
-    fn publish(&self) {
+    fn publish(&self, changed: bool) {
         let capacity = {
             let state = self.lock();
             Capacity {
-                connections: state.dcs.iter().map(|dc| dc.open).sum(),
-                ready: state.dcs.iter().any(|dc| dc.up),
+                connections: state.dcs.values().map(|dc| dc.open).sum(),
+                ready: state.dcs.values().any(Dc::is_up),
             }
         };
         self.capacity.send_if_modified(|old| {
@@ -217,6 +372,9 @@ impl Pool {
             *old = capacity;
             changed
         });
+        if changed {
+            self.changes.send_modify(|count| *count += 1);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -225,18 +383,22 @@ impl Pool {
     }
 }
 
-/// Takes out what fits. The caller drops it after the lock is released: dropping a connection ends its task, and the
-/// end of a task comes back here.
-fn take_where<T>(queue: &mut VecDeque<T>, mut fits: impl FnMut(&T) -> bool) -> Vec<T> {
-    let (taken, kept): (Vec<T>, Vec<T>) = queue.drain(..).partition(|item| fits(item));
-    queue.extend(kept);
-    taken
+/// Compares the times of `dc`'s binds with those of the others that can be used instead.
+fn compare(dcs: &mut BTreeMap<DcId, Dc>, dc: DcId) -> Option<bool> {
+    let peers: Vec<Duration> = dcs
+        .iter()
+        .filter(|(id, peer)| **id != dc && peer.is_up())
+        .filter_map(|(_, peer)| peer.pace.typical())
+        .collect();
+    let pace = &mut dcs.get_mut(&dc)?.pace;
+    let changed = pace.compare(peers.into_iter());
+    changed.then(|| pace.is_slow())
 }
 
 /// One open connection in the pool's count.
 pub(super) struct Counted {
     pool: Arc<Pool>,
-    dc: usize,
+    dc: DcId,
     since: Instant,
 }
 
@@ -244,12 +406,13 @@ impl Drop for Counted {
     fn drop(&mut self) {
         let ended = {
             let mut state = self.pool.lock();
-            let dc = &mut state.dcs[self.dc];
-            dc.open = dc.open.saturating_sub(1);
-            dc.ended_early += u64::from(self.since.elapsed() < SETTLED);
-            take_where(&mut state.idle, |(_, connection)| connection.is_closed())
+            if let Some(dc) = state.dcs.get_mut(&self.dc) {
+                dc.open = dc.open.saturating_sub(1);
+                dc.ended_early += u64::from(self.since.elapsed() < SETTLED);
+            }
+            state.take_idle(|_, kept| kept.connection.is_closed())
         };
         drop(ended);
-        self.pool.publish();
+        self.pool.publish(false);
     }
 }
