@@ -21,6 +21,7 @@ use axum::routing::{get, post};
 use postern_protocol::seal::JwkSet;
 use postern_protocol::user_name::Route;
 use postern_protocol::{Outcome, RealmKey};
+use postern_service::net::host_of;
 
 use crate::clock::{Clock, unix_ms};
 use crate::config::{Config, SignInConfig};
@@ -105,10 +106,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
 /// The keys that callers may seal to. Public keys: whoever may reach the API may read them, at the address's rate.
 async fn realm_keys(State(state): State<Arc<ApiState>>, Path(realm): Path<String>, request: Request) -> Response {
     let address = state.callers.client_address(&request);
-    if let Err(wait) = state
-        .per_address
-        .take(state.clock.now(), address.map(caller::limited_as))
-    {
+    if let Err(wait) = state.per_address.take(state.clock.now(), address.map(host_of)) {
         state.metrics.shed.with_label_values(&["per_address"]).inc();
         return Answer::new(Outcome::TooManyRequests, new_request_id())
             .retry_after(wait)

@@ -1,7 +1,7 @@
-//! Opening listeners, with errors that name the address and what to do.
+//! Opening listeners, with errors that name the address and what to do; and what of an address is one host.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -102,9 +102,29 @@ pub fn bind_udp(address: SocketAddr, wanted: usize) -> Result<Udp, BindError> {
     Ok(udp)
 }
 
+/// What counts as one host, for every limit per address: an IPv4 address, or the /64 of an IPv6 address, which one
+/// host commonly has to itself (RFC 4291, section 2.5.1). Hosts are equal where the results are.
+pub fn host_of(address: IpAddr) -> IpAddr {
+    // A listener for both families shows IPv4 peers as ::ffff:a.b.c.d, which would all be one /64.
+    match address.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_addresses_of_one_ipv6_network_are_one_host_and_ipv4_addresses_are_each_their_own() {
+        let host = |text: &str| host_of(text.parse().unwrap());
+        assert_eq!(host("2001:db8:1:2::1"), host("2001:db8:1:2:ffff::9"));
+        assert_ne!(host("2001:db8:1:2::1"), host("2001:db8:1:3::1"));
+        assert_ne!(host("192.0.2.1"), host("192.0.2.2"));
+        assert_ne!(host("::ffff:192.0.2.1"), host("::ffff:192.0.2.2"));
+        assert_eq!(host("::ffff:192.0.2.1"), host("192.0.2.1"));
+    }
 
     #[tokio::test]
     async fn a_taken_port_is_named() {

@@ -1,6 +1,6 @@
 //! Who asks: a bearer token, a client certificate, or, where no callers are configured, somebody on this machine.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
@@ -173,15 +173,6 @@ fn peer_address(request: &Request) -> Option<IpAddr> {
     peer(request).map(|peer| peer.address.ip().to_canonical())
 }
 
-/// What an address is limited by: whoever has one IPv6 address has its whole /64.
-pub fn limited_as(address: IpAddr) -> IpAddr {
-    // A listener for both kinds shows IPv4 as ::ffff:a.b.c.d, which would all be one /64.
-    match address.to_canonical() {
-        v4 @ IpAddr::V4(_) => v4,
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-    }
-}
-
 /// RFC 6750, section 2.1; the scheme's name without regard to case (RFC 9110, section 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
@@ -283,14 +274,5 @@ mod tests {
         );
         assert_eq!(address("192.0.2.1", "198.51.100.7, nonsense"), "192.0.2.1");
         assert_eq!(address("::ffff:192.0.2.1", "198.51.100.7"), "198.51.100.7");
-    }
-
-    #[test]
-    fn all_addresses_of_one_ipv6_network_are_limited_as_one() {
-        let limited = |text: &str| limited_as(text.parse().unwrap());
-        assert_eq!(limited("2001:db8:1:2::1"), limited("2001:db8:1:2:ffff::9"));
-        assert_ne!(limited("2001:db8:1:2::1"), limited("2001:db8:1:3::1"));
-        assert_ne!(limited("192.0.2.1"), limited("192.0.2.2"));
-        assert_ne!(limited("::ffff:192.0.2.1"), limited("::ffff:192.0.2.2"));
     }
 }

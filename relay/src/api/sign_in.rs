@@ -9,13 +9,14 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use postern_protocol::seal::{AuthenticatedData, Jwe};
 use postern_protocol::{Moment, Outcome, Password, RealmKey, RequestId, Unavailable, UserName, Verdict};
+use postern_service::net::host_of;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::ApiState;
 use super::answer::{Answer, new_request_id};
 use super::body::{self, Secret};
-use super::caller::{Caller, limited_as};
+use super::caller::Caller;
 use crate::clock::unix_ms;
 use crate::config::Disclose;
 use crate::core::{RealmIndex, SignIn};
@@ -84,7 +85,7 @@ impl ApiState {
         };
         of_caller.map_err(|wait| refused("per_caller", wait))?;
         self.per_address
-            .take(now, address.map(limited_as))
+            .take(now, address.map(host_of))
             .map_err(|wait| refused("per_address", wait))
     }
 

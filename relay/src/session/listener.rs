@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use postern_protocol::identity::{CertificateFacts, Identity, read_certificate};
 use postern_protocol::transport;
+use postern_service::net::host_of;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls_pki_types::CertificateDer;
 use tokio_util::task::TaskTracker;
 
 use super::link::{self, LinkContext};
 use super::verifier::TenantVerifier;
-use crate::api::caller::limited_as;
 use crate::config::Config;
 
 /// With more unfinished handshakes than this a client must show that its address is its own (QUIC `Retry`).
@@ -118,12 +118,12 @@ struct Handshakes {
 
 impl Handshakes {
     fn count(&self, address: IpAddr) -> (usize, usize) {
-        let of_address = self.lock().get(&limited_as(address)).copied().unwrap_or(0);
+        let of_address = self.lock().get(&host_of(address)).copied().unwrap_or(0);
         (self.total.load(Ordering::Relaxed), of_address)
     }
 
     fn begin(self: &Arc<Self>, address: IpAddr) -> Pending {
-        let address = limited_as(address);
+        let address = host_of(address);
         *self.lock().entry(address).or_default() += 1;
         self.total.fetch_add(1, Ordering::Relaxed);
         Pending {

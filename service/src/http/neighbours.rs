@@ -1,35 +1,31 @@
-//! How many connections each network holds, so that one host cannot take them all.
+//! How many connections each host holds, so that one cannot take them all.
 //!
-//! A network is one IPv4 address, or an IPv6 /64: what one host commonly has to itself. Loopback and the named
-//! addresses are not counted: there speak proxies, on behalf of many.
+//! A host is what [`host_of`] says. Loopback and the named addresses are not counted: there speak proxies, on behalf of
+//! many.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::net::host_of;
+
 /// The counts of one listener. Clones share them.
 #[derive(Clone)]
 pub(super) struct Neighbours {
     most: usize,
     exempt: Arc<[IpAddr]>,
-    held: Arc<Mutex<HashMap<Network, usize>>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Network {
-    V4([u8; 4]),
-    V6([u8; 8]),
+    held: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// One connection's place; dropping it gives the place back.
 pub(super) struct Place {
-    held: Arc<Mutex<HashMap<Network, usize>>>,
-    network: Option<Network>,
+    held: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    host: Option<IpAddr>,
 }
 
 impl Neighbours {
-    /// At most `most` connections of one network at once; of an `exempt` address any number.
+    /// At most `most` connections of one host at once; of an `exempt` address any number.
     pub(super) fn new(most: usize, exempt: &[IpAddr]) -> Self {
         Self {
             most,
@@ -38,41 +34,28 @@ impl Neighbours {
         }
     }
 
-    /// A place for a connection from `address`, or `None` when its network holds as many as it may.
+    /// A place for a connection from `address`, or `None` when its host holds as many as it may.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
-        // A listener for both families shows IPv4 peers as ::ffff:a.b.c.d, which would all be one /64.
         let address = address.to_canonical();
-        let network = (!address.is_loopback() && !self.exempt.contains(&address)).then(|| Network::of(address));
-        if let Some(network) = network {
+        let host = (!address.is_loopback() && !self.exempt.contains(&address)).then(|| host_of(address));
+        if let Some(host) = host {
             let mut held = lock(&self.held);
-            let count = held.get(&network).copied().unwrap_or(0);
+            let count = held.get(&host).copied().unwrap_or(0);
             if count >= self.most {
                 return None;
             }
-            held.insert(network, count + 1);
+            held.insert(host, count + 1);
         }
         let held = self.held.clone();
-        Some(Place { held, network })
-    }
-}
-
-impl Network {
-    fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Self::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-        }
+        Some(Place { held, host })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(network) = self.network else { return };
-        // A network without connections is forgotten: the map is never larger than the number of connections.
-        if let Entry::Occupied(mut count) = lock(&self.held).entry(network) {
+        let Some(host) = self.host else { return };
+        // A host without connections is forgotten: the map is never larger than the number of connections.
+        if let Entry::Occupied(mut count) = lock(&self.held).entry(host) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -81,7 +64,7 @@ impl Drop for Place {
     }
 }
 
-fn lock(held: &Mutex<HashMap<Network, usize>>) -> MutexGuard<'_, HashMap<Network, usize>> {
+fn lock(held: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
     // Every statement leaves the counts whole.
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
