@@ -87,6 +87,10 @@ impl Agent {
     }
 
     async fn attempt(&self, session: &Session, request: &Request, received: Moment, send: &mut SendStream) -> Answer {
+        if request.alternate_id {
+            // Never to be bound as it is.
+            return not_started(NotStarted::NoLookUp);
+        }
         let opened = match self.open(session, request).await {
             Ok(opened) => opened,
             Err(reason) => return not_started(reason),
@@ -188,6 +192,7 @@ impl Agent {
                         sub_code,
                         dc: bind.dc.name().to_owned(),
                         bind_us: u32::try_from(bind.took.as_micros()).unwrap_or(u32::MAX),
+                        subject: None,
                     });
                 }
                 BindResult::Unknown(_) => return self.failed(&bind, true),

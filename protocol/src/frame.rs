@@ -6,12 +6,15 @@
 
 use minicbor::{Decode, Encode, Encoder};
 
-use crate::{Moment, RequestId};
+use crate::{Moment, RequestId, Subject};
 
 /// The major version spoken here. Another one is refused with [`crate::close::CloseCode::Version`].
 pub const MAJOR: u16 = 1;
 /// The minor version: rises when frames or keys are added.
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
+/// The first minor version whose agents know [`Request::alternate_id`]. An older one would skip the key and bind the
+/// name as it is: it must not be sent such a request.
+pub const MINOR_OF_ALTERNATE_ID: u16 = 1;
 
 /// The longest control frame in bytes. The largest is a `Hello` with its key, below 1 KiB; a `Welcome` lists replicas.
 pub const MAX_CONTROL_BYTES: usize = 16 * 1024;
@@ -205,6 +208,10 @@ pub struct Request {
     /// Present where the caller sealed for itself.
     #[n(11)]
     pub client_sealed: Option<ClientSealed>,
+    /// The relay takes the user name for an alternate id: one that is looked up and never bound as it is. The agent
+    /// makes no bind unless its own configuration says the same of this name. Absent where it is false.
+    #[cbor(n(12), default, skip_if = "std::ops::Not::not")]
+    pub alternate_id: bool,
 }
 
 impl std::fmt::Debug for Request {
@@ -257,6 +264,9 @@ pub struct VerdictFrame {
     /// From sending the bind to its answer, in microseconds.
     #[n(3)]
     pub bind_us: u32,
+    /// Whose account it is, with a success after a look-up.
+    #[n(4)]
+    pub subject: Option<Subject>,
 }
 
 /// Why no bind was made.

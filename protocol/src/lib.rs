@@ -1,7 +1,7 @@
 //! What relay and agent must agree on, and nothing else.
 //!
 //! Identities read from certificates ([`identity`]), the frames between the two ([`frame`], [`wire`]), the sealing
-//! of passwords ([`seal`]), the names of users ([`user_name`]), what can come out of a sign-in ([`outcome`]), why a
+//! of passwords ([`seal`]), the names of users ([`user_name`]) and their accounts ([`subject`]), what can come out of a sign-in ([`outcome`]), why a
 //! connection was closed ([`close`]), and how an agent reads the relay's clock ([`relay_time`]). No configuration, no
 //! tasks, no clock of its own.
 
@@ -14,6 +14,7 @@ pub mod password;
 pub mod relay_time;
 pub mod request_id;
 pub mod seal;
+pub mod subject;
 pub mod transport;
 pub mod user_name;
 pub mod wire;
@@ -23,4 +24,5 @@ pub use outcome::{NotStarted, Outcome, Unavailable, Verdict};
 pub use password::Password;
 pub use relay_time::Moment;
 pub use request_id::RequestId;
+pub use subject::Subject;
 pub use user_name::UserName;

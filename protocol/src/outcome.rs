@@ -211,11 +211,16 @@ pub enum NotStarted {
     WindowPassed,
     /// A number of a later version.
     Other,
+    /// The user name is one that is looked up, and no account has it, or more than one. Another agent of the same
+    /// directory would find the same.
+    NoMatch,
+    /// The user name is one that is looked up, and that cannot be done now. Says nothing of other names.
+    NoLookUp,
 }
 
 impl NotStarted {
     /// Every reason, in the order of their wire codes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Busy,
         Self::Draining,
         Self::NoKey,
@@ -228,6 +233,8 @@ impl NotStarted {
         Self::Replayed,
         Self::WindowPassed,
         Self::Other,
+        Self::NoMatch,
+        Self::NoLookUp,
     ];
 
     /// The number of this reason in a frame.
@@ -255,6 +262,8 @@ impl NotStarted {
             Self::Replayed => "replayed",
             Self::WindowPassed => "window_passed",
             Self::Other => "other",
+            Self::NoMatch => "no_match",
+            Self::NoLookUp => "no_look_up",
         }
     }
 }

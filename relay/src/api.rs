@@ -42,7 +42,7 @@ pub struct ApiState {
     per_caller: Buckets,
     per_address: Buckets,
     per_user: Buckets,
-    routes: BTreeMap<Route, (RealmKey, RealmIndex)>,
+    routes: BTreeMap<Route, Destination>,
     realms: BTreeMap<String, RealmKey>,
     timing: SignInConfig,
     user_hasher: RandomState,
@@ -52,6 +52,15 @@ pub struct ApiState {
     sign_ins: SignIns,
     metrics: Metrics,
     clock: Clock,
+}
+
+/// Where a user name leads.
+#[derive(Debug, Clone)]
+struct Destination {
+    realm: RealmKey,
+    index: RealmIndex,
+    /// The name is not one that the directory knows by itself: agents look it up.
+    alternate_id: bool,
 }
 
 impl ApiState {
@@ -65,10 +74,16 @@ impl ApiState {
         clock: Clock,
     ) -> Self {
         let by_route = config.realms.iter().enumerate().flat_map(|(index, (key, realm))| {
-            realm
-                .routes
-                .iter()
-                .map(move |route| (route.clone(), (key.clone(), RealmIndex(index))))
+            let destination = move |alternate_id| Destination {
+                realm: key.clone(),
+                index: RealmIndex(index),
+                alternate_id,
+            };
+            let as_typed = realm.routes.iter().map(|route| (route, false));
+            let looked_up = realm.alternate_id.iter().map(|route| (route, true));
+            as_typed
+                .chain(looked_up)
+                .map(move |(route, alternate_id)| (route.clone(), destination(alternate_id)))
         });
         Self {
             callers: Callers::new(config),

@@ -78,8 +78,10 @@ pub struct Quic {
 /// How sign-ins of one realm are routed and treated.
 #[derive(Debug, Clone)]
 pub struct RealmConfig {
-    /// What in a user name leads here.
+    /// What in a user name leads here, with a name that the directory itself knows.
     pub routes: Vec<Route>,
+    /// What leads here with a name that the agents look up. None of these is among the other routes of any realm.
+    pub alternate_id: Vec<Route>,
     /// What to do when it is unknown whether a bind was made.
     pub ambiguous: Ambiguous,
     /// The realm's lockout window: one extra attempt per user within it.

@@ -8,7 +8,7 @@
 //! - nothing is sent to an agent beyond its slots, nor to one that is draining or whose directory is down;
 //! - a second bind is possible only where the first agent was sent the request and gave no answer, only under the
 //!   policy `retry-once`, and only once per user within the lockout window;
-//! - no failure becomes a verdict.
+//! - no failure becomes a verdict, and whose account it is comes with the verdict that settled and from nowhere else.
 
 mod agents;
 mod extra;
@@ -21,7 +21,7 @@ mod vocabulary;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use postern_protocol::{Moment, NotStarted, Outcome, Unavailable};
+use postern_protocol::{Moment, NotStarted, Outcome, Subject, Unavailable, Verdict};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
@@ -219,7 +219,9 @@ impl Core {
             .is_some_and(|state| state.has_attempt(id, attempt));
         if known {
             match answer {
-                Answer::Verdict(verdict) => self.settle(flight, Outcome::Verdict(verdict), Some(id)),
+                Answer::Verdict(verdict, subject) => {
+                    self.settle_by(flight, Outcome::Verdict(verdict), Some(id), subject);
+                }
                 Answer::NotChecked => {
                     self.settle(flight, Outcome::Unavailable(Unavailable::DirectoryDown), Some(id));
                 }
@@ -346,6 +348,10 @@ impl Core {
         match reason {
             // The caller's doing, and no other agent could do better.
             NotStarted::Refused => return self.settle(id, Outcome::BadRequest, None),
+            // The directory's own word that there is no such user, found by a search and not by a bind.
+            NotStarted::NoMatch => {
+                return self.settle(id, Outcome::Verdict(Verdict::InvalidCredentials), Some(session));
+            }
             NotStarted::CannotOpen | NotStarted::Replayed | NotStarted::Expired if client_sealed => {
                 return self.settle(id, Outcome::BadRequest, None);
             }
@@ -355,7 +361,11 @@ impl Core {
             }
             NotStarted::Draining => agent.draining = true,
             // It would say so again. (That its directory is down for all, its status says.)
-            NotStarted::CannotOpen | NotStarted::NoKey | NotStarted::Cancelled | NotStarted::NoDirectory => {
+            NotStarted::CannotOpen
+            | NotStarted::NoKey
+            | NotStarted::Cancelled
+            | NotStarted::NoDirectory
+            | NotStarted::NoLookUp => {
                 flight.avoid.insert(agent.name.clone());
             }
             NotStarted::Busy
@@ -380,6 +390,10 @@ impl Core {
     }
 
     fn settle(&mut self, id: FlightId, outcome: Outcome, by: Option<SessionId>) {
+        self.settle_by(id, outcome, by, None);
+    }
+
+    fn settle_by(&mut self, id: FlightId, outcome: Outcome, by: Option<SessionId>, subject: Option<Box<Subject>>) {
         self.leave_queue(id);
         let Some(flight) = self.flights.remove(&id) else { return };
         if let Some(at) = flight.timer {
@@ -397,6 +411,7 @@ impl Core {
             flight: id,
             outcome,
             by,
+            subject,
         });
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use postern_protocol::frame::DirectoryHealth;
 use postern_protocol::seal::SealingKey;
-use postern_protocol::{AgentIdentity, Moment, Outcome, RealmKey, Unavailable};
+use postern_protocol::{AgentIdentity, Moment, Outcome, RealmKey, Subject, Unavailable};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -112,6 +112,8 @@ pub enum SessionCommand {
 pub struct Settled {
     /// What its caller gets.
     pub outcome: Outcome,
+    /// Whose account it is, where an agent looked it up.
+    pub subject: Option<Box<Subject>>,
 }
 
 /// The way in for sign-ins. Cheap to clone.
@@ -143,6 +145,7 @@ impl SignIns {
         let (reply, answer) = oneshot::channel();
         let lost = Settled {
             outcome: Outcome::Unavailable(Unavailable::Draining),
+            subject: None,
         };
         let event = Event::SignIn {
             id,
@@ -349,7 +352,12 @@ impl Driver {
                         self.tell(session, SessionCommand::Cancel(belongings.envelope.request_id));
                     }
                 }
-                Command::Settle { flight, outcome, by } => self.settle(now, flight, outcome, by),
+                Command::Settle {
+                    flight,
+                    outcome,
+                    by,
+                    subject,
+                } => self.settle(now, flight, by, Settled { outcome, subject }),
                 Command::HandedOff { realm, reason } => {
                     let (key, _) = &self.around.realms[realm.0];
                     let labels = [key.tenant.as_str(), key.realm.as_str(), reason.as_str()];
@@ -365,7 +373,7 @@ impl Driver {
         }
     }
 
-    fn settle(&mut self, now: Moment, flight: FlightId, outcome: Outcome, by: Option<SessionId>) {
+    fn settle(&mut self, now: Moment, flight: FlightId, by: Option<SessionId>, settled: Settled) {
         let Some(belongings) = self.flights.remove(&flight) else {
             return;
         };
@@ -374,7 +382,7 @@ impl Driver {
             .map(|entry| entry.agent.clone());
         let (realm, _) = &self.around.realms[belongings.realm.0];
         // The line that an operator looks for with a request id in hand. Never the user name.
-        let request_id = belongings.envelope.request_id;
+        let (request_id, outcome) = (belongings.envelope.request_id, settled.outcome);
         let (attempts, ms) = (belongings.attempts, now.since(belongings.arrived).as_millis());
         let agent = agent.as_ref().map(|agent| agent.name.as_str());
         if let Outcome::Unavailable(_) = outcome {
@@ -383,7 +391,7 @@ impl Driver {
             tracing::info!(%request_id, %realm, %outcome, agent, attempts, ms, "settled");
         }
         // The caller may have gone.
-        let _ = belongings.reply.send(Settled { outcome });
+        let _ = belongings.reply.send(settled);
     }
 
     fn tell(&self, session: SessionId, command: SessionCommand) {

@@ -17,6 +17,7 @@ pub struct Envelope {
     /// Where it belongs.
     pub realm: RealmKey,
     user: String,
+    alternate_id: bool,
     expires_unix_ms: u64,
     sealed: Sealed,
     key: Key,
@@ -52,10 +53,17 @@ impl Envelope {
             request_id,
             realm,
             user,
+            alternate_id: false,
             expires_unix_ms,
             sealed,
             key: Key::Epoch(epoch),
         }
+    }
+
+    /// The same, of a user name that is an alternate id: to be looked up, and never to be bound as it is.
+    pub fn of_alternate_id(mut self, alternate_id: bool) -> Self {
+        self.alternate_id = alternate_id;
+        self
     }
 
     /// A sign-in that the caller sealed, after its parts were checked.
@@ -64,6 +72,7 @@ impl Envelope {
             request_id: parts.authenticated.request_id,
             realm,
             user: parts.authenticated.user,
+            alternate_id: false,
             expires_unix_ms: parts.authenticated.expires_unix_ms,
             sealed: parts.sealed,
             key: Key::Recipients {
@@ -130,6 +139,7 @@ impl Envelope {
             ciphertext: self.sealed.ciphertext.clone(),
             tag: self.sealed.tag,
             client_sealed,
+            alternate_id: self.alternate_id,
         })
     }
 }

@@ -76,6 +76,7 @@ fn client(key: &OpeningKey, data: &AuthenticatedData) -> Request {
             protected: jwe.protected,
             aad: jwe.aad,
         }),
+        alternate_id: false,
     }
 }
 
@@ -83,6 +84,7 @@ fn client(key: &OpeningKey, data: &AuthenticatedData) -> Request {
 fn relay(key: &OpeningKey, data: &AuthenticatedData) -> Request {
     Request {
         client_sealed: None,
+        alternate_id: false,
         ..client(key, data)
     }
 }

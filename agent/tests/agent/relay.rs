@@ -221,6 +221,7 @@ impl Agent {
             ciphertext: sealed.ciphertext,
             tag: sealed.tag,
             client_sealed: None,
+            alternate_id: false,
         }
     }
 

@@ -223,6 +223,7 @@ fn the_largest_envelope_that_is_taken_fits_into_a_request() {
             protected: jwe.protected.clone(),
             aad: jwe.aad.clone(),
         }),
+        alternate_id: true,
     };
     assert!(request.encode().len() <= MAX_REQUEST_BYTES);
     for longer in [

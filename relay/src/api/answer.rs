@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use postern_protocol::{Outcome, RequestId, Unavailable, Verdict};
+use postern_protocol::{Outcome, RequestId, Subject, Unavailable, Verdict};
 use serde::Serialize;
 
 /// When a failure may have passed: an agent reconnects within a second.
@@ -22,15 +22,39 @@ pub fn new_request_id() -> RequestId {
 pub struct Answer {
     outcome: Outcome,
     request_id: RequestId,
+    subject: Option<Box<Subject>>,
     detail: Option<String>,
     retry_after: Duration,
     close: bool,
 }
 
 #[derive(Serialize)]
-struct Success {
+struct Success<'a> {
     outcome: &'static str,
-    request_id: String,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<Account<'a>>,
+}
+
+/// Whose account it is. Whatever tells callers apart is for them to key on, so names are those of the directory.
+#[derive(Serialize)]
+struct Account<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_guid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_uuid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upn: Option<&'a str>,
+}
+
+impl<'a> From<&'a Subject> for Account<'a> {
+    fn from(subject: &'a Subject) -> Self {
+        Self {
+            object_guid: subject.object_guid_text(),
+            entry_uuid: subject.entry_uuid.as_deref(),
+            upn: subject.upn.as_deref(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -54,10 +78,18 @@ impl Answer {
         Self {
             outcome,
             request_id,
+            subject: None,
             detail: None,
             retry_after: RETRY_AFTER,
             close: false,
         }
+    }
+
+    /// Says whose account it is. Shown with a success only, to public callers too: who typed the right password may
+    /// know its own account, and an application needs something to know it by that no renaming changes.
+    pub fn subject(mut self, subject: Option<Box<Subject>>) -> Self {
+        self.subject = subject;
+        self
     }
 
     /// Says what is wrong with the request and what to do. Never quotes it.
@@ -103,7 +135,8 @@ impl IntoResponse for Answer {
                 "application/json",
                 &Success {
                     outcome: self.outcome.as_str(),
-                    request_id: request_id.clone(),
+                    request_id: &request_id,
+                    subject: self.subject.as_deref().map(Account::from),
                 },
             )
         } else {
@@ -250,5 +283,37 @@ mod tests {
                 "{outcome}"
             );
         }
+    }
+
+    async fn body(answer: Answer) -> serde_json::Value {
+        let body = axum::body::to_bytes(answer.into_response().into_body(), 65_536).await;
+        serde_json::from_slice(&body.unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_subject_is_shown_with_a_success_and_with_nothing_else() {
+        let subject = || {
+            Some(Box::new(Subject {
+                object_guid: Some([1; 16]),
+                entry_uuid: None,
+                upn: Some("zoë@corp.example.com".to_owned()),
+            }))
+        };
+        for verdict in Verdict::ALL {
+            let answer = || Answer::new(Outcome::Verdict(verdict), RequestId([0; 16])).subject(subject());
+            for shown in [body(answer()).await, body(answer().public()).await] {
+                if verdict == Verdict::Success {
+                    let expected = serde_json::json!({
+                        "object_guid": "01010101-0101-0101-0101-010101010101",
+                        "upn": "zoë@corp.example.com",
+                    });
+                    assert_eq!(shown["subject"], expected);
+                } else {
+                    assert!(shown.get("subject").is_none(), "{shown}");
+                }
+            }
+        }
+        let without = body(Answer::new(Outcome::Verdict(Verdict::Success), RequestId([0; 16]))).await;
+        assert_eq!(without.as_object().unwrap().len(), 2);
     }
 }

@@ -98,9 +98,10 @@ impl ApiState {
             }
             Err(error) => return (None, refuse(Outcome::BadRequest).detail(error)),
         };
-        let Some((realm, index)) = self.routes.get(&user.route()) else {
+        let Some(destination) = self.routes.get(&user.route()) else {
             return (None, refuse(Outcome::UnknownRealm));
         };
+        let realm = &destination.realm;
         // One bucket for all the forms of one name, however they are written.
         if let Err(wait) = self.per_user.take(now, (realm, user.name().to_lowercase())) {
             self.metrics.shed.with_label_values(&["per_user"]).inc();
@@ -111,10 +112,10 @@ impl ApiState {
             Secret::Jwe(jwe) => self.check(realm, &body.username, *jwe, request_id),
         };
         let envelope = match envelope {
-            Ok(envelope) => envelope,
+            Ok(envelope) => envelope.of_alternate_id(destination.alternate_id),
             Err(answer) => return (Some(realm), answer),
         };
-        (Some(realm), self.settle(now, *index, &user, envelope).await)
+        (Some(realm), self.settle(now, destination.index, &user, envelope).await)
     }
 
     /// Seals a password here. It is wiped when this returns.
@@ -208,7 +209,7 @@ impl ApiState {
         let request_id = envelope.request_id;
         let client_sealed = sign_in.recipients.is_some();
         let settled = self.sign_ins.submit(sign_in, envelope).await;
-        let answer = Answer::new(settled.outcome, request_id);
+        let answer = Answer::new(settled.outcome, request_id).subject(settled.subject);
         match settled.outcome {
             Outcome::BadRequest if client_sealed => answer.detail("no agent could use the envelope"),
             Outcome::StaleKey => answer.detail("fetch the realm's keys again and seal anew"),

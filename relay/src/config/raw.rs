@@ -89,6 +89,8 @@ pub(super) struct RawRealm {
     pub(super) upn_suffixes: Vec<String>,
     #[serde(default)]
     pub(super) netbios: Vec<String>,
+    #[serde(default)]
+    pub(super) alternate_id: Vec<String>,
     pub(super) ambiguous: Option<String>,
     pub(super) lockout_window_s: Option<u64>,
 }

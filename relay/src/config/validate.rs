@@ -243,8 +243,17 @@ fn realms(raw: Vec<RawRealm>, tenants: &BTreeSet<String>, problems: &mut Problem
             .netbios
             .iter()
             .map(|text| (Route::NetBios(text.to_lowercase()), "netbios", text));
-        let mut routes = Vec::new();
-        for (route, member, text) in suffixes.chain(domains) {
+        let looked_up = realm
+            .alternate_id
+            .iter()
+            .map(|text| (Route::Suffix(text.to_lowercase()), "alternate_id", text));
+        let (mut routes, mut alternate_id) = (Vec::new(), Vec::new());
+        for (route, member, text) in suffixes.chain(domains).chain(looked_up) {
+            let routes = if member == "alternate_id" {
+                &mut alternate_id
+            } else {
+                &mut routes
+            };
             let member = format!("{key}.{member}");
             if text.is_empty() || text.contains(|c: char| c.is_whitespace() || matches!(c, '@' | '\\')) {
                 problems.add(&member, format!("{text:?} cannot be in a user name beside @ or \\"));
@@ -254,8 +263,11 @@ fn realms(raw: Vec<RawRealm>, tenants: &BTreeSet<String>, problems: &mut Problem
                 None => routes.push(route),
             }
         }
-        if realm.upn_suffixes.is_empty() && realm.netbios.is_empty() {
-            problems.add(&key, "has neither upn_suffixes nor netbios: no user name leads to it");
+        if realm.upn_suffixes.is_empty() && realm.netbios.is_empty() && realm.alternate_id.is_empty() {
+            problems.add(
+                &key,
+                "has neither upn_suffixes nor netbios nor alternate_id: no user name leads to it",
+            );
         }
         let ambiguous = match realm.ambiguous.as_deref() {
             None | Some("retry-once") => Ambiguous::RetryOnce,
@@ -280,6 +292,7 @@ fn realms(raw: Vec<RawRealm>, tenants: &BTreeSet<String>, problems: &mut Problem
                 RealmKey { tenant, realm },
                 RealmConfig {
                     routes,
+                    alternate_id,
                     ambiguous,
                     lockout_window,
                 },

@@ -144,7 +144,7 @@ impl Flight {
             Some(NotStarted::CannotOpen | NotStarted::NoKey) => Unavailable::CannotOpen,
             Some(NotStarted::Busy) => Unavailable::Overloaded,
             Some(NotStarted::Draining) => Unavailable::NoAgent,
-            None | Some(NotStarted::NoDirectory) => Unavailable::DirectoryDown,
+            None | Some(NotStarted::NoDirectory | NotStarted::NoLookUp) => Unavailable::DirectoryDown,
             Some(_) => Unavailable::Timeout,
         }
     }

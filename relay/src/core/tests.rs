@@ -136,7 +136,7 @@ impl Rig {
     }
 }
 
-const RIGHT: Answer = Answer::Verdict(Verdict::Success);
+const RIGHT: Answer = Answer::Verdict(Verdict::Success, None);
 
 fn unavailable(reason: Unavailable) -> Outcome {
     Outcome::Unavailable(reason)
@@ -326,7 +326,7 @@ fn the_first_verdict_wins_and_the_other_attempt_is_cancelled() {
     let first = rig.sent();
     rig.pass(Duration::from_millis(400));
     let second = rig.sent();
-    rig.answer(first, Answer::Verdict(Verdict::InvalidCredentials));
+    rig.answer(first, Answer::Verdict(Verdict::InvalidCredentials, None));
     let commands = rig.commands();
     assert!(
         commands.contains(&Command::Cancel {
@@ -377,6 +377,61 @@ fn what_a_caller_sealed_wrongly_is_its_own_fault_and_never_handed_off() {
         rig.answer(sent, Answer::NotStarted(reason));
         assert_eq!(rig.settled(), [(id, Outcome::BadRequest)], "{reason:?}");
     }
+}
+
+#[test]
+fn a_look_up_without_exactly_one_match_is_the_directorys_word_and_is_never_handed_off() {
+    for recipients in [None, Some(&["kid"][..])] {
+        let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+        let id = rig.sign_in_of(1, recipients);
+        let sent = rig.sent();
+        rig.answer(sent, Answer::NotStarted(NotStarted::NoMatch));
+        assert_eq!(rig.settled(), [(id, Outcome::Verdict(Verdict::InvalidCredentials))]);
+        // It is asked as before: an unknown name is nobody's trouble.
+        for _ in 0..4 {
+            rig.sign_in();
+        }
+        assert_eq!(rig.sends().len(), 4, "all slots of both");
+    }
+}
+
+#[test]
+fn a_look_up_that_cannot_be_made_is_handed_off_and_leaves_the_agent_its_other_names() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    let id = rig.sign_in();
+    let first = rig.sent();
+    rig.answer(first, Answer::NotStarted(NotStarted::NoLookUp));
+    let second = rig.sent();
+    assert_ne!(first.1, second.1);
+    rig.answer(second, Answer::NotStarted(NotStarted::NoLookUp));
+    assert_eq!(rig.settled(), [(id, unavailable(Unavailable::DirectoryDown))]);
+    for _ in 0..4 {
+        rig.sign_in();
+    }
+    assert_eq!(rig.sends().len(), 4, "all slots of both");
+}
+
+#[test]
+fn whose_account_it_is_comes_with_the_verdict_that_settles() {
+    let subject = |byte| {
+        Some(Box::new(Subject {
+            object_guid: Some([byte; 16]),
+            entry_uuid: None,
+            upn: None,
+        }))
+    };
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    let id = rig.sign_in();
+    let sent = rig.sent();
+    // Of an attempt that was never made.
+    let forged = (sent.0, sent.1, sent.2 + 1);
+    rig.answer(forged, Answer::Verdict(Verdict::Success, subject(1)));
+    rig.answer(sent, Answer::Verdict(Verdict::Success, subject(2)));
+    let settled = rig.commands().into_iter().find_map(|command| match command {
+        Command::Settle { flight, subject, .. } => Some((flight, subject)),
+        _ => None,
+    });
+    assert_eq!(settled, Some((id, subject(2))));
 }
 
 #[test]

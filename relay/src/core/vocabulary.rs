@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_protocol::{Moment, NotStarted, Outcome, Verdict};
+use postern_protocol::{Moment, NotStarted, Outcome, Subject, Verdict};
 
 use crate::config::Ambiguous;
 
@@ -54,10 +54,10 @@ pub struct SignIn {
 }
 
 /// The last word of an agent on one attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The directory's.
-    Verdict(Verdict),
+    /// The directory's, and whose account it is where the agent looked that up.
+    Verdict(Verdict, Option<Box<Subject>>),
     /// No bind was made.
     NotStarted(NotStarted),
     /// The directory answered that it did not check the password.
@@ -95,6 +95,8 @@ pub enum Command {
         outcome: Outcome,
         /// Who gave the verdict.
         by: Option<SessionId>,
+        /// Whose account it is: of that verdict and no other.
+        subject: Option<Box<Subject>>,
     },
     /// For metrics: a sign-in goes to another agent, for this reason.
     HandedOff {

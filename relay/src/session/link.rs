@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postern_protocol::close::CloseCode;
-use postern_protocol::frame::{Cancel, Control, DirectoryHealth, GoAway, MAX_CONTROL_BYTES, Ping, Pong};
+use postern_protocol::frame::{
+    Cancel, Control, DirectoryHealth, GoAway, MAX_CONTROL_BYTES, MINOR_OF_ALTERNATE_ID, Ping, Pong, Request,
+};
 use postern_protocol::identity::{CertificateFacts, Identity};
 use postern_protocol::seal::SealingKey;
 use postern_protocol::transport::PING_INTERVAL;
@@ -127,6 +129,8 @@ struct Link {
     control: mpsc::Sender<Control>,
     heard: Arc<AtomicBool>,
     keys: watch::Receiver<Keys>,
+    /// Whether the agent knows what an alternate id is.
+    looks_up: bool,
 }
 
 /// The agent's opening key, and the one before it.
@@ -172,6 +176,7 @@ impl Link {
             control,
             heard,
             keys,
+            looks_up: hello.minor >= MINOR_OF_ALTERNATE_ID,
         };
 
         let session = AgentSession {
@@ -373,6 +378,18 @@ impl Link {
         End::new(CloseCode::Done, "out of ping numbers")
     }
 
+    /// The request, if the agent will not take an alternate id for a name to be bound.
+    fn understood(&self, request: Request) -> Result<Request, NotStarted> {
+        if !request.alternate_id || self.looks_up {
+            return Ok(request);
+        }
+        tracing::warn!(
+            request_id = %request.request_id, agent = %self.agent,
+            "the agent is too old to look alternate ids up; update it",
+        );
+        Err(NotStarted::NoLookUp)
+    }
+
     async fn carry_out(
         &self,
         mut commands: mpsc::UnboundedReceiver<SessionCommand>,
@@ -393,7 +410,10 @@ impl Link {
                 command = commands.recv() => match command {
                     Some(SessionCommand::Send { flight, attempt, envelope, start_by, deadline }) => {
                         let keys = self.keys.borrow().clone();
-                        let request = envelope.request_for(&keys.current, keys.previous.as_ref(), start_by);
+                        let request = envelope
+                            .request_for(&keys.current, keys.previous.as_ref(), start_by)
+                            .map_err(|_| NotStarted::NoKey)
+                            .and_then(|request| self.understood(request));
                         let (connection, events, id) = (self.connection.clone(), self.context.events.clone(), self.id);
                         let deadline = self.context.clock.instant(deadline);
                         streams.spawn(async move {
@@ -402,7 +422,7 @@ impl Link {
                             };
                             let end = match request {
                                 Ok(request) => exchange(&connection, &request, deadline, started).await,
-                                Err(_) => StreamEnd::Answer(Answer::NotStarted(NotStarted::NoKey)),
+                                Err(reason) => StreamEnd::Answer(Answer::NotStarted(reason)),
                             };
                             match end {
                                 StreamEnd::Answer(answer) => {

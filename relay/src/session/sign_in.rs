@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postern_protocol::frame::{Answer as AnswerFrame, FrameError, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Request};
 use postern_protocol::wire::{WireError, read_frame, write_frame};
-use postern_protocol::{NotStarted, Verdict};
+use postern_protocol::{NotStarted, RequestId, Subject, Verdict};
 use tokio::time::Instant;
 
 use crate::core::Answer;
@@ -68,11 +68,27 @@ async fn attempt(
                 bind_us = frame.bind_us,
                 "verdict"
             );
-            Ok(Answer::Verdict(verdict))
+            Ok(Answer::Verdict(
+                verdict,
+                subject(request.request_id, verdict, frame.subject),
+            ))
         }
         AnswerFrame::NotStarted(frame) => Ok(Answer::NotStarted(NotStarted::from_code(frame.reason))),
         AnswerFrame::Failed(frame) if frame.indeterminate => Ok(Answer::Lost),
         AnswerFrame::Failed(_) => Ok(Answer::NotChecked),
         AnswerFrame::Started => Err(WireError::Frame(FrameError::Malformed("Started came twice".to_owned()))),
+    }
+}
+
+/// Whose account it is, as callers may see it: with a success only, since it would tell who has the name, and never
+/// anything that an agent could have made up to look like something else.
+fn subject(request_id: RequestId, verdict: Verdict, said: Option<Subject>) -> Option<Box<Subject>> {
+    let said = said.filter(|_| verdict == Verdict::Success)?;
+    match said.checked() {
+        Ok(subject) => Some(Box::new(subject)),
+        Err(error) => {
+            tracing::warn!(%request_id, %error, "the agent's subject is left out of the answer");
+            None
+        }
     }
 }

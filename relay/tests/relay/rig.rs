@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use postern_protocol::close::CloseCode;
 use postern_protocol::frame::{
-    Answer, Control, DirectoryHealth, Hello, MAX_CONTROL_BYTES, MAX_REQUEST_BYTES, Pong, Request, Welcome,
+    Answer, Control, DirectoryHealth, Hello, MAX_CONTROL_BYTES, MAX_REQUEST_BYTES, MINOR, Pong, Request, Welcome,
 };
 use postern_protocol::seal::{AuthenticatedData, OpeningKey, PROTECTED_HEADER_BASE64, Sealed};
 use postern_protocol::wire::{read_frame, write_frame};
@@ -200,6 +200,8 @@ anchors = "globex.pem"
 tenant = "acme"
 name = "corp"
 upn_suffixes = ["corp.example.com"]
+alternate_id = ["mail.example.org"]
+netbios = ["CORP"]
 [[realms]]
 tenant = "globex"
 name = "plant"
@@ -224,7 +226,7 @@ impl Agent {
         let key = OpeningKey::generate().unwrap();
         let mut hello = Hello {
             major: 1,
-            minor: 0,
+            minor: MINOR,
             software: "test".to_owned(),
             instance: rand::random(),
             opening_key: key.public_der().to_vec(),

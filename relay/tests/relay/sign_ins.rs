@@ -2,7 +2,7 @@
 
 use postern_protocol::frame::{Answer, Control, FailedFrame, NotStartedFrame, VerdictFrame};
 use postern_protocol::seal::{AuthenticatedData, Jwe, SealingKey};
-use postern_protocol::{NotStarted, Password, Verdict};
+use postern_protocol::{NotStarted, Password, Subject, Verdict};
 use serde_json::{Value, json};
 
 use crate::rig::{Agent, Rig, new_id};
@@ -13,6 +13,7 @@ pub(crate) fn verdict(verdict: Verdict) -> Answer {
         sub_code: None,
         dc: "dc-1".to_owned(),
         bind_us: 1,
+        subject: None,
     })
 }
 
@@ -111,6 +112,128 @@ async fn not_started_is_handed_to_the_other_agent() {
     assert_eq!(status, 200);
 }
 
+fn success_of(subject: Subject) -> Answer {
+    Answer::Verdict(VerdictFrame {
+        verdict: Verdict::Success.code(),
+        sub_code: None,
+        dc: "dc-1".to_owned(),
+        bind_us: 1,
+        subject: Some(subject),
+    })
+}
+
+#[tokio::test]
+async fn an_agent_is_told_which_names_are_looked_up_whoever_sealed_and_its_subject_is_answered() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    let ask = async |user: &str, alternate_id: bool| {
+        let serve = async || {
+            let mut task = agent.request().await;
+            assert_eq!(
+                (task.request.user.as_str(), task.request.alternate_id),
+                (user, alternate_id)
+            );
+            let subject = Subject {
+                object_guid: Some([1; 16]),
+                entry_uuid: None,
+                upn: Some("zoë@corp.example.com".to_owned()),
+            };
+            task.answer(success_of(subject)).await;
+        };
+        let ((status, by_relay), ()) = tokio::join!(rig.sign_in(user, "x"), serve());
+        assert_eq!(status, 200);
+        let sealed = sealed(&authenticated(user), &[agent.key.public()]);
+        let ((_, by_caller), ()) = tokio::join!(rig.post(&sealed), serve());
+        let expected = json!({ "object_guid": "01010101-0101-0101-0101-010101010101", "upn": "zoë@corp.example.com" });
+        assert_eq!((&by_relay["subject"], &by_caller["subject"]), (&expected, &expected));
+    };
+    ask("zoë@MAIL.example.org", true).await;
+    ask("zoë@corp.example.com", false).await;
+    ask("CORP\\zoë", false).await;
+}
+
+#[tokio::test]
+async fn a_subject_that_an_agent_cannot_have_from_a_directory_is_left_out() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    let forged = |entry_uuid: &str, upn: &str| Subject {
+        object_guid: None,
+        entry_uuid: Some(entry_uuid.to_owned()),
+        upn: Some(upn.to_owned()),
+    };
+    let long = "x".repeat(1_025);
+    for (entry_uuid, upn) in [
+        ("a\"}", "a@b"),
+        ("", "a@b"),
+        ("a", "a\u{202e}\n@b"),
+        ("a", long.as_str()),
+    ] {
+        let serve = async {
+            let mut task = agent.request().await;
+            task.answer(success_of(forged(entry_uuid, upn))).await;
+        };
+        let ((status, body), ()) = tokio::join!(rig.sign_in("a@mail.example.org", "x"), serve);
+        assert_eq!((status, body.as_object().unwrap().len()), (200, 2), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_no_account_has_reads_as_a_wrong_password_and_no_other_agent_is_asked() {
+    let rig = Rig::start();
+    let agents = [rig.agent("agent-1").await, rig.agent("agent-2").await];
+    let asked = async |first: Answer| {
+        let mut task = tokio::select! {
+            task = agents[0].request() => task,
+            task = agents[1].request() => task,
+        };
+        task.answer(first).await;
+    };
+    let wrong = rig.sign_in("a@mail.example.org", "x");
+    let ((status, wrong), ()) = tokio::join!(wrong, asked(verdict(Verdict::InvalidCredentials)));
+    assert_eq!(status, 401);
+    let unknown = rig.sign_in("b@mail.example.org", "x");
+    let ((status, mut unknown), ()) = tokio::join!(unknown, asked(not_started(NotStarted::NoMatch)));
+    assert_eq!(status, 401);
+    unknown["request_id"] = wrong["request_id"].clone();
+    assert_eq!(unknown, wrong);
+}
+
+#[tokio::test]
+async fn look_ups_that_no_agent_can_make_are_a_directory_that_is_down() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    let serve = async {
+        let mut task = agent.request().await;
+        task.answer(not_started(NotStarted::NoLookUp)).await;
+    };
+    let ((status, body), ()) = tokio::join!(rig.sign_in("a@mail.example.org", "x"), serve);
+    assert_eq!((status, body["reason"].as_str()), (503, Some("directory_down")));
+    // Names that need none go on.
+    let serve = async {
+        let mut task = agent.request().await;
+        task.answer(verdict(Verdict::Success)).await;
+    };
+    let ((status, _), ()) = tokio::join!(rig.sign_in("a@corp.example.com", "x"), serve);
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_know_alternate_ids_is_sent_none_and_serves_other_names() {
+    let rig = Rig::start();
+    let connection = rig.dial(rig.certificate("agent-1")).await.unwrap();
+    let agent = Agent::greet(connection, |hello| hello.minor = 0).await;
+    let (status, body) = rig.sign_in("a@mail.example.org", "x").await;
+    assert_eq!((status, body["reason"].as_str()), (503, Some("directory_down")));
+    let serve = async {
+        let mut task = agent.request().await;
+        // The first that it sees.
+        assert_eq!(task.request.user, "a@corp.example.com");
+        task.answer(verdict(Verdict::Success)).await;
+    };
+    let ((status, _), ()) = tokio::join!(rig.sign_in("a@corp.example.com", "x"), serve);
+    assert_eq!(status, 200);
+}
+
 #[tokio::test]
 async fn a_directory_that_did_not_check_is_no_verdict() {
     let rig = Rig::start();
@@ -144,6 +267,7 @@ async fn a_verdict_of_a_later_version_is_a_rejection() {
             sub_code: None,
             dc: String::new(),
             bind_us: 0,
+            subject: None,
         };
         task.answer(Answer::Verdict(frame)).await;
     };

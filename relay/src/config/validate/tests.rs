@@ -123,6 +123,36 @@ fn a_suffix_or_netbios_name_claimed_twice_is_an_error() {
 }
 
 #[test]
+fn a_suffix_is_either_bound_as_it_is_or_looked_up_whatever_the_realm() {
+    let folder = Folder::new("looked-up");
+    let with = |line: &str| GOOD.replace("netbios = [\"CORP\"]", &format!("netbios = [\"CORP\"]\n{line}"));
+    let config = folder.read(&with("alternate_id = [\"Mail.Example.org\"]")).unwrap();
+    let realm = config.realms.values().next().unwrap();
+    assert_eq!(realm.alternate_id, [Route::Suffix("mail.example.org".to_owned())]);
+    assert!(!realm.routes.contains(&realm.alternate_id[0]));
+
+    let own = folder
+        .read(&with("alternate_id = [\"example.com\"]"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        own.contains("realms[0].alternate_id: \"example.com\" is claimed twice"),
+        "{own}"
+    );
+    let second = "[[realms]]\ntenant = \"acme\"\nname = \"other\"\nalternate_id = [\"EXAMPLE.com\"]\n";
+    let another = folder.read(&format!("{GOOD}{second}")).unwrap_err().to_string();
+    assert!(
+        another.contains("realms[1].alternate_id: \"EXAMPLE.com\" is claimed twice"),
+        "{another}"
+    );
+    let form = folder.read(&with("alternate_id = [\"a@b\"]")).unwrap_err().to_string();
+    assert!(
+        form.contains("realms[0].alternate_id: \"a@b\" cannot be in a user name"),
+        "{form}"
+    );
+}
+
+#[test]
 fn a_certificate_that_agents_would_refuse_is_refused_here() {
     let folder = Folder::new("certificate");
     let agents = folder.error(

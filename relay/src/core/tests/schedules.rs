@@ -27,8 +27,8 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let verdict = (0usize..10).prop_map(|index| Answer::Verdict(Verdict::ALL[index]));
-    let not_started = (0usize..12).prop_map(|index| Answer::NotStarted(NotStarted::ALL[index]));
+    let verdict = prop::sample::select(&Verdict::ALL[..]).prop_map(|verdict| Answer::Verdict(verdict, None));
+    let not_started = prop::sample::select(&NotStarted::ALL[..]).prop_map(Answer::NotStarted);
     let answer = prop_oneof![4 => verdict, 3 => not_started, 1 => Just(Answer::NotChecked), 1 => Just(Answer::Lost)];
     prop_oneof![
         8 => (0u64..6, any::<bool>()).prop_map(|(user, sealed)| Step::SignIn { user, sealed }),
@@ -188,8 +188,14 @@ fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
                 if !watch.open.is_empty() {
                     let (flight, session, attempt) = watch.open.swap_remove(at % watch.open.len());
                     match answer {
-                        Answer::NotStarted(_) => watch.answered_without_bind.push((flight, attempt)),
-                        Answer::Verdict(verdict) => watch.verdicts.entry(flight).or_default().push(verdict),
+                        Answer::NotStarted(reason) => {
+                            watch.answered_without_bind.push((flight, attempt));
+                            if reason == NotStarted::NoMatch {
+                                let given = watch.verdicts.entry(flight).or_default();
+                                given.push(Verdict::InvalidCredentials);
+                            }
+                        }
+                        Answer::Verdict(verdict, _) => watch.verdicts.entry(flight).or_default().push(verdict),
                         Answer::NotChecked | Answer::Lost => {}
                     }
                     rig.core.handle_answer(rig.now, session, flight, attempt, answer);
