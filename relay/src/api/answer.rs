@@ -115,6 +115,48 @@ impl Answer {
         self.outcome
     }
 
+    /// The sign-in's id.
+    pub fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    /// What is wrong with the request, where that is known.
+    pub fn what_is_wrong(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// Seconds until another try makes sense, at least one.
+    pub fn wait_seconds(&self) -> u64 {
+        let whole = self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0);
+        whole.max(1)
+    }
+
+    /// Sets the headers that an answer has whatever its body is written in.
+    pub fn dress(&self, response: &mut Response) {
+        let status = response.status();
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(&self.request_id.to_string()) {
+            headers.insert(REQUEST_ID, value);
+        }
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                // RFC 9110, section 11.6.1. A rejected sign-in is not the caller's own lack of credentials.
+                let challenge = match self.outcome {
+                    Outcome::UnauthorizedCaller => "Bearer realm=\"postern\"",
+                    _ => "Postern-SignIn",
+                };
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(self.wait_seconds()));
+            }
+            _ => {}
+        }
+        if self.close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
     /// The same answer as it may be shown to whoever types: that an account is locked is told to trusted callers only,
     /// since the directory tells it without the right password.
     pub fn public(mut self) -> Self {
@@ -151,32 +193,11 @@ impl IntoResponse for Answer {
                 detail: self.detail.as_deref(),
                 outcome: Some(self.outcome.as_str()),
                 reason,
-                request_id: Some(request_id.clone()),
+                request_id: Some(request_id),
             };
             json(status, "application/problem+json", &problem)
         };
-        let headers = response.headers_mut();
-        if let Ok(value) = HeaderValue::from_str(&request_id) {
-            headers.insert(REQUEST_ID, value);
-        }
-        match status {
-            StatusCode::UNAUTHORIZED => {
-                // RFC 9110, section 11.6.1. A rejected sign-in is not the caller's own lack of credentials.
-                let challenge = match self.outcome {
-                    Outcome::UnauthorizedCaller => "Bearer realm=\"postern\"",
-                    _ => "Postern-SignIn",
-                };
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-            }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                let seconds = self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0);
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-            }
-            _ => {}
-        }
-        if self.close {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+        self.dress(&mut response);
         response
     }
 }

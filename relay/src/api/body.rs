@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 /// The longest body, in bytes: user name and password of 1,024 each, six times as long when escaped.
-const MAX_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_BYTES: usize = 16 * 1024;
 
 /// The longest body with an envelope, in bytes: 100 recipients.
 const MAX_BYTES_WITH_JWE: usize = 64 * 1024;
@@ -101,13 +101,20 @@ impl From<String> for RawPassword {
 /// # Errors
 /// [`BodyError`].
 pub async fn read(body: Body, arrived: Instant) -> Result<SignInBody, BodyError> {
+    parse(&bytes(body, arrived).await?)
+}
+
+/// A body's bytes, within the bounds of the longest and of time.
+///
+/// # Errors
+/// [`BodyError`].
+pub(crate) async fn bytes(body: Body, arrived: Instant) -> Result<Zeroizing<Vec<u8>>, BodyError> {
     // Full length from the beginning: a vector that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES_WITH_JWE));
     match timeout_at(arrived + READ_TIMEOUT, collect(body, &mut bytes)).await {
-        Ok(read) => read?,
-        Err(_) => return Err(BodyError::TooSlow),
+        Ok(read) => read.map(|()| bytes),
+        Err(_) => Err(BodyError::TooSlow),
     }
-    parse(&bytes)
 }
 
 async fn collect(mut body: Body, bytes: &mut Zeroizing<Vec<u8>>) -> Result<(), BodyError> {

@@ -80,6 +80,18 @@ impl Callers {
         self.by_certificate(certificate).ok_or(NotKnown::Unknown)
     }
 
+    /// Somebody at the sign-in page, who has nothing to show. Where no callers are configured the page, like the API,
+    /// is for this machine only.
+    ///
+    /// # Errors
+    /// [`NotKnown::NotLoopback`].
+    pub fn visitor(&self, request: &Request, disclose: Disclose) -> Result<Caller<'static>, NotKnown> {
+        if self.callers.is_empty() && !self.is_from_here(request) {
+            return Err(NotKnown::NotLoopback);
+        }
+        Ok(Caller { name: None, disclose })
+    }
+
     /// Where `request` comes from: the TCP peer, or what a trusted proxy says, read from its end.
     pub fn client_address(&self, request: &Request) -> Option<IpAddr> {
         let peer = peer_address(request)?;
@@ -120,7 +132,8 @@ impl Callers {
         None
     }
 
-    fn is_trusted_proxy(&self, request: &Request) -> bool {
+    /// Whether `request` came through one of our own proxies.
+    pub fn is_trusted_proxy(&self, request: &Request) -> bool {
         peer_address(request).is_some_and(|address| self.trusted_proxies.contains(&address))
     }
 

@@ -1,4 +1,7 @@
-//! `POST /v1/sign-in`: from a body to an outcome.
+//! A sign-in from what was posted to an outcome, and `POST /v1/sign-in`, which posts it as JSON.
+//!
+//! The page posts a form and shows words. Both go the same way: [`ApiState::admit`], then [`ApiState::complete`] or
+//! [`ApiState::refuse`].
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -33,7 +36,6 @@ type Place<'a> = Option<&'a RealmKey>;
 /// Handles one request.
 pub async fn post(State(state): State<Arc<ApiState>>, request: Request) -> Response {
     let arrived = Instant::now();
-    let now = state.clock.now();
     let request_id = new_request_id();
     let caller = match state.callers.identify(&request) {
         Ok(caller) => caller,
@@ -41,41 +43,30 @@ pub async fn post(State(state): State<Arc<ApiState>>, request: Request) -> Respo
             let answer = Answer::new(Outcome::UnauthorizedCaller, request_id)
                 .detail(error)
                 .close();
-            return finish(&state, None, answer, arrived).await;
+            return state.refuse(answer, arrived).into_response();
         }
     };
     let address = state.callers.client_address(&request);
-    if let Err(answer) = state.admit(now, &caller, address, request_id) {
-        return finish(&state, None, answer, arrived).await;
+    if let Err(answer) = state.admit(&caller, address, request_id) {
+        return state.refuse(answer, arrived).into_response();
     }
-    let body = match body::read(request.into_body(), arrived).await {
-        Ok(body) => body,
+    match body::read(request.into_body(), arrived).await {
+        Ok(body) => state.complete(&caller, request_id, body, arrived).await.into_response(),
         Err(error) => {
             let answer = Answer::new(Outcome::BadRequest, request_id).detail(&error);
             let answer = if error.leaves_rest() { answer.close() } else { answer };
-            return finish(&state, None, answer, arrived).await;
+            state.refuse(answer, arrived).into_response()
         }
-    };
-    // A body may take seconds, and an epoch lasts one: the time is read again.
-    let (place, answer) = state.sign_in(state.clock.now(), request_id, body).await;
-    let true_outcome = answer.outcome();
-    let answer = match caller.disclose {
-        Disclose::Full => answer,
-        Disclose::Public => answer.public(),
-    };
-    record(&state, place, true_outcome);
-    respond(&state, answer, true_outcome, arrived).await
+    }
 }
 
 impl ApiState {
     /// The caller's and its address's token buckets.
-    fn admit(
-        &self,
-        now: Moment,
-        caller: &Caller<'_>,
-        address: Option<IpAddr>,
-        request_id: RequestId,
-    ) -> Result<(), Answer> {
+    ///
+    /// # Errors
+    /// The answer, when one of them is empty.
+    pub fn admit(&self, caller: &Caller<'_>, address: Option<IpAddr>, request_id: RequestId) -> Result<(), Answer> {
+        let now = self.clock.now();
         let of_caller = caller.name.map_or(Ok(()), |name| self.per_caller.take(now, name));
         let refused = |reason, wait| {
             self.metrics.shed.with_label_values(&[reason]).inc();
@@ -87,6 +78,38 @@ impl ApiState {
         self.per_address
             .take(now, address.map(host_of))
             .map_err(|wait| refused("per_address", wait))
+    }
+
+    /// One sign-in of somebody who was admitted: sealed, settled, counted, and told as much as `caller` may know.
+    pub async fn complete(
+        &self,
+        caller: &Caller<'_>,
+        request_id: RequestId,
+        body: body::SignInBody,
+        arrived: Instant,
+    ) -> Answer {
+        // A body may take seconds, and an epoch lasts one: the time is read anew.
+        let (place, answer) = self.sign_in(self.clock.now(), request_id, body).await;
+        let outcome = answer.outcome();
+        self.count(place, outcome);
+        self.wait_for_grid(outcome, arrived).await;
+        self.note_duration(outcome, arrived);
+        match caller.disclose {
+            Disclose::Full => answer,
+            Disclose::Public => answer.public(),
+        }
+    }
+
+    /// Counts what ended before anything was known of the sign-in.
+    pub fn refuse(&self, answer: Answer, arrived: Instant) -> Answer {
+        self.count(None, answer.outcome());
+        self.note_duration(answer.outcome(), arrived);
+        answer
+    }
+
+    /// The realm that a user name leads to.
+    pub fn realm_of(&self, user: &UserName) -> Option<&RealmKey> {
+        self.routes.get(&user.route()).map(|destination| &destination.realm)
     }
 
     async fn sign_in(&self, now: Moment, request_id: RequestId, body: body::SignInBody) -> (Place<'_>, Answer) {
@@ -216,44 +239,35 @@ impl ApiState {
             _ => answer,
         }
     }
-}
 
-/// For what ends before anything is known of the sign-in.
-async fn finish(state: &ApiState, place: Place<'_>, answer: Answer, arrived: Instant) -> Response {
-    let outcome = answer.outcome();
-    record(state, place, outcome);
-    respond(state, answer, outcome, arrived).await
-}
-
-fn record(state: &ApiState, place: Place<'_>, outcome: Outcome) {
-    let (tenant, realm) = place.map_or(("", ""), |key| (key.tenant.as_str(), key.realm.as_str()));
-    state
-        .metrics
-        .signins
-        .with_label_values(&[tenant, realm, outcome.as_str()])
-        .inc();
-    if let Outcome::Unavailable(reason) = outcome {
-        state
-            .metrics
-            .unavailable
-            .with_label_values(&[tenant, realm, reason.as_str()])
+    fn count(&self, place: Place<'_>, outcome: Outcome) {
+        let (tenant, realm) = place.map_or(("", ""), |key| (key.tenant.as_str(), key.realm.as_str()));
+        self.metrics
+            .signins
+            .with_label_values(&[tenant, realm, outcome.as_str()])
             .inc();
+        if let Outcome::Unavailable(reason) = outcome {
+            self.metrics
+                .unavailable
+                .with_label_values(&[tenant, realm, reason.as_str()])
+                .inc();
+        }
     }
-}
 
-/// Answers: rejections on a grid from arrival, so that the time says nothing of why.
-async fn respond(state: &ApiState, answer: Answer, true_outcome: Outcome, arrived: Instant) -> Response {
-    let rejected = matches!(true_outcome, Outcome::Verdict(verdict) if verdict != Verdict::Success);
-    if rejected && !state.timing.reject_grid.is_zero() {
-        tokio::time::sleep_until(next_on_grid(arrived, Instant::now(), state.timing.reject_grid)).await;
+    /// Rejections are answered on a grid from arrival, so that the time says nothing of why.
+    async fn wait_for_grid(&self, outcome: Outcome, arrived: Instant) {
+        let rejected = matches!(outcome, Outcome::Verdict(verdict) if verdict != Verdict::Success);
+        if rejected && !self.timing.reject_grid.is_zero() {
+            tokio::time::sleep_until(next_on_grid(arrived, Instant::now(), self.timing.reject_grid)).await;
+        }
     }
-    let seconds = arrived.elapsed().as_secs_f64();
-    state
-        .metrics
-        .signin_duration
-        .with_label_values(&[true_outcome.as_str()])
-        .observe(seconds);
-    answer.into_response()
+
+    fn note_duration(&self, outcome: Outcome, arrived: Instant) {
+        self.metrics
+            .signin_duration
+            .with_label_values(&[outcome.as_str()])
+            .observe(arrived.elapsed().as_secs_f64());
+    }
 }
 
 fn next_on_grid(arrived: Instant, now: Instant, grid: Duration) -> Instant {
