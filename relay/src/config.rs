@@ -12,7 +12,9 @@ use postern_service::tls::Identity;
 use rustls::RootCertStore;
 
 use crate::deny::DenyList;
+use logo::Logo;
 
+pub mod logo;
 pub mod raw;
 mod validate;
 
@@ -25,12 +27,14 @@ pub struct Config {
     pub trust_domain: TrustDomain,
     /// The sign-in API.
     pub api: Api,
+    /// The sign-in page, where it is wanted.
+    pub page: Option<Page>,
     /// Where agents connect.
     pub quic: Quic,
     /// `/metrics`, `/livez`, `/readyz`.
     pub admin_listen: SocketAddr,
-    /// Trust anchors of each tenant's agents.
-    pub tenants: BTreeMap<Segment, Arc<RootCertStore>>,
+    /// Tenants by name.
+    pub tenants: BTreeMap<Segment, Tenant>,
     /// Realms by key.
     pub realms: BTreeMap<RealmKey, RealmConfig>,
     /// Who may call. Empty: loopback addresses only.
@@ -64,6 +68,24 @@ pub struct Api {
     pub disclose: Disclose,
     /// Connections at once.
     pub max_connections: usize,
+}
+
+/// The sign-in page, on the API's listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// What it tells.
+    pub disclose: Disclose,
+}
+
+/// An organisation.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Trust anchors of its agents.
+    pub anchors: Arc<RootCertStore>,
+    /// Its name, for people.
+    pub display_name: Option<String>,
+    /// Its logo, for the sign-in page.
+    pub logo: Option<Logo>,
 }
 
 /// The agents' listener.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 pub struct Raw {
     pub(super) relay: Option<RawRelay>,
     pub(super) api: Option<RawApi>,
+    pub(super) page: Option<RawPage>,
     pub(super) quic: Option<RawQuic>,
     pub(super) admin: Option<RawAdmin>,
     #[serde(default)]
@@ -54,6 +55,12 @@ pub(super) struct RawApi {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct RawPage {
+    pub(super) disclose: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RawTls {
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
@@ -78,6 +85,8 @@ pub(super) struct RawAdmin {
 pub(super) struct RawTenant {
     pub(super) name: Option<String>,
     pub(super) anchors: Option<String>,
+    pub(super) display_name: Option<String>,
+    pub(super) logo: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -14,8 +14,11 @@ use postern_service::telemetry::LogConfig;
 use postern_service::tls::{self, Identity};
 use rustls::RootCertStore;
 
+use super::logo::Logo;
 use super::raw::{Raw, RawApi, RawCaller, RawQuic, RawRate, RawRealm, RawRelay, RawSignIn, RawTenant};
-use super::{Ambiguous, Api, Caller, Config, Credential, Disclose, Limits, Quic, Rate, RealmConfig, SignInConfig};
+use super::{
+    Ambiguous, Api, Caller, Config, Credential, Disclose, Limits, Page, Quic, Rate, RealmConfig, SignInConfig, Tenant,
+};
 use crate::deny::DenyList;
 
 /// The answer must come before a person gives up or a caller's own time-out; AD's own answer takes milliseconds.
@@ -25,6 +28,8 @@ const REJECT_GRID_MS: u64 = 25;
 /// RFC 7516 asks for a key per message. Within one second the plaintexts passed through the same memory anyway, and
 /// the RSA cost no longer grows with the number of sign-ins.
 const EPOCH_MS: u64 = 1_000;
+/// Longer names do not fit the page on a telephone.
+const MAX_DISPLAY_NAME: usize = 80;
 /// At 1,000 sign-ins a second and a deadline of 4 s no more than 4,000 can be in time; beyond it they are refused.
 const QUEUE_LENGTH: usize = 4_096;
 /// A queued sign-in is some 1 KiB; this bounds callers' envelopes of 64 KiB.
@@ -93,6 +98,10 @@ impl RawConfig for Raw {
         let api = problems
             .require("api", self.api)
             .and_then(|api| validate_api(api, base, problems));
+        let page = self.page.map(|page| Page {
+            // Whoever reaches the page may type there, so it is public unless said otherwise.
+            disclose: disclose(problems, "page.disclose", page.disclose.as_deref(), Disclose::Public),
+        });
         let quic = problems
             .require("quic", self.quic)
             .and_then(|quic| validate_quic(quic, name.as_ref(), trust_domain.as_ref(), base, problems));
@@ -122,6 +131,7 @@ impl RawConfig for Raw {
             name: name?,
             trust_domain: trust_domain?,
             api: api?,
+            page,
             quic: quic?,
             admin_listen: admin_listen?,
             tenants,
@@ -193,7 +203,7 @@ fn anchors(problems: &mut Problems, base: &Path, key: &str, path: &str) -> Optio
     }
 }
 
-fn tenants(raw: Vec<RawTenant>, base: &Path, problems: &mut Problems) -> BTreeMap<Segment, Arc<RootCertStore>> {
+fn tenants(raw: Vec<RawTenant>, base: &Path, problems: &mut Problems) -> BTreeMap<Segment, Tenant> {
     if raw.is_empty() {
         problems.add("tenants", "is missing: without a tenant no agent can connect");
     }
@@ -203,10 +213,31 @@ fn tenants(raw: Vec<RawTenant>, base: &Path, problems: &mut Problems) -> BTreeMa
         let name = parsed::<Segment>(problems, &format!("{key}.name"), tenant.name);
         let path = problems.require(&format!("{key}.anchors"), tenant.anchors);
         let store = path.and_then(|path| anchors(problems, base, &format!("{key}.anchors"), &path));
-        if let (Some(name), Some(store)) = (name, store)
-            && tenants.insert(name.clone(), store).is_some()
+        let display_name = tenant.display_name.map(|name| name.trim().to_owned());
+        if let Some(shown) = &display_name
+            && (shown.is_empty() || shown.chars().count() > MAX_DISPLAY_NAME || shown.contains(char::is_control))
         {
-            problems.add(format!("{key}.name"), format!("the tenant {name} is there twice"));
+            problems.add(
+                format!("{key}.display_name"),
+                format!("must have 1 to {MAX_DISPLAY_NAME} characters, none of them a control character"),
+            );
+        }
+        let logo = tenant.logo.and_then(|path| match Logo::read(&base.join(&path)) {
+            Ok(logo) => Some(logo),
+            Err(error) => {
+                problems.add(format!("{key}.logo"), format!("{path:?}: {error}"));
+                None
+            }
+        });
+        if let (Some(name), Some(anchors)) = (name, store) {
+            let tenant = Tenant {
+                anchors,
+                display_name,
+                logo,
+            };
+            if tenants.insert(name.clone(), tenant).is_some() {
+                problems.add(format!("{key}.name"), format!("the tenant {name} is there twice"));
+            }
         }
     }
     tenants

@@ -13,8 +13,10 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
+
+use crate::config::Tenant;
 
 /// Verifies agents' certificates, each against its own tenant's anchors.
 #[derive(Debug)]
@@ -32,11 +34,12 @@ impl TenantVerifier {
     /// When a tenant has no anchors.
     pub fn new(
         trust_domain: TrustDomain,
-        tenants: &BTreeMap<Segment, Arc<RootCertStore>>,
+        tenants: &BTreeMap<Segment, Tenant>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, rustls::server::VerifierBuilderError> {
-        let verifier = |(name, anchors): (&Segment, &Arc<RootCertStore>)| {
-            let built = WebPkiClientVerifier::builder_with_provider(anchors.clone(), provider.clone()).build()?;
+        let verifier = |(name, tenant): (&Segment, &Tenant)| {
+            let anchors = tenant.anchors.clone();
+            let built = WebPkiClientVerifier::builder_with_provider(anchors, provider.clone()).build()?;
             Ok::<_, rustls::server::VerifierBuilderError>((name.clone(), built as Arc<dyn ClientCertVerifier>))
         };
         let tenants = tenants.iter().map(verifier).collect::<Result<_, _>>()?;

@@ -224,6 +224,44 @@ level = "loud"
 }
 
 #[test]
+fn a_tenants_name_and_logo_are_checked_and_the_page_is_public_unless_said_otherwise() {
+    let folder = Folder::new("page");
+    folder.write("logo.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
+    folder.write("text.svg", "no image");
+    folder.write("large.svg", &format!("<svg>{}</svg>", " ".repeat(128 * 1024)));
+    let tenant = |members: &str| GOOD.replace("anchors = \"ca.pem\"\n", &format!("anchors = \"ca.pem\"\n{members}\n"));
+    let config = folder
+        .read(&(tenant("display_name = \" Acme \"\nlogo = \"logo.svg\"") + "[page]\n"))
+        .unwrap();
+    let acme = config.tenants.values().next().unwrap();
+    assert_eq!(acme.display_name.as_deref(), Some("Acme"));
+    assert_eq!(acme.logo.as_ref().unwrap().media_type(), "image/svg+xml");
+    assert_eq!(config.page.unwrap().disclose, Disclose::Public);
+    assert!(folder.read(GOOD).unwrap().page.is_none());
+    for (members, problem) in [
+        (
+            "display_name = \" \"",
+            "tenants[0].display_name: must have 1 to 80 characters",
+        ),
+        (
+            "display_name = \"a\\nb\"",
+            "tenants[0].display_name: must have 1 to 80 characters",
+        ),
+        ("logo = \"none.svg\"", "tenants[0].logo: \"none.svg\": cannot read it"),
+        ("logo = \"text.svg\"", "is neither an SVG nor a PNG"),
+        ("logo = \"large.svg\"", "make it smaller"),
+    ] {
+        let error = folder.read(&tenant(members)).unwrap_err().to_string();
+        assert!(error.contains(problem), "{problem} is not in {error}");
+    }
+    let error = folder
+        .read(&format!("{GOOD}[page]\ndisclose = \"some\"\n"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("page.disclose"), "{error}");
+}
+
+#[test]
 fn the_example_is_valid() {
     let folder = Folder::new("example");
     for (from, to) in [
