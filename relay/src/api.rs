@@ -1,7 +1,7 @@
 //! The sign-in API: `POST /v1/sign-in` and `GET /v1/realms/{realm}/keys`.
 //!
 //! The way of a request: [`caller`] (who asks), [`crate::limits`] (how often), [`body`] (what), then here: where to,
-//! sealed, settled by the core, and out through [`answer`]. Passwords are in the clear from `body` to the sealing in
+//! sealed, settled by the core, and out through [`answer`]. The sign-in page ([`crate::page`]) takes the same way. Passwords are in the clear from `body` to the sealing in
 //! [`sign_in`] and nowhere else.
 
 pub mod answer;
@@ -30,6 +30,7 @@ use crate::driver::SignIns;
 use crate::keys::KeyDirectory;
 use crate::limits::Buckets;
 use crate::metrics::Metrics;
+use crate::page::Page;
 use crate::replays::Replays;
 use crate::sealer::Sealer;
 use answer::{Answer, new_request_id};
@@ -106,13 +107,19 @@ impl ApiState {
             clock,
         }
     }
+
+    /// Who may ask, and from where.
+    pub fn callers(&self) -> &Callers {
+        &self.callers
+    }
 }
 
-/// The API's paths.
-pub fn router(state: Arc<ApiState>) -> Router {
+/// The API's paths, and the page's where there is one.
+pub fn router(state: Arc<ApiState>, page: Option<Page>) -> Router {
     Router::new()
         .route("/v1/sign-in", post(sign_in::post))
         .route("/v1/realms/{realm}/keys", get(realm_keys))
+        .merge(page.map(Page::router).unwrap_or_default())
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)

@@ -31,6 +31,7 @@ pub mod envelope;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
+pub mod page;
 pub mod reload;
 pub mod replays;
 pub mod sealer;
@@ -43,6 +44,7 @@ use core::{Core, RealmIndex, RealmRules};
 use driver::{Driver, Surroundings};
 use keys::KeyDirectory;
 use metrics::Metrics;
+use page::Page;
 use sealer::Sealer;
 use session::link::LinkContext;
 use session::listener;
@@ -175,6 +177,7 @@ impl Relay {
             goodbye: goodbye.clone(),
         });
         let state = Arc::new(ApiState::new(&config, sealer, keys, sign_ins, metrics, clock));
+        let page = config.page.map(|settings| Page::new(&config, settings, state.clone()));
         let phases = Phases {
             goodbye: shutdown.drain.clone(),
             close: CancellationToken::new(),
@@ -202,7 +205,7 @@ impl Relay {
         let mut agents = JoinSet::new();
         agents.spawn(listener::accept(endpoint.clone(), context));
         let mut api = JoinSet::new();
-        api.spawn(serve(api_listener, api::router(state), options, phases.clone()));
+        api.spawn(serve(api_listener, api::router(state, page), options, phases.clone()));
 
         tokio::select! {
             biased;

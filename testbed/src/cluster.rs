@@ -13,6 +13,9 @@ pub mod users;
 /// The one tenant.
 pub const TENANT: &str = "acme";
 
+/// Its name on the sign-in page.
+pub const TENANT_NAME: &str = "Acme";
+
 /// The one realm: the directory domain's DNS name.
 pub const REALM: &str = "corp.example.com";
 

@@ -76,6 +76,9 @@ fn welcome(cluster: &Description, facts: Facts, style: Style) -> Result<String, 
         facts.took.as_secs_f64()
     )?;
     for relay in &cluster.relays {
+        writeln!(text, "  Sign-in page {}/", relay.api)?;
+    }
+    for relay in &cluster.relays {
         writeln!(text, "  Sign-in API  {}/v1/sign-in", relay.api)?;
     }
     writeln!(
@@ -279,6 +282,7 @@ mod tests {
             assert!(text.lines().any(fits), "{}", user.username);
         }
         assert!(text.contains("user001000@corp.example.com"));
+        assert!(text.contains("Sign-in page http://127.0.0.1:7010/\n"));
         assert!(text.contains("kill -9 4242"));
         assert!(!text.contains('\x1b'));
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests stop at what must not happen")]
 
 mod key_exchange;
+mod page;
 mod rig;
 mod sessions;
 mod sign_ins;

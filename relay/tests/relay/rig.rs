@@ -74,6 +74,11 @@ impl Rig {
 
     /// A relay with `extra` at the end of its configuration.
     pub(crate) fn start_with(extra: &str) -> Self {
+        Self::start_changed(|config| format!("{config}{extra}"))
+    }
+
+    /// A relay with a changed configuration.
+    pub(crate) fn start_changed(change: impl FnOnce(&str) -> String) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         postern_service::tls::install_provider();
         let name = format!(
@@ -99,7 +104,7 @@ impl Rig {
         std::fs::write(folder.join("acme.pem"), acme.pem()).unwrap();
         std::fs::write(folder.join("globex.pem"), globex.pem()).unwrap();
         let path = folder.join("relay.toml");
-        std::fs::write(&path, format!("{CONFIG}{extra}")).unwrap();
+        std::fs::write(&path, change(CONFIG)).unwrap();
         let config = postern_service::config::load::<Raw>(&path, []).unwrap();
         let opened = Relay::open(config).unwrap();
         let (api, quic) = (opened.api_address().unwrap(), opened.quic_address().unwrap());

@@ -31,7 +31,7 @@ fn now_ms() -> u64 {
     .unwrap()
 }
 
-fn authenticated(user: &str) -> AuthenticatedData {
+pub(crate) fn authenticated(user: &str) -> AuthenticatedData {
     AuthenticatedData {
         expires_unix_ms: now_ms() + 30_000,
         realm: "corp".to_owned(),

@@ -11,12 +11,12 @@ use toml::Table;
 use super::description::url;
 use super::folder::Folder;
 use super::ports::Ports;
-use super::{Counts, NETBIOS, REALM, SECOND_SUFFIX, TENANT, dc_config, loopback, numbered, users};
+use super::{Counts, NETBIOS, REALM, SECOND_SUFFIX, TENANT, TENANT_NAME, dc_config, loopback, numbered, users};
 use crate::pki::{Issued, Pki, RELAY_SERVER_NAME};
 use crate::supervisor::{Kind, Part};
 use shapes::{
     Agent, AgentSection, Api, Bucket, Certificate, Dc, Directory, DirectoryDomain, Generated, Limits, Listen, MockDc,
-    Policy, Quic, Realm, Relay, RelayIdentity, Relays, Server, Tenant,
+    Page, Policy, Quic, Realm, Relay, RelayIdentity, Relays, Server, Tenant,
 };
 
 mod shapes;
@@ -152,6 +152,7 @@ impl Site<'_> {
                 tls: self.tls_api.then(|| self.certificate(&issued)).transpose()?,
                 disclose: "full",
             },
+            page: Page { disclose: "full" },
             quic: Quic {
                 listen: loopback(ports.quic).to_string(),
                 certificate: self.certificate(&issued)?,
@@ -159,6 +160,7 @@ impl Site<'_> {
             admin: Listen::on(ports.admin),
             tenants: [Tenant {
                 name: TENANT,
+                display_name: TENANT_NAME,
                 anchors: self.relative(&self.pki.tenant_ca(&tenant))?,
             }],
             realms: [Realm {

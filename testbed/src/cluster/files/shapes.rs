@@ -69,6 +69,7 @@ pub(super) struct Dc {
 pub(super) struct Relay {
     pub(super) relay: RelayIdentity,
     pub(super) api: Api,
+    pub(super) page: Page,
     pub(super) quic: Quic,
     pub(super) admin: Listen,
     pub(super) limits: Limits,
@@ -80,6 +81,11 @@ pub(super) struct Relay {
 pub(super) struct RelayIdentity {
     pub(super) name: String,
     pub(super) trust_domain: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Page {
+    pub(super) disclose: &'static str,
 }
 
 #[derive(Serialize)]
@@ -113,6 +119,7 @@ pub(super) struct Bucket {
 #[derive(Serialize)]
 pub(super) struct Tenant {
     pub(super) name: &'static str,
+    pub(super) display_name: &'static str,
     pub(super) anchors: String,
 }
 
