@@ -21,9 +21,7 @@ use rustls_pki_types::ServerName;
 pub use raw::Raw;
 
 mod raw;
-
-/// The port of LDAP over TLS.
-const LDAPS_PORT: u16 = 636;
+mod url;
 
 /// What the agent works with.
 #[derive(Debug, Clone)]
@@ -69,14 +67,30 @@ pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) host: String,
     pub(crate) port: u16,
+    pub(crate) transport: Transport,
     /// The name that its certificate must have.
-    pub(crate) tls_name: String,
+    pub(crate) tls_name: ServerName<'static>,
+}
+
+/// What protects a connection to a domain controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// TLS from the first byte.
+    Ldaps,
+    /// TLS before anything else is said (RFC 4511, section 4.14).
+    StartTls,
+    /// Nothing.
+    Plain,
 }
 
 impl Server {
     /// `host:port`, for people.
     pub(crate) fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        RelayAddress {
+            host: self.host.clone(),
+            port: self.port,
+        }
+        .to_string()
     }
 }
 
@@ -286,32 +300,32 @@ impl raw::Directory {
 impl raw::Server {
     fn validate(self, key: &str, problems: &mut Problems) -> Option<Server> {
         let url = problems.require(&format!("{key}.url"), self.url)?;
-        let url_key = format!("{key}.url");
-        let Some(rest) = url.strip_prefix("ldaps://") else {
-            problems.add(url_key, format!("{url:?} does not begin with ldaps://"));
-            return None;
+        let (transport, host, port) = self::url::parse(&url)
+            .map_err(|message| problems.add(format!("{key}.url"), message))
+            .ok()?;
+        let transport = match (transport, self.insecure) {
+            (Transport::StartTls, true) => Transport::Plain,
+            (Transport::Ldaps, true) => {
+                problems.add(
+                    format!("{key}.insecure"),
+                    "contradicts ldaps://; leave it out, or write ldap:// for a connection that nothing protects",
+                );
+                return None;
+            }
+            (transport, _) => transport,
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        // With the default port added, it has the form of a relay's address.
-        let has_port = rest.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        let text = if has_port {
-            rest.to_owned()
-        } else {
-            format!("{rest}:{LDAPS_PORT}")
+        let (name_key, tls_name) = match self.server_name {
+            Some(name) => ("server_name", name),
+            None => ("url", host.clone()),
         };
-        let Ok(RelayAddress { host, port }) = text.parse() else {
-            problems.add(url_key, format!("{url:?} is not ldaps://HOST or ldaps://HOST:PORT"));
-            return None;
-        };
-        let tls_name = self.server_name.unwrap_or_else(|| host.clone());
-        let checkable =
-            ServerName::try_from(tls_name.as_str()).is_ok() && tls_name.parse::<std::net::Ipv6Addr>().is_err();
-        if !checkable {
-            problems.add(
-                format!("{key}.server_name"),
-                format!("{tls_name:?} cannot be checked against a certificate; give the domain controller's DNS name"),
-            );
-        }
+        let tls_name = ServerName::try_from(tls_name.clone())
+            .map_err(|_| {
+                problems.add(
+                    format!("{key}.{name_key}"),
+                    format!("{tls_name:?} is no DNS name or address"),
+                )
+            })
+            .ok()?;
         let name = self.name.unwrap_or_else(|| host.clone());
         if name.is_empty() || name.len() > 255 || name.contains(char::is_control) {
             problems.add(
@@ -323,6 +337,7 @@ impl raw::Server {
             name,
             host,
             port,
+            transport,
             tls_name,
         })
     }

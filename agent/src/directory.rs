@@ -1,4 +1,4 @@
-//! The directory client: binds over LDAPS on kept connections to several domain controllers.
+//! The directory client: binds on kept connections to several domain controllers.
 //!
 //! A password is sent to a directory in here and nowhere else. Connecting to another domain controller instead is
 //! safe before a bind is sent and forbidden afterwards: what was sent and not answered is reported as unknown. A
@@ -13,6 +13,7 @@ use postern_service::admin::Readiness;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::config::DirectoryConfig;
@@ -24,17 +25,24 @@ use members::{Members, Wanted};
 use pool::{Kept, Pool};
 use trouble::Troubles;
 
+pub(crate) use incoming::Unanswered;
 pub(crate) use known::DcId;
 pub(crate) use pool::{Capacity, NoConnection};
 pub(crate) use verdict::Reading;
 
 mod connection;
 mod dc;
+mod dial;
+mod incoming;
 mod known;
 mod members;
 mod pool;
+mod root_dse;
 mod trouble;
 mod verdict;
+
+/// For taking leave of the domain controllers.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The directory, for those who bind.
 #[derive(Debug)]
@@ -43,6 +51,8 @@ pub(crate) struct Directory {
     bind_timeout: Duration,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
+    /// The tasks of all connections.
+    connections: TaskTracker,
 }
 
 /// A connection in hand: open, idle, and nobody else's.
@@ -82,7 +92,7 @@ pub(crate) enum BindResult {
     /// Not a byte was sent.
     NeverSent,
     /// The password may have been checked.
-    Unknown(&'static str),
+    Unknown(Unanswered),
 }
 
 impl Directory {
@@ -97,6 +107,7 @@ impl Directory {
             tls: config.tls.clone(),
             pool: Arc::new(Pool::new(config.connections)),
             stop: CancellationToken::new(),
+            connections: TaskTracker::new(),
             metrics,
             troubles: Arc::new(Mutex::new(Troubles::new(readiness))),
             idle_limit: config.idle_limit,
@@ -106,6 +117,7 @@ impl Directory {
             bind_timeout: config.bind_timeout,
             metrics: shared.metrics.clone(),
             stop: shared.stop.clone(),
+            connections: shared.connections.clone(),
         };
         let mut members = Members::new(shared);
         members.apply(config.servers.iter().map(Wanted::listed).collect());
@@ -129,9 +141,11 @@ impl Directory {
         self.pool.put(ready.dc.id, ready.kept);
     }
 
-    /// Closes every connection; for the end of the process.
-    pub(crate) fn close(&self) {
+    /// Closes every connection, and says so to the domain controllers; for the end of the process.
+    pub(crate) async fn close(&self) {
         self.stop.cancel();
+        self.connections.close();
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.connections.wait()).await;
     }
 
     /// Makes one bind. Dropped in the middle, it closes the connection.
@@ -139,19 +153,22 @@ impl Directory {
         let Ready { dc, mut kept } = ready;
         let began = Instant::now();
         let local = kept.connection.local;
-        let (sent, message_id) = kept.connection.bind(user, password, self.bind_timeout).await;
+        let (sent, message_id) = kept.connection.bind(user.as_str(), password, self.bind_timeout).await;
         let took = began.elapsed();
         let result = match sent {
-            Sent::Answered { result, text } => {
+            Sent::Answered {
+                result,
+                password_policy,
+            } => {
                 self.judge(&dc, true, took);
-                if !verdict::ends_connection(result) {
+                if !verdict::ends_connection(result.code) {
                     kept.lease.used(clock::now());
                     self.pool.put(dc.id, kept);
                 }
                 BindResult::Answered {
-                    reading: verdict::read(result, &text),
-                    result,
-                    text,
+                    reading: verdict::read(result.code, &result.text, password_policy),
+                    result: result.code,
+                    text: result.text,
                 }
             }
             Sent::Never => BindResult::NeverSent,

@@ -28,6 +28,7 @@ mod clock;
 pub mod config;
 mod core;
 mod directory;
+mod ldap;
 mod link;
 mod metrics;
 mod opener;
@@ -133,7 +134,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         }
     };
     context.dialer.close().await;
-    directory.close();
+    directory.close().await;
     outcome
 }
 

@@ -265,7 +265,7 @@ impl Agent {
                 );
             }
             BindResult::Unknown(why) => {
-                tracing::warn!(request_id = %id, %dc, %local, message_id, why, "the outcome of a bind is unknown");
+                tracing::warn!(request_id = %id, %dc, %local, message_id, %why, "the outcome of a bind is unknown");
             }
             BindResult::NeverSent => {
                 tracing::debug!(request_id = %id, %dc, %local, "the connection was gone before the bind was sent");

@@ -13,7 +13,11 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Crates that see passwords in the clear: their debug and trace events are never let through.
-const SEES_PASSWORDS: [&str; 6] = ["ldap3", "lber", "h2", "hyper", "axum", "rustls"];
+const SEES_PASSWORDS: [&str; 4] = ["h2", "hyper", "axum", "rustls"];
+
+/// `ldap3_proto` and `ldap3_lber`: they print whole messages, and at their loudest the bytes that they cannot read. What
+/// an operator needs to know of it, Postern's own code says.
+const PRINTS_MESSAGES: &str = "ldap3";
 
 /// The `[log]` section.
 #[derive(Debug, Clone, Deserialize)]
@@ -67,15 +71,15 @@ impl LogConfig {
             .level
             .parse()
             .map_err(|error: tracing::metadata::ParseLevelError| explain(error.to_string()))?;
-        // Libraries speak at `warn` unless a directive names them: their `info` is our `debug`. What ldap3 warns of is
-        // the end of a connection, which its owner tells once, with the domain controller's name.
-        EnvFilter::try_new(format!("warn,ldap3=error,postern={level}")).map_err(|error| explain(error.to_string()))
+        // Libraries speak at `warn` unless a directive names them: their `info` is our `debug`.
+        EnvFilter::try_new(format!("warn,postern={level}")).map_err(|error| explain(error.to_string()))
     }
 }
 
 fn may_pass(metadata: &Metadata<'_>) -> bool {
     let verbose = *metadata.level() > Level::WARN;
-    !(verbose && SEES_PASSWORDS.iter().any(|name| metadata.target().starts_with(name)))
+    let by = |name: &str| metadata.target().starts_with(name);
+    !(by(PRINTS_MESSAGES) || verbose && SEES_PASSWORDS.iter().any(|name| by(name)))
 }
 
 /// Why logging could not be set up.

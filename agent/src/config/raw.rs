@@ -56,6 +56,9 @@ pub(super) struct Directory {
 pub(super) struct Server {
     pub(super) name: Option<String>,
     pub(super) url: Option<String>,
+    /// False: a password does not go over a network in the clear unless somebody writes so.
+    #[serde(default)]
+    pub(super) insecure: bool,
     pub(super) server_name: Option<String>,
 }
 

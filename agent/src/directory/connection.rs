@@ -1,94 +1,112 @@
-//! One LDAPS connection to one domain controller: opening it, binding on it, noticing its end.
+//! One connection to one domain controller: binding and reading on it, noticing its end.
 //!
-//! The connection is driven by a task of its own, which notices when the domain controller closes it. A connection
-//! whose bind was not answered is never used again: its answer could be taken for another's.
+//! At most one request is outstanding. A task of the connection's own reads, also while nothing is asked, so that an
+//! end is noticed by it and not by the next bind. It takes for the answer only what has the request's message id and
+//! kind; anything else ends the connection. After a request without an answer the connection is never used again:
+//! what comes later could be taken for another's.
 
-use std::net::{IpAddr, SocketAddr};
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, StdStream};
-use postern_protocol::{Password, UserName};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use postern_protocol::Password;
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::dial::{self, ConnectError, Stream};
+use super::incoming::{Incoming, Unanswered};
+use super::root_dse::RootDse;
 use crate::config::Server;
+use crate::ldap::{Answer, Encoded, Entry, LdapResult, Message, PasswordPolicy, Search, Violation, request};
 
-/// Resolving, connecting and the TLS handshake together. A domain controller in the next room takes milliseconds, one
-/// across an ocean well under a second; three seconds also outlast one lost SYN and its repetition.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For the unbind and TLS's own farewell, to whoever still listens.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The least time for one of several addresses of a name; otherwise they share the time evenly, so that a dead one
-/// does not use up that of the others.
-const ADDRESS_TIMEOUT_FLOOR: Duration = Duration::from_millis(500);
-
-/// An idle connection is probed after this long, so that one that a firewall forgot is noticed by its reader and not
-/// by a bind that is never answered.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(30))
-    .with_interval(Duration::from_secs(5))
-    .with_retries(3);
-
-/// Why a domain controller could not be connected to. No bind was sent.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
-    /// The name does not resolve.
-    #[error("{host} does not resolve: {message}; check directory.servers.url and this machine's DNS")]
-    Resolve {
-        /// The name.
-        host: String,
-        /// What the resolver said.
-        message: String,
-    },
-    /// TCP did not connect to any of the addresses.
-    #[error("{address}: {message}; is the domain controller up, and does the firewall let LDAPS pass?")]
-    Tcp {
-        /// Host and port.
-        address: String,
-        /// What the operating system said.
-        message: String,
-    },
-    /// The TLS handshake failed.
-    #[error("TLS with {address}: {message}")]
-    Tls {
-        /// Host and port.
-        address: String,
-        /// What is wrong and what to do.
-        message: String,
-    },
-    /// It took too long.
-    #[error("{0} did not answer within {CONNECT_TIMEOUT:?}")]
-    Timeout(String),
-}
+/// The message id of the unbind. No request gets that far.
+const FAREWELL_ID: i32 = i32::MAX;
 
 /// What became of a bind.
 #[derive(Debug)]
 pub(super) enum Sent {
     /// The domain controller answered.
     Answered {
-        /// LDAP result code.
-        result: u32,
-        /// Diagnostic text.
-        text: String,
+        /// Its result.
+        result: LdapResult,
+        /// What its password policy says, where that was asked for.
+        password_policy: Option<PasswordPolicy>,
     },
     /// The connection was gone before; not a byte of the bind was sent.
     Never,
     /// Sent, or perhaps sent, and no answer: the password may have been checked.
-    Unknown(&'static str),
+    Unknown(Unanswered),
+}
+
+/// Why something could not be read from the directory.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// No answer, or none that counts.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+    /// The domain controller says no.
+    #[error("it refuses the search: result {}, {:?}", .0.code, .0.text)]
+    Refused(LdapResult),
+}
+
+/// What a search came to.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// At most as many as were asked for.
+    pub(crate) entries: Vec<Entry>,
+    /// Whether there were more.
+    pub(crate) more: bool,
 }
 
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    ldap: Ldap,
     /// This end's address, as the domain controller logs it.
     pub(super) local: SocketAddr,
+    shared: Arc<Shared>,
+    last_id: i32,
+}
+
+/// What the connection and its task have in common.
+#[derive(Debug)]
+struct Shared {
+    slot: Mutex<Slot>,
+    writer: tokio::sync::Mutex<WriteHalf<Stream>>,
     closed: CancellationToken,
+}
+
+/// The request that is outstanding.
+#[derive(Debug)]
+enum Slot {
+    Idle,
+    Awaiting(i32, Awaited),
+    Ended,
+}
+
+/// The answer that a request waits for.
+#[derive(Debug)]
+enum Awaited {
+    Bind(Reply<(LdapResult, Option<PasswordPolicy>)>),
+    Search {
+        found: Found,
+        size_limit: usize,
+        reply: Reply<(LdapResult, Found)>,
+    },
+}
+
+type Reply<T> = oneshot::Sender<Result<T, Unanswered>>;
+
+/// Why a request was not answered.
+enum Failure {
+    /// Not a byte of it was sent.
+    NeverSent,
+    Unanswered(Unanswered),
 }
 
 impl Connection {
@@ -101,197 +119,281 @@ impl Connection {
         stop: &CancellationToken,
         opened: impl FnOnce() -> G,
     ) -> Result<Self, ConnectError> {
-        let (driver, ldap, local) = timeout(CONNECT_TIMEOUT, connect(server, tls))
-            .await
-            .map_err(|_| ConnectError::Timeout(server.address()))??;
-        let closed = stop.child_token();
-        let ended = closed.clone();
-        let guard = opened();
-        tasks.spawn(async move {
-            // Both are dropped also when ldap3 panics over an answer that it cannot read; the last one first.
-            let _guard = guard;
-            let _closed = ended.clone().drop_guard();
-            tokio::select! {
-                biased;
-                () = ended.cancelled() => {}
-                result = driver.drive() => if let Err(error) = result {
-                    tracing::debug!(%local, %error, "directory connection lost");
-                },
-            }
+        let (stream, local) = dial::dial(server, tls).await?;
+        let (reader, writer) = tokio::io::split(stream);
+        let shared = Arc::new(Shared {
+            slot: Mutex::new(Slot::Idle),
+            writer: tokio::sync::Mutex::new(writer),
+            closed: stop.child_token(),
         });
-        Ok(Self { ldap, local, closed })
+        let task = Task {
+            shared: shared.clone(),
+            dc: server.name.clone(),
+            local,
+            _guard: opened(),
+        };
+        tasks.spawn(task.run(reader));
+        Ok(Self {
+            local,
+            shared,
+            last_id: 0,
+        })
     }
 
     /// Whether the connection has ended.
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.is_cancelled()
+        self.shared.closed.is_cancelled()
     }
 
     /// Waits for the end of the connection.
     pub(super) async fn closed(&self) {
-        self.closed.cancelled().await;
+        self.shared.closed.cancelled().await;
     }
 
-    /// Binds as `user`. ldap3 matches an answer by its message id and does not look at its kind; nothing but this bind
-    /// is outstanding on the connection, and the domain controller is authenticated. Gives what became of it and the LDAP message id. Not to be used again unless it was answered.
-    pub(super) async fn bind(&mut self, user: &UserName, password: &Password, patience: Duration) -> (Sent, i32) {
-        let bind = self.ldap.simple_bind(user.as_str(), password.expose());
-        // ldap3 panics over an answer that is no LDAP result; that is an unknown outcome like any other.
-        let sent = match timeout(patience, AssertUnwindSafe(bind).catch_unwind()).await {
-            Ok(Ok(Ok(answer))) => Sent::Answered {
-                result: answer.rc,
-                text: answer.text,
+    /// Binds as `name`. Gives what became of it and the LDAP message id. Of no further use unless it was answered.
+    pub(super) async fn bind(&mut self, name: &str, password: &Password, patience: Duration) -> (Sent, i32) {
+        let id = self.next_id();
+        let request = request::bind(id, name, password.expose(), false);
+        let (reply, answer) = oneshot::channel();
+        let sent = match self.ask(id, request, Awaited::Bind(reply), answer, patience).await {
+            Ok((result, password_policy)) => Sent::Answered {
+                result,
+                password_policy,
             },
-            Ok(Ok(Err(LdapError::OpSend { .. }))) => Sent::Never,
-            Ok(Ok(Err(_))) => Sent::Unknown("the connection ended before the answer came"),
-            Ok(Err(_)) => Sent::Unknown("the answer is not an LDAP bind result"),
-            Err(_) => Sent::Unknown("no answer within directory.bind_timeout_ms"),
+            Err(Failure::NeverSent) => Sent::Never,
+            Err(Failure::Unanswered(why)) => Sent::Unknown(why),
         };
-        (sent, self.ldap.last_id())
+        (sent, id)
     }
 
-    /// Reads one attribute of the RootDSE (RFC 4512, section 5.1), which needs no bind.
-    pub(super) async fn read_root_dse(&mut self, patience: Duration) -> Result<(), String> {
-        let search = self
-            .ldap
-            .search("", Scope::Base, "(objectClass=*)", ["supportedLDAPVersion"]);
-        match timeout(patience, AssertUnwindSafe(search).catch_unwind()).await {
-            Ok(Ok(Ok(found))) => match found.success() {
-                Ok(_) => Ok(()),
-                Err(error) => Err(format!("reading the RootDSE was refused: {error}")),
-            },
-            Ok(Ok(Err(_))) => Err("the connection ended while the RootDSE was read".to_owned()),
-            Ok(Err(_)) => Err("the answer to reading the RootDSE is not LDAP".to_owned()),
-            Err(_) => Err(format!("no answer to reading the RootDSE within {patience:?}")),
+    /// Searches. What refers to other servers is ignored. Reaching `search.size_limit` is not an error.
+    pub(super) async fn search(&mut self, search: &Search, patience: Duration) -> Result<Found, ReadError> {
+        /// RFC 4511, section 4.1.9.
+        const SIZE_LIMIT_EXCEEDED: u32 = 4;
+        let id = self.next_id();
+        let request = request::search(id, search, patience);
+        let (reply, answer) = oneshot::channel();
+        let awaited = Awaited::Search {
+            found: Found::default(),
+            size_limit: search.size_limit,
+            reply,
+        };
+        match self.ask(id, request, awaited, answer, patience).await {
+            Ok((result, found)) if result.code == 0 => Ok(found),
+            Ok((result, found)) if result.code == SIZE_LIMIT_EXCEEDED => Ok(Found { more: true, ..found }),
+            Ok((result, _)) => Err(ReadError::Refused(result)),
+            Err(Failure::NeverSent) => Err(Unanswered::Ended.into()),
+            Err(Failure::Unanswered(why)) => Err(why.into()),
         }
+    }
+
+    /// Reads the RootDSE (RFC 4512, section 5.1), which needs no bind.
+    pub(super) async fn root_dse(&mut self, patience: Duration) -> Result<RootDse, ReadError> {
+        let found = self.search(&RootDse::search(), patience).await?;
+        // Some servers show it to nobody who has not bound. They answer, and say nothing of themselves.
+        Ok(found.entries.first().map(RootDse::read).unwrap_or_default())
+    }
+
+    fn next_id(&mut self) -> i32 {
+        // RFC 4511, section 4.1.1.1: not zero. There is never a second request outstanding that could have the same.
+        self.last_id = self.last_id.checked_add(1).filter(|id| *id < FAREWELL_ID).unwrap_or(1);
+        self.last_id
+    }
+
+    async fn ask<T>(
+        &self,
+        id: i32,
+        request: Encoded,
+        awaited: Awaited,
+        answer: oneshot::Receiver<Result<T, Unanswered>>,
+        patience: Duration,
+    ) -> Result<T, Failure> {
+        let asked = timeout(patience, async {
+            self.shared.send(id, &request, awaited).await?;
+            drop(request);
+            match answer.await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(why)) => Err(Failure::Unanswered(why)),
+                Err(_) => Err(Failure::Unanswered(Unanswered::Ended)),
+            }
+        });
+        let outcome = asked
+            .await
+            .unwrap_or(Err(Failure::Unanswered(Unanswered::Timeout(patience))));
+        if outcome.is_err() {
+            self.shared.closed.cancel();
+        }
+        outcome
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.shared.closed.cancel();
+    }
+}
+
+impl Shared {
+    /// Sends a request. It is never sent only if the end was known before TLS got its first byte; TLS and the system
+    /// may pass on what they hold also when they report an error.
+    async fn send(&self, id: i32, request: &Encoded, awaited: Awaited) -> Result<(), Failure> {
+        let mut writer = self.writer.lock().await;
+        {
+            let mut slot = self.slot();
+            if !matches!(*slot, Slot::Idle) || self.closed.is_cancelled() {
+                return Err(Failure::NeverSent);
+            }
+            *slot = Slot::Awaiting(id, awaited);
+        }
+        let written = async {
+            writer.write_all(request).await?;
+            writer.flush().await
+        };
+        written.await.map_err(|_| Failure::Unanswered(Unanswered::Ended))
+    }
+
+    /// Reads until the end.
+    async fn read(&self, reader: &mut ReadHalf<Stream>) -> Unanswered {
+        let mut incoming = Incoming::default();
+        loop {
+            let taken = match incoming.next(reader).await {
+                Ok(message) => self.take(message),
+                Err(why) => return why,
+            };
+            if let Err(violation) = taken {
+                return violation.into();
+            }
+        }
+    }
+
+    /// A message has come.
+    fn take(&self, message: Message) -> Result<(), Violation> {
+        let mut slot = self.slot();
+        match std::mem::replace(&mut *slot, Slot::Idle) {
+            Slot::Awaiting(id, awaited) if id == message.id => {
+                let (awaited, taken) = awaited.take(message.answer);
+                *slot = awaited.map_or(Slot::Idle, |awaited| Slot::Awaiting(id, awaited));
+                taken
+            }
+            other => {
+                *slot = other;
+                Err(Violation::OtherId(message.id))
+            }
+        }
+    }
+
+    /// No more is read. Gives what was outstanding.
+    fn end(&self) -> Slot {
+        let was = std::mem::replace(&mut *self.slot(), Slot::Ended);
         self.closed.cancel();
+        was
+    }
+
+    /// Tells the server, if no request is half-written.
+    async fn farewell(&self) {
+        let Ok(mut writer) = self.writer.try_lock() else {
+            return;
+        };
+        let unbind = request::unbind(FAREWELL_ID);
+        let told = async {
+            writer.write_all(&unbind).await?;
+            writer.shutdown().await
+        };
+        // Nobody is left who would mind.
+        let _ = timeout(FAREWELL_TIMEOUT, told).await;
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        // The slot is whole after every statement, so a panic elsewhere cannot have left it half-written.
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn connect(
-    server: &Server,
-    tls: &Arc<rustls::ClientConfig>,
-) -> Result<(LdapConnAsync, Ldap, SocketAddr), ConnectError> {
-    let stream = connect_tcp(server).await?;
-    let tcp_error = |error: std::io::Error| ConnectError::Tcp {
-        address: server.address(),
-        message: error.to_string(),
-    };
-    // Requests are one small write each, and somebody waits for every one of them.
-    stream.set_nodelay(true).map_err(tcp_error)?;
-    SockRef::from(&stream)
-        .set_tcp_keepalive(&KEEPALIVE)
-        .map_err(tcp_error)?;
-    let local = stream.local_addr().map_err(tcp_error)?;
-    let settings = LdapConnSettings::new()
-        .set_config(tls.clone())
-        .set_std_stream(StdStream::Tcp(stream.into_std().map_err(tcp_error)?));
-    // The stream is connected already: of the URL, ldap3 uses the scheme and the name to check the certificate for.
-    let url = format!("ldaps://{}:{}", server.tls_name, server.port);
-    let (driver, ldap) = LdapConnAsync::with_settings(settings, &url)
-        .await
-        .map_err(|error| ConnectError::Tls {
-            address: server.address(),
-            message: explain_tls(&error, server),
-        })?;
-    Ok((driver, ldap, local))
-}
-
-async fn connect_tcp(server: &Server) -> Result<TcpStream, ConnectError> {
-    let addresses: Vec<SocketAddr> = match server.host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, server.port)],
-        Err(_) => tokio::net::lookup_host((server.host.as_str(), server.port))
-            .await
-            .map_err(|error| ConnectError::Resolve {
-                host: server.host.clone(),
-                message: error.to_string(),
-            })?
-            .collect(),
-    };
-    connect_any(&addresses).await.map_err(|message| ConnectError::Tcp {
-        address: server.address(),
-        message,
-    })
-}
-
-/// The first of `addresses` that connects, tried one after another.
-async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
-    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-    let patience = (CONNECT_TIMEOUT / count).max(ADDRESS_TIMEOUT_FLOOR);
-    let mut last = "no address".to_owned();
-    for address in addresses {
-        match timeout(patience, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = error.to_string(),
-            Err(_) => last = format!("no answer within {patience:?}"),
+impl Awaited {
+    /// What is still waited for; nothing when that was all.
+    fn take(self, answer: Answer) -> (Option<Self>, Result<(), Violation>) {
+        // Who asked may have gone away; then nobody minds that the answer goes nowhere.
+        match (self, answer) {
+            (Self::Bind(reply), Answer::Bind(result, password_policy)) => {
+                let _ = reply.send(Ok((result, password_policy)));
+                (None, Ok(()))
+            }
+            (Self::Search { found, reply, .. }, Answer::Done(result)) => {
+                let _ = reply.send(Ok((result, found)));
+                (None, Ok(()))
+            }
+            (
+                Self::Search {
+                    mut found,
+                    size_limit,
+                    reply,
+                },
+                Answer::Entry(entry),
+            ) => {
+                if found.entries.len() < size_limit {
+                    found.entries.push(entry);
+                } else {
+                    found.more = true;
+                }
+                let search = Self::Search {
+                    found,
+                    size_limit,
+                    reply,
+                };
+                (Some(search), Ok(()))
+            }
+            (search @ Self::Search { .. }, Answer::Reference) => (Some(search), Ok(())),
+            (awaited, _) => (Some(awaited), Err(Violation::OtherKind)),
         }
     }
-    Err(last)
+
+    fn fail(self, why: Unanswered) {
+        match self {
+            Self::Bind(reply) => drop(reply.send(Err(why))),
+            Self::Search { reply, .. } => drop(reply.send(Err(why))),
+        }
+    }
 }
 
-/// What is wrong with the domain controller's certificate, and what to do about it.
-fn explain_tls(error: &LdapError, server: &Server) -> String {
-    use rustls::CertificateError as Certificate;
-    let rustls_error = match error {
-        LdapError::Io { source } => source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
-        LdapError::Rustls { source } => Some(source),
-        _ => None,
-    };
-    let Some(rustls::Error::InvalidCertificate(problem)) = rustls_error else {
-        return format!("{error}; is this the LDAPS port (636, or 3269 of a global catalogue)?");
-    };
-    match problem {
-        // A bad signature is an authority made anew under its old name.
-        Certificate::UnknownIssuer | Certificate::BadSignature => {
-            "its certificate is not issued by an authority in directory.anchors; add the issuing CA's certificate there"
-                .to_owned()
+/// The task of a connection. However it ends, the connection is closed first and the guard dropped then.
+struct Task<G> {
+    shared: Arc<Shared>,
+    dc: String,
+    local: SocketAddr,
+    _guard: G,
+}
+
+impl<G> Drop for Task<G> {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}
+
+impl<G> Task<G> {
+    async fn run(self, mut reader: ReadHalf<Stream>) {
+        let shared = self.shared.clone();
+        let lost = tokio::select! {
+            biased;
+            () = shared.closed.cancelled() => None,
+            why = shared.read(&mut reader) => Some(why),
+        };
+        let outstanding = shared.end();
+        match (lost, outstanding) {
+            // Whoever waits tells it, with what it means.
+            (Some(why), Slot::Awaiting(_, awaited)) => awaited.fail(why),
+            (Some(Unanswered::Violation(violation)), _) => {
+                let (dc, local) = (&self.dc, self.local);
+                tracing::warn!(dc, %local, %violation, "a connection is closed for what the domain controller sent");
+            }
+            (Some(why), _) => tracing::debug!(dc = self.dc, local = %self.local, %why, "directory connection lost"),
+            (None, Slot::Idle) => {
+                drop(self);
+                shared.farewell().await;
+            }
+            (None, _) => {}
         }
-        Certificate::Expired | Certificate::ExpiredContext { .. } => {
-            "its certificate has expired, or this machine's clock is wrong".to_owned()
-        }
-        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-            "its certificate is not valid yet, or this machine's clock is wrong".to_owned()
-        }
-        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => format!(
-            "its certificate is not for {}; use a name that it has in directory.servers.url, or set server_name",
-            server.tls_name
-        ),
-        other => format!("its certificate is refused: {other}"),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use socket2::{Domain, Socket, Type};
-
-    /// An address that does not answer: its listener's queue is full.
-    async fn dead() -> (Socket, Vec<TcpStream>, SocketAddr) {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let mut queued = Vec::new();
-        while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
-            queued.push(stream.unwrap());
-        }
-        (listener, queued, address)
-    }
-
-    #[tokio::test]
-    async fn a_dead_address_of_a_name_leaves_time_for_the_others() {
-        let (_listener, _queued, dead) = dead().await;
-        let live = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addresses = [dead, live.local_addr().unwrap()];
-        let stream = timeout(CONNECT_TIMEOUT, connect_any(&addresses))
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
-    }
-}
+mod tests;

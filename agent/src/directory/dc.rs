@@ -12,7 +12,8 @@ use postern_protocol::Moment;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{ConnectError, Connection};
+use super::connection::Connection;
+use super::dial::ConnectError;
 use super::known::Known;
 use super::pool::{Health, Kept, Pool};
 use super::trouble::Troubles;
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     pub(super) pool: Arc<Pool>,
     /// Ends every connection.
     pub(super) stop: CancellationToken,
+    /// The tasks of all connections.
+    pub(super) connections: TaskTracker,
     pub(super) metrics: Arc<Metrics>,
     pub(super) troubles: Arc<Mutex<Troubles>>,
     /// How long servers leave an idle connection alone, at least.
@@ -57,7 +60,6 @@ pub(super) struct Dc {
     pub(super) known: Arc<Known>,
     pub(super) server: Server,
     pub(super) shared: Shared,
-    pub(super) tasks: TaskTracker,
 }
 
 impl Dc {
@@ -100,7 +102,10 @@ impl Dc {
     async fn read_until_it_ends(&self, mut connection: Connection) -> Result<(), String> {
         let mut changes = self.shared.pool.changes();
         loop {
-            connection.read_root_dse(HEALTH_TIMEOUT).await?;
+            connection
+                .root_dse(HEALTH_TIMEOUT)
+                .await
+                .map_err(|error| format!("the RootDSE cannot be read: {error}"))?;
             self.up();
             tokio::select! {
                 biased;
@@ -161,7 +166,14 @@ impl Dc {
     }
 
     async fn connect<G: Send + 'static>(&self, opened: impl FnOnce() -> G) -> Result<Connection, ConnectError> {
-        Connection::open(&self.server, &self.shared.tls, &self.tasks, &self.shared.stop, opened).await
+        Connection::open(
+            &self.server,
+            &self.shared.tls,
+            &self.shared.connections,
+            &self.shared.stop,
+            opened,
+        )
+        .await
     }
 
     fn is_awake(&self) -> bool {

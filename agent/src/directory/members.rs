@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::dc::{Dc, Shared};
 use super::known::{Known, Register};
-use crate::config::Server;
+use crate::config::{Server, Transport};
 use crate::core::tiers::Tier;
 
 /// The weight of a domain controller that the configuration names: what Active Directory gives all of its own.
@@ -90,6 +89,13 @@ impl Members {
 
     fn start(&mut self, wanted: Wanted) -> Member {
         let known = self.register.appeared(&wanted.server.name);
+        if wanted.server.transport == Transport::Plain {
+            tracing::warn!(
+                dc = %wanted.server.name, address = %wanted.server.address(),
+                "INSECURE: passwords go to this domain controller in the clear, for everybody on the way to read; use \
+                 ldaps://, or leave insecure out for StartTLS",
+            );
+        }
         let gone = CancellationToken::new();
         self.shared.troubles().untried(&known);
         self.shared.pool.add(known.clone(), wanted.tier, wanted.weight);
@@ -97,7 +103,6 @@ impl Members {
             known: known.clone(),
             server: wanted.server.clone(),
             shared: self.shared.clone(),
-            tasks: TaskTracker::new(),
         };
         self.tasks.spawn(dc.run(gone.clone()));
         Member { wanted, known, gone }

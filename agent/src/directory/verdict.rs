@@ -1,10 +1,12 @@
 //! Reading a directory's answer to a bind: result code and diagnostic text to a verdict, or to no verdict.
 //!
-//! A success is result code 0 and nothing else. Result 49 is read by its sub-code alone (`data 52e` in Active
+//! A success is result code 0, and no error of the password policy with it. Result 49 is read by its sub-code alone (`data 52e` in Active
 //! Directory's text; MS-ADTS section 3.1.1.3.1.9 promises less, and says nothing else of the text). Every other
 //! result means that the password was not checked: never a rejection.
 
 use postern_protocol::Verdict;
+
+use crate::ldap::PasswordPolicy;
 
 /// LDAP result codes (RFC 4511, section 4.1.9) that are told apart here.
 mod code {
@@ -12,6 +14,14 @@ mod code {
     pub(super) const INVALID_CREDENTIALS: u32 = 49;
     pub(super) const BUSY: u32 = 51;
     pub(super) const UNAVAILABLE: u32 = 52;
+    pub(super) const UNWILLING_TO_PERFORM: u32 = 53;
+}
+
+/// Errors of the password policy that concern a bind.
+mod policy {
+    pub(super) const PASSWORD_EXPIRED: i32 = 0;
+    pub(super) const ACCOUNT_LOCKED: i32 = 1;
+    pub(super) const CHANGE_AFTER_RESET: i32 = 2;
 }
 
 /// What an answer means.
@@ -31,14 +41,17 @@ pub(crate) enum Reading {
     Fault,
 }
 
-/// Reads result code and diagnostic text.
-pub(crate) fn read(result: u32, text: &str) -> Reading {
-    match result {
-        code::SUCCESS => Reading::Verdict {
-            verdict: Verdict::Success,
-            sub_code: None,
-        },
-        code::INVALID_CREDENTIALS => {
+/// Reads result code, diagnostic text and what the password policy says.
+pub(crate) fn read(result: u32, text: &str, policy: Option<PasswordPolicy>) -> Reading {
+    let verdict = |verdict| Reading::Verdict {
+        verdict,
+        sub_code: None,
+    };
+    match (result, policy.and_then(|policy| policy.error)) {
+        (code::BUSY | code::UNAVAILABLE, _) => Reading::Elsewhere,
+        (_, Some(error)) => verdict(refused_by_policy(result, error)),
+        (code::SUCCESS, None) => verdict(Verdict::Success),
+        (code::INVALID_CREDENTIALS, None) => {
             let sub_code = sub_code(text);
             Reading::Verdict {
                 // No sub-code: not Active Directory, and RFC 4511 says what 49 means.
@@ -46,8 +59,22 @@ pub(crate) fn read(result: u32, text: &str) -> Reading {
                 sub_code,
             }
         }
-        code::BUSY | code::UNAVAILABLE => Reading::Elsewhere,
         _ => Reading::Fault,
+    }
+}
+
+/// What an error of the password policy means (draft-behera-ldap-password-policy-10, sections 6.2 and 9.1).
+///
+/// It is a rejection with result 0 as well: after a reset the bind succeeds only so that the password can be changed,
+/// and a success that comes with an error of any other kind is none that somebody may be let in on.
+fn refused_by_policy(result: u32, error: i32) -> Verdict {
+    match error {
+        policy::PASSWORD_EXPIRED => Verdict::PasswordExpired,
+        // 389 DS says so of accounts that an administrator has inactivated, with this result.
+        policy::ACCOUNT_LOCKED if result == code::UNWILLING_TO_PERFORM => Verdict::AccountDisabled,
+        policy::ACCOUNT_LOCKED => Verdict::AccountLocked,
+        policy::CHANGE_AFTER_RESET => Verdict::PasswordMustChange,
+        _ => Verdict::Rejected,
     }
 }
 
@@ -80,7 +107,7 @@ mod tests {
     }
 
     fn verdict(text: &str) -> (Verdict, Option<u32>) {
-        match read(49, text) {
+        match read(49, text, None) {
             Reading::Verdict { verdict, sub_code } => (verdict, sub_code),
             other => panic!("{text:?} reads as {other:?}"),
         }
@@ -126,18 +153,49 @@ mod tests {
 
     #[test]
     fn the_sub_code_counts_with_result_49_only() {
-        assert_eq!(read(51, &windows("775")), Reading::Elsewhere);
-        assert_eq!(read(52, ""), Reading::Elsewhere);
+        assert_eq!(read(51, &windows("775"), None), Reading::Elsewhere);
+        assert_eq!(read(52, "", None), Reading::Elsewhere);
         for result in [1, 2, 8, 10, 14, 32, 48, 50, 53, 80, 4096] {
-            assert_eq!(read(result, &windows("52e")), Reading::Fault, "{result}");
+            assert_eq!(read(result, &windows("52e"), None), Reading::Fault, "{result}");
         }
+    }
+
+    #[test]
+    fn an_error_of_the_password_policy_is_its_own_verdict_whatever_the_result() {
+        let says = |result, error| read(result, "", Some(PasswordPolicy { error: Some(error) }));
+        let verdict = |verdict| Reading::Verdict {
+            verdict,
+            sub_code: None,
+        };
+        for result in [0, 19, 49] {
+            assert_eq!(says(result, 0), verdict(Verdict::PasswordExpired));
+            assert_eq!(says(result, 1), verdict(Verdict::AccountLocked));
+            assert_eq!(says(result, 2), verdict(Verdict::PasswordMustChange));
+            for other in [3, 8, 9, 4096] {
+                assert_eq!(says(result, other), verdict(Verdict::Rejected), "{result} {other}");
+            }
+        }
+        // 389 DS: "Account inactivated."
+        assert_eq!(says(53, 1), verdict(Verdict::AccountDisabled));
+        // It did not look.
+        assert_eq!(says(51, 1), Reading::Elsewhere);
+    }
+
+    #[test]
+    fn a_policy_without_an_error_leaves_the_result_as_it_is() {
+        for (result, verdict) in [(0, Verdict::Success), (49, Verdict::InvalidCredentials)] {
+            let sub_code = None;
+            let silent = PasswordPolicy { error: None };
+            assert_eq!(read(result, "", Some(silent)), Reading::Verdict { verdict, sub_code });
+        }
+        assert_eq!(read(53, "", Some(PasswordPolicy { error: None })), Reading::Fault);
     }
 
     proptest! {
         #[test]
-        fn only_result_zero_is_a_success_whatever_the_text(result in 0u32..200, text in "\\PC{0,40}(data [0-9a-f]{0,9})?\\PC{0,10}") {
-            let success = matches!(read(result, &text), Reading::Verdict { verdict: Verdict::Success, .. });
-            prop_assert_eq!(success, result == 0);
+        fn only_result_zero_without_an_error_of_the_policy_is_a_success_whatever_the_text(result in 0u32..200, text in "\\PC{0,40}(data [0-9a-f]{0,9})?\\PC{0,10}", error: Option<Option<i32>>) {
+            let success = matches!(read(result, &text, error.map(|error| PasswordPolicy { error })), Reading::Verdict { verdict: Verdict::Success, .. });
+            prop_assert_eq!(success, result == 0 && error.flatten().is_none());
         }
     }
 }

@@ -50,7 +50,7 @@ fn every_problem_of_a_configuration_is_named_at_once_with_its_key() {
     let text = "[agent]\ntrust_domain = \"Postern.Test\"\ncertificate = \"none.pem\"\nkey = \"none.pem\"\n\
                 [relays]\naddresses = [\"relay\", \"relay:7011\"]\nserver_name = \"a b\"\n\
                 [directory]\nanchors = \"none.pem\"\nconnections = 0\nbind_timeout_ms = 5\n\
-                [[directory.servers]]\nname = \"dc\"\nurl = \"ldap://dc\"\n\
+                [[directory.servers]]\nname = \"dc\"\nurl = \"http://dc\"\n\
                 [opening_key]\nrenew_s = 1\n[admin]\nlisten = \"localhost\"\n[log]\nlevel = \"loud\"\nlevle = 1\n";
     let error = check(text, &folder()).unwrap_err();
     for key in [

@@ -1,0 +1,264 @@
+//! Opening a connection to a domain controller: resolving, TCP, TLS or StartTLS. Nothing secret passes before its end.
+
+use std::fmt::Debug;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::incoming::{Incoming, Unanswered};
+use crate::config::{Server, Transport};
+use crate::ldap::{Answer, LdapResult, START_TLS, Violation, request};
+
+/// Resolving, connecting and the TLS handshake together. A domain controller in the next room takes milliseconds, one
+/// across an ocean well under a second; three seconds also outlast one lost SYN and its repetition.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The least time for one of several addresses of a name; otherwise they share the time evenly, so that a dead one
+/// does not use up that of the others.
+const ADDRESS_TIMEOUT_FLOOR: Duration = Duration::from_millis(500);
+
+/// An idle connection is probed after this long, so that one that a firewall forgot is noticed by its reader and not
+/// by a bind that is never answered.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(5))
+    .with_retries(3);
+
+/// A stream to a domain controller, whatever protects it.
+pub(super) type Stream = Box<dyn Bytes>;
+
+/// Both directions of a stream.
+pub(super) trait Bytes: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Bytes for S {}
+
+/// Why a domain controller could not be connected to. No bind was sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// The name does not resolve.
+    #[error("{host} does not resolve: {message}; check the domain controller's name and this machine's DNS")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        message: String,
+    },
+    /// TCP did not connect to any of the addresses.
+    #[error("{address}: {message}; is the domain controller up, and does the firewall let {port} pass?")]
+    Tcp {
+        /// Host and port.
+        address: String,
+        /// What the operating system said.
+        message: String,
+        /// The port alone.
+        port: u16,
+    },
+    /// The domain controller does not do StartTLS.
+    #[error(
+        "{address} refuses StartTLS (result {}, {:?}); give it a certificate, or use a ldaps:// URL", .result.code, .result.text
+    )]
+    StartTlsRefused {
+        /// Host and port.
+        address: String,
+        /// Its answer.
+        result: LdapResult,
+    },
+    /// No answer to the request for StartTLS, or one that does not count.
+    #[error("{address}: StartTLS: {why}; is this the LDAP port (389, or 3268 of a global catalogue)?")]
+    StartTlsUnanswered {
+        /// Host and port.
+        address: String,
+        /// Why not.
+        why: Unanswered,
+    },
+    /// The domain controller sent something between the answer to StartTLS and the handshake, where anybody on the
+    /// way could have put it.
+    #[error("{address}: StartTLS: unprotected bytes follow the answer; somebody on the way may have put them there")]
+    StartTlsInjected {
+        /// Host and port.
+        address: String,
+    },
+    /// The TLS handshake failed.
+    #[error("TLS with {address}: {message}")]
+    Tls {
+        /// Host and port.
+        address: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// It took too long.
+    #[error("{0} did not answer within {CONNECT_TIMEOUT:?}")]
+    Timeout(String),
+}
+
+/// Connects as `server` says. Gives the stream and this end's address.
+pub(super) async fn dial(
+    server: &Server,
+    tls: &Arc<rustls::ClientConfig>,
+) -> Result<(Stream, SocketAddr), ConnectError> {
+    timeout(CONNECT_TIMEOUT, connect(server, tls))
+        .await
+        .map_err(|_| ConnectError::Timeout(server.address()))?
+}
+
+async fn connect(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<(Stream, SocketAddr), ConnectError> {
+    let mut stream = connect_tcp(server).await?;
+    let tcp_error = |error: std::io::Error| tcp_error(server, error.to_string());
+    // Requests are one small write each, and somebody waits for every one of them.
+    stream.set_nodelay(true).map_err(tcp_error)?;
+    SockRef::from(&stream)
+        .set_tcp_keepalive(&KEEPALIVE)
+        .map_err(tcp_error)?;
+    let local = stream.local_addr().map_err(tcp_error)?;
+    match server.transport {
+        Transport::Plain => return Ok((Box::new(stream), local)),
+        Transport::StartTls => start_tls(server, &mut stream).await?,
+        Transport::Ldaps => {}
+    }
+    let secured = TlsConnector::from(tls.clone())
+        .connect(server.tls_name.clone(), stream)
+        .await;
+    let stream = secured.map_err(|error| ConnectError::Tls {
+        address: server.address(),
+        message: explain_tls(&error, server),
+    })?;
+    Ok((Box::new(stream), local))
+}
+
+/// Asks for TLS on a plain connection (RFC 4511, section 4.14). Nothing that is read before the handshake is trusted
+/// for more than the decision to begin it.
+async fn start_tls(server: &Server, stream: &mut TcpStream) -> Result<(), ConnectError> {
+    const ID: i32 = 1;
+    let address = server.address();
+    let unanswered = |why| ConnectError::StartTlsUnanswered {
+        address: server.address(),
+        why,
+    };
+    let request = request::start_tls(ID);
+    stream
+        .write_all(&request)
+        .await
+        .map_err(|_| unanswered(Unanswered::Ended))?;
+    let mut incoming = Incoming::default();
+    let message = incoming.next(stream).await.map_err(unanswered)?;
+    let violation = match message.answer {
+        _ if message.id != ID => Violation::OtherId(message.id),
+        Answer::Extended { result, name } if name.as_deref().is_none_or(|name| name == START_TLS) => {
+            if result.code != 0 {
+                return Err(ConnectError::StartTlsRefused { address, result });
+            }
+            if !incoming.is_empty() {
+                return Err(ConnectError::StartTlsInjected { address });
+            }
+            return Ok(());
+        }
+        _ => Violation::OtherKind,
+    };
+    Err(unanswered(violation.into()))
+}
+
+fn tcp_error(server: &Server, message: String) -> ConnectError {
+    ConnectError::Tcp {
+        address: server.address(),
+        message,
+        port: server.port,
+    }
+}
+
+async fn connect_tcp(server: &Server) -> Result<TcpStream, ConnectError> {
+    let addresses: Vec<SocketAddr> = match server.host.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, server.port)],
+        Err(_) => tokio::net::lookup_host((server.host.as_str(), server.port))
+            .await
+            .map_err(|error| ConnectError::Resolve {
+                host: server.host.clone(),
+                message: error.to_string(),
+            })?
+            .collect(),
+    };
+    connect_any(&addresses)
+        .await
+        .map_err(|message| tcp_error(server, message))
+}
+
+/// The first of `addresses` that connects, tried one after another.
+async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let patience = (CONNECT_TIMEOUT / count).max(ADDRESS_TIMEOUT_FLOOR);
+    let mut last = "no address".to_owned();
+    for address in addresses {
+        match timeout(patience, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error.to_string(),
+            Err(_) => last = format!("no answer within {patience:?}"),
+        }
+    }
+    Err(last)
+}
+
+/// What is wrong with the domain controller's certificate, and what to do about it.
+fn explain_tls(error: &std::io::Error, server: &Server) -> String {
+    use rustls::CertificateError as Certificate;
+    let rustls_error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(problem)) = rustls_error else {
+        return match server.transport {
+            Transport::Ldaps => format!("{error}; is this the LDAPS port (636, or 3269 of a global catalogue)?"),
+            _ => error.to_string(),
+        };
+    };
+    match problem {
+        // A bad signature is an authority made anew under its old name.
+        Certificate::UnknownIssuer | Certificate::BadSignature => {
+            "its certificate is not issued by an authority in directory.anchors; add the issuing CA's certificate there"
+                .to_owned()
+        }
+        Certificate::Expired | Certificate::ExpiredContext { .. } => {
+            "its certificate has expired, or this machine's clock is wrong".to_owned()
+        }
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+            "its certificate is not valid yet, or this machine's clock is wrong".to_owned()
+        }
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => format!(
+            "its certificate is not for {}; use a name that it has in directory.servers.url, or set server_name",
+            server.tls_name.to_str()
+        ),
+        other => format!("its certificate is refused: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+
+    /// An address that does not answer: its listener's queue is full.
+    async fn dead() -> (Socket, Vec<TcpStream>, SocketAddr) {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+            queued.push(stream.unwrap());
+        }
+        (listener, queued, address)
+    }
+
+    #[tokio::test]
+    async fn a_dead_address_of_a_name_leaves_time_for_the_others() {
+        let (_listener, _queued, dead) = dead().await;
+        let live = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [dead, live.local_addr().unwrap()];
+        let stream = timeout(CONNECT_TIMEOUT, connect_any(&addresses))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
+    }
+}
