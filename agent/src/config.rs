@@ -18,8 +18,10 @@ use postern_service::tls;
 use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 
+pub(crate) use discover::Discover;
 pub use raw::Raw;
 
+mod discover;
 mod raw;
 mod url;
 
@@ -57,8 +59,9 @@ pub(crate) struct DirectoryConfig {
     pub(crate) bind_timeout: Duration,
     /// How long servers leave an idle connection alone, at least.
     pub(crate) idle_limit: Duration,
-    /// At least one; names differ.
+    /// Names differ. There is at least one, or `discover`.
     pub(crate) servers: Vec<Server>,
+    pub(crate) discover: Option<Discover>,
 }
 
 /// One domain controller.
@@ -70,6 +73,8 @@ pub(crate) struct Server {
     pub(crate) transport: Transport,
     /// The name that its certificate must have.
     pub(crate) tls_name: ServerName<'static>,
+    /// Who is asked for the host's addresses; nobody means the system's resolver.
+    pub(crate) nameservers: Arc<[SocketAddr]>,
 }
 
 /// What protects a connection to a domain controller.
@@ -268,9 +273,14 @@ impl raw::Directory {
                 format!("must be 1 to 86400 (seconds; a day), not {}", self.idle_limit_s),
             );
         }
-        if self.servers.is_empty() {
-            problems.add("directory.servers", "needs at least one [[directory.servers]]");
+        if self.servers.is_empty() && self.discover.is_none() {
+            problems.add(
+                "directory.servers",
+                "needs at least one [[directory.servers]], or [directory.discover] to find them in DNS",
+            );
         }
+        let discovers = self.discover.is_some();
+        let discover = self.discover.and_then(|section| section.validate(problems));
         let mut servers: Vec<Server> = Vec::new();
         for (index, server) in self.servers.into_iter().enumerate() {
             let key = format!("directory.servers[{index}]");
@@ -293,6 +303,7 @@ impl raw::Directory {
             bind_timeout: Duration::from_millis(self.bind_timeout_ms),
             idle_limit: Duration::from_secs(self.idle_limit_s),
             servers,
+            discover: if discovers { Some(discover?) } else { None },
         })
     }
 }
@@ -339,6 +350,7 @@ impl raw::Server {
             port,
             transport,
             tls_name,
+            nameservers: Arc::default(),
         })
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod backoff;
 pub(crate) mod cancelled;
 pub(crate) mod lease;
+pub(crate) mod locator;
 pub(crate) mod pace;
 pub(crate) mod replay;
 pub(crate) mod slots;

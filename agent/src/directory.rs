@@ -20,6 +20,7 @@ use crate::config::DirectoryConfig;
 use crate::metrics::{Metrics, no_verdict};
 use connection::Sent;
 use dc::Shared;
+use discovery::Discovery;
 use known::Known;
 use members::{Members, Wanted};
 use pool::{Kept, Pool};
@@ -33,6 +34,8 @@ pub(crate) use verdict::Reading;
 mod connection;
 mod dc;
 mod dial;
+mod discovery;
+mod dns;
 mod incoming;
 mod known;
 mod members;
@@ -119,9 +122,12 @@ impl Directory {
             stop: shared.stop.clone(),
             connections: shared.connections.clone(),
         };
-        let mut members = Members::new(shared);
-        members.apply(config.servers.iter().map(Wanted::listed).collect());
-        tasks.spawn(members.run());
+        let (found, wanted) = watch::channel(config.servers.iter().map(Wanted::listed).collect());
+        if let Some(discover) = &config.discover {
+            let discovery = Discovery::new(discover.clone(), config.servers.clone(), shared.clone());
+            tasks.spawn(discovery.run(found));
+        }
+        tasks.spawn(Members::new(shared).run(wanted));
         Arc::new(directory)
     }
 

@@ -49,6 +49,7 @@ pub(super) struct Directory {
     pub(super) idle_limit_s: u64,
     #[serde(default)]
     pub(super) servers: Vec<Server>,
+    pub(super) discover: Option<super::discover::Raw>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,7 +3,7 @@
 use super::{RelayAddress, Transport};
 
 /// LDAP over TLS.
-const LDAPS_PORT: u16 = 636;
+pub(super) const LDAPS_PORT: u16 = 636;
 
 /// LDAP, with StartTLS or without.
 const LDAP_PORT: u16 = 389;

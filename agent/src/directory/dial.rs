@@ -1,7 +1,7 @@
 //! Opening a connection to a domain controller: resolving, TCP, TLS or StartTLS. Nothing secret passes before its end.
 
 use std::fmt::Debug;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::dns;
 use super::incoming::{Incoming, Unanswered};
 use crate::config::{Server, Transport};
 use crate::ldap::{Answer, LdapResult, START_TLS, Violation, request};
@@ -172,16 +173,12 @@ fn tcp_error(server: &Server, message: String) -> ConnectError {
 }
 
 async fn connect_tcp(server: &Server) -> Result<TcpStream, ConnectError> {
-    let addresses: Vec<SocketAddr> = match server.host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, server.port)],
-        Err(_) => tokio::net::lookup_host((server.host.as_str(), server.port))
-            .await
-            .map_err(|error| ConnectError::Resolve {
-                host: server.host.clone(),
-                message: error.to_string(),
-            })?
-            .collect(),
-    };
+    let addresses = dns::addresses(&server.nameservers, &server.host, server.port)
+        .await
+        .map_err(|error| ConnectError::Resolve {
+            host: server.host.clone(),
+            message: error.to_string(),
+        })?;
     connect_any(&addresses)
         .await
         .map_err(|message| tcp_error(server, message))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +60,7 @@ impl Members {
     }
 
     /// From now on there are these. Names differ.
-    pub(super) fn apply(&mut self, wanted: Vec<Wanted>) {
+    fn apply(&mut self, wanted: Vec<Wanted>) {
         let mut before = std::mem::take(&mut self.members);
         for wanted in wanted {
             let name = wanted.server.name.clone();
@@ -108,14 +109,23 @@ impl Members {
         Member { wanted, known, gone }
     }
 
-    /// Looks after the tasks until dropped.
-    pub(super) async fn run(mut self) {
+    /// Starts and ends what `wanted` says, until dropped.
+    pub(super) async fn run(mut self, mut wanted: watch::Receiver<Vec<Wanted>>) {
+        wanted.mark_changed();
         loop {
-            match self.tasks.join_next().await {
-                // One that is gone.
-                Some(Ok(())) => {}
-                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
-                None => std::future::pending().await,
+            tokio::select! {
+                biased;
+                Some(ended) = self.tasks.join_next() => {
+                    // One that is gone ends quietly.
+                    if let Err(error) = ended {
+                        std::panic::resume_unwind(error.into_panic());
+                    }
+                }
+                Ok(()) = wanted.changed() => {
+                    let now = wanted.borrow_and_update().clone();
+                    self.apply(now);
+                }
+                else => std::future::pending().await,
             }
         }
     }

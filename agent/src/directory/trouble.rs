@@ -1,4 +1,4 @@
-//! What stands against each domain controller, and so against the agent being ready.
+//! What stands against each domain controller, against finding them, and so against the agent being ready.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ const TOPIC: &str = "directory";
 /// The present trouble with each domain controller that cannot be used. The agent is ready while one can.
 pub(super) struct Troubles {
     by_dc: BTreeMap<DcId, (String, Option<String>)>,
+    /// With finding them.
+    discovery: Option<String>,
     readiness: Readiness,
 }
 
@@ -20,6 +22,7 @@ impl Troubles {
     pub(super) fn new(readiness: Readiness) -> Self {
         let troubles = Self {
             by_dc: BTreeMap::new(),
+            discovery: None,
             readiness,
         };
         troubles.publish();
@@ -51,6 +54,12 @@ impl Troubles {
         self.publish();
     }
 
+    /// What is wrong with finding domain controllers.
+    pub(super) fn set_discovery(&mut self, trouble: Option<String>) {
+        self.discovery = trouble;
+        self.publish();
+    }
+
     fn publish(&self) {
         if self.by_dc.values().any(|(_, trouble)| trouble.is_none()) {
             return self.readiness.clear(TOPIC);
@@ -59,7 +68,7 @@ impl Troubles {
             .by_dc
             .values()
             .filter_map(|(dc, trouble)| Some(format!("{dc}: {}", trouble.as_ref()?)));
-        let all: Vec<String> = of_dcs.collect();
+        let all: Vec<String> = self.discovery.iter().cloned().chain(of_dcs).collect();
         let all = if all.is_empty() {
             "none is known yet".to_owned()
         } else {
@@ -84,6 +93,8 @@ mod tests {
         let (one, two) = (register.appeared("dc-1"), register.appeared("dc-2"));
         let mut troubles = Troubles::new(readiness.clone());
         assert!(reason().contains("none is known"), "{}", reason());
+        troubles.set_discovery(Some("DNS is silent".to_owned()));
+        assert!(reason().contains("DNS is silent"), "{}", reason());
         troubles.untried(&one);
         troubles.untried(&two);
         assert!(troubles.set(&one, "refused"));

@@ -65,9 +65,6 @@ impl Bed {
 
     /// The agent's configuration for these relays.
     pub(crate) fn config(&self, relays: &[SocketAddr], agent: &Issued, bind_timeout_ms: u64) -> Config {
-        self.folder.write("agent.pem", &agent.certificate_pem);
-        self.folder.write("agent-key.pem", &agent.key_pem);
-        let addresses: Vec<String> = relays.iter().map(SocketAddr::to_string).collect();
         let servers: String = self
             .dcs
             .iter()
@@ -81,10 +78,19 @@ impl Bed {
                 )
             })
             .collect();
+        let directory = format!("bind_timeout_ms = {bind_timeout_ms}\n{servers}");
+        self.config_with(relays, agent, &directory)
+    }
+
+    /// As [`Self::config`], with other contents of the section `directory`.
+    pub(crate) fn config_with(&self, relays: &[SocketAddr], agent: &Issued, directory: &str) -> Config {
+        self.folder.write("agent.pem", &agent.certificate_pem);
+        self.folder.write("agent-key.pem", &agent.key_pem);
+        let addresses: Vec<String> = relays.iter().map(SocketAddr::to_string).collect();
         let text = format!(
             "[agent]\ntrust_domain = \"{TRUST_DOMAIN}\"\ncertificate = \"agent.pem\"\nkey = \"agent-key.pem\"\n\
              [relays]\naddresses = {addresses:?}\nserver_name = \"{RELAY_NAME}\"\nanchors = \"ca.pem\"\n\
-             [directory]\nanchors = \"ca.pem\"\nconnections = 4\nbind_timeout_ms = {bind_timeout_ms}\n{servers}\
+             [directory]\nanchors = \"ca.pem\"\nconnections = 4\n{directory}\
              [admin]\nlisten = \"{}\"\n",
             self.admin
         );

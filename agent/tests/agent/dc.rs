@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use ldap3_proto::LdapCodec;
@@ -24,6 +26,8 @@ pub(crate) enum Reply {
     Answer(LdapResultCode, String),
     /// This result code, once released.
     Held(Arc<Notify>, LdapResultCode),
+    /// Success, after so long.
+    After(Duration),
     /// Nothing, for ever.
     Silence,
     /// It closes the connection without an answer.
@@ -56,19 +60,23 @@ pub(crate) struct Dc {
     /// A new number closes every connection that is open now.
     hang_up: watch::Sender<u32>,
     open: watch::Sender<u32>,
+    least_open: Arc<AtomicU32>,
     accepted: watch::Sender<usize>,
     _tasks: JoinSet<()>,
 }
 
 impl Dc {
     pub(crate) async fn start(issued: &Issued) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), issued)
+    }
+
+    pub(crate) fn start_on(listener: TcpListener, issued: &Issued) -> Self {
         let tls = rustls::ServerConfig::builder_with_provider(postern_service::tls::provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![issued.certificate.clone()], issued.key.clone_key())
             .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State::default()));
         let hang_up = watch::channel(0).0;
@@ -79,6 +87,8 @@ impl Dc {
         let accepting = accepted.clone();
         let bound = Arc::new(Notify::new());
         let bind_came = bound.clone();
+        let least_open = Arc::new(AtomicU32::new(u32::MAX));
+        let least = least_open.clone();
         tasks.spawn(async move {
             let acceptor = TlsAcceptor::from(Arc::new(tls));
             let mut connections = JoinSet::new();
@@ -86,14 +96,17 @@ impl Dc {
                 let (stream, _) = listener.accept().await.unwrap();
                 let mut closing = closing.subscribe();
                 let (acceptor, shared, counted) = (acceptor.clone(), shared.clone(), counted.clone());
-                let (accepting, bind_came) = (accepting.clone(), bind_came.clone());
+                let (accepting, bind_came, least) = (accepting.clone(), bind_came.clone(), least.clone());
                 connections.spawn(async move {
                     counted.send_modify(|open| *open += 1);
                     tokio::select! {
                         _ = closing.changed() => {}
                         () = serve(acceptor, stream, shared, accepting, bind_came) => {}
                     }
-                    counted.send_modify(|open| *open -= 1);
+                    counted.send_modify(|open| {
+                        *open -= 1;
+                        least.fetch_min(*open, Ordering::SeqCst);
+                    });
                 });
             }
         });
@@ -103,6 +116,7 @@ impl Dc {
             bound,
             hang_up,
             open,
+            least_open,
             accepted,
             _tasks: tasks,
         }
@@ -136,6 +150,16 @@ impl Dc {
         open.wait_for(|&open| open == connections).await.unwrap();
     }
 
+    /// From now on the least number of open connections is found anew.
+    pub(crate) fn forget_least_open(&self) {
+        self.least_open.store(u32::MAX, Ordering::SeqCst);
+    }
+
+    /// The least number of open connections after any closed.
+    pub(crate) fn least_open(&self) -> u32 {
+        self.least_open.load(Ordering::SeqCst)
+    }
+
     /// Until that many TLS handshakes have succeeded since the start.
     pub(crate) async fn until_accepted(&self, connections: usize) {
         let mut accepted = self.accepted.subscribe();
@@ -149,6 +173,16 @@ impl Dc {
     /// Closes every connection after the first `takes` right after its handshake.
     pub(crate) fn take_only(&self, takes: usize) {
         self.state.lock().unwrap().takes = Some(takes);
+    }
+
+    /// Nobody is served any more, and who is served already is hung up on.
+    pub(crate) fn go_down(&self) {
+        self.take_only(0);
+        self.hang_up();
+    }
+
+    pub(crate) fn come_up(&self) {
+        self.take_only(usize::MAX);
     }
 
     pub(crate) fn hang_up(&self) {
@@ -200,6 +234,13 @@ async fn serve(
                         release.notified().await;
                         vec![LdapOp::BindResponse(LdapBindResponse {
                             res: result(code, String::new()),
+                            saslcreds: None,
+                        })]
+                    }
+                    Reply::After(pause) => {
+                        tokio::time::sleep(pause).await;
+                        vec![LdapOp::BindResponse(LdapBindResponse {
+                            res: result(LdapResultCode::Success, String::new()),
                             saslcreds: None,
                         })]
                     }

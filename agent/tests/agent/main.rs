@@ -7,6 +7,10 @@ mod dc;
 #[cfg(test)]
 mod directory;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
+mod dns;
+#[cfg(test)]
 mod example;
 #[cfg(test)]
 mod pki;
