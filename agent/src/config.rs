@@ -19,6 +19,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 
 pub(crate) use discover::Discover;
+pub(crate) use raw::DirectoryAlone as RawDirectoryAlone;
 pub use raw::Raw;
 
 mod discover;
@@ -180,6 +181,29 @@ impl RawConfig for Raw {
     }
 
     fn log(config: &Config) -> &LogConfig {
+        &config.log
+    }
+}
+
+/// A `[directory]` section by itself, for a look at the directory.
+#[derive(Debug)]
+pub(crate) struct DirectoryAlone {
+    pub(crate) directory: DirectoryConfig,
+    log: LogConfig,
+}
+
+impl RawConfig for raw::DirectoryAlone {
+    type Config = DirectoryAlone;
+
+    fn validate(self, base: &Path, problems: &mut Problems) -> Option<DirectoryAlone> {
+        let directory = problems.require("directory", self.directory)?;
+        Some(DirectoryAlone {
+            directory: directory.validate(base, problems)?,
+            log: LogConfig::default(),
+        })
+    }
+
+    fn log(config: &DirectoryAlone) -> &LogConfig {
         &config.log
     }
 }

@@ -41,6 +41,7 @@ mod known;
 mod members;
 mod pool;
 mod root_dse;
+pub mod survey;
 mod trouble;
 mod verdict;
 

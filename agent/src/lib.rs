@@ -36,6 +36,8 @@ mod opening_keys;
 mod sign_in;
 mod unwrapping;
 
+pub use directory::survey;
+
 const PROGRAM: Program = Program {
     name: "postern-agent",
     version: env!("CARGO_PKG_VERSION"),

@@ -17,6 +17,13 @@ pub struct Raw {
     pub(super) log: Option<LogConfig>,
 }
 
+/// One section of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DirectoryAlone {
+    pub(super) directory: Option<Directory>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Agent {

@@ -33,7 +33,6 @@ pub(crate) enum Scope {
     /// The base itself.
     Base = 0,
     /// The base and everything below it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for looking names up"))]
     Subtree = 2,
 }
 
