@@ -11,13 +11,17 @@ use clap::{Args, Parser, Subcommand, value_parser};
 use postern_service::program::EXIT_USAGE;
 use postern_service::{harden, tls};
 
+use postern_protocol::identity::Segment;
+
 use crate::cluster::Counts;
+use crate::cluster::existing::ServerUrl;
 use crate::cluster::ports::{Choice, DEFAULT_BASE, LAYOUT_HELP, MOST};
+use crate::directory;
 use crate::pki;
 use crate::pki::command::{self, PkiCommand};
 use crate::up::{self, Request};
 
-/// Bring up a whole Postern cluster on this machine: relay, agents and a simulated Active Directory
+/// Bring up a whole Postern cluster on this machine: relay, agents and a simulated Active Directory, or your own
 #[derive(Debug, Parser)]
 #[command(name = "postern", version, after_help = after_help(), args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -66,6 +70,53 @@ struct UpArgs {
     /// mock-dc configuration (TOML) whose keys win over the generated ones; its users are added
     #[arg(long, value_name = "FILE")]
     dc_config: Option<PathBuf>,
+    #[command(flatten)]
+    directory: DirectoryArgs,
+}
+
+/// A directory of one's own in the place of the simulated one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "In front of a directory of your own (nothing is written to it)")]
+struct DirectoryArgs {
+    /// A domain controller: ldaps://HOST[:PORT], or ldap://HOST[:PORT] with StartTLS; repeat it for more of them
+    #[arg(long, value_name = "URL", conflicts_with_all = ["dcs", "users", "dc_config"])]
+    directory: Vec<ServerUrl>,
+    /// The authorities that issued its certificate (PEM) [default: the system's]
+    #[arg(long, value_name = "FILE", requires = "directory")]
+    directory_ca: Option<PathBuf>,
+    /// The realm, which is also the first UPN suffix [default: the domain that the directory says it holds]
+    #[arg(long, value_name = "NAME", requires = "directory")]
+    directory_realm: Option<Segment>,
+    /// The domain's NetBIOS name, for DOMAIN\name [default: the realm's first label, in upper case]
+    #[arg(long, value_name = "NAME", requires = "directory", value_parser = directory::netbios)]
+    netbios: Option<String>,
+    /// A further suffix of names that the directory knows (name@SUFFIX); may be repeated
+    #[arg(long, value_name = "SUFFIX", requires = "directory", value_parser = directory::suffix)]
+    upn_suffix: Vec<String>,
+    /// Also sign in by this attribute, such as mail: it is looked up, and the account found is bound
+    #[arg(long, value_name = "ATTRIBUTE", requires = "directory")]
+    alternate_id: Option<String>,
+    /// The suffix of names to look up; may be repeated [default: those that the attribute's values have]
+    #[arg(long, value_name = "SUFFIX", requires = "alternate_id", value_parser = directory::suffix)]
+    alternate_suffix: Vec<String>,
+    /// Who looks people up; the password is taken from POSTERN_SERVICE_PASSWORD or asked for
+    #[arg(long, value_name = "NAME", requires = "directory", value_parser = directory::account)]
+    service_account: Option<String>,
+}
+
+impl DirectoryArgs {
+    fn request(self) -> Option<directory::Request> {
+        (!self.directory.is_empty()).then_some(directory::Request {
+            servers: self.directory,
+            ca: self.directory_ca,
+            realm: self.directory_realm,
+            netbios: self.netbios,
+            upn_suffixes: self.upn_suffix,
+            alternate_id: self.alternate_id,
+            alternate_suffixes: self.alternate_suffix,
+            service_account: self.service_account,
+        })
+    }
 }
 
 impl From<UpArgs> for Request {
@@ -75,18 +126,21 @@ impl From<UpArgs> for Request {
         } else {
             Choice::Base(DEFAULT_BASE)
         };
+        let directory = args.directory.request();
+        let simulated = directory.is_none();
         Self {
             counts: Counts {
                 relays: args.relays,
                 agents: args.agents,
-                dcs: args.dcs,
-                users: args.users,
+                dcs: if simulated { args.dcs } else { 0 },
+                users: if simulated { args.users } else { 0 },
             },
             dir: args.dir,
             ports: args.ports.unwrap_or(default),
             json: args.json,
             tls_api: args.tls_api,
             dc_config: args.dc_config,
+            directory,
         }
     }
 }
@@ -202,6 +256,41 @@ mod tests {
             ["--ports", "65500"],
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("postern").chain(wrong));
+            assert!(parsed.is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_ones_own_takes_the_place_of_the_simulated_one() {
+        let line = "up --directory ldaps://dc1.corp.example.com --directory ldap://dc2.corp.example.com:3890 \
+                    --directory-ca ca.pem --alternate-id mail --service-account svc@corp.example.com";
+        let request = request(&line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!((request.counts.dcs, request.counts.users), (0, 0));
+        let directory = request.directory.unwrap();
+        let urls: Vec<String> = directory.servers.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            urls,
+            ["ldaps://dc1.corp.example.com", "ldap://dc2.corp.example.com:3890"]
+        );
+        assert_eq!(directory.ca, Some("ca.pem".into()));
+        assert_eq!(directory.service_account.as_deref(), Some("svc@corp.example.com"));
+    }
+
+    #[test]
+    fn what_contradicts_a_directory_of_ones_own_or_needs_one_is_bad_usage() {
+        for wrong in [
+            "--directory ldaps://dc1.example --dcs 2",
+            "--directory ldaps://dc1.example --users 5",
+            "--directory ldaps://dc1.example --dc-config x.toml",
+            "--directory dc1.example",
+            "--directory ldaps://dc1.example --alternate-suffix example.org",
+            "--directory ldaps://dc1.example --directory-realm a/b",
+            "--directory ldaps://dc1.example --service-account svc",
+            "--directory-ca ca.pem",
+            "--alternate-id mail",
+            "--netbios CORP",
+        ] {
+            let parsed = Cli::try_parse_from(std::iter::once("postern").chain(wrong.split_whitespace()));
             assert!(parsed.is_err(), "{wrong:?}");
         }
     }

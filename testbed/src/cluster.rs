@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 pub mod dc_config;
 pub mod description;
+pub mod existing;
 pub mod files;
 pub mod folder;
 pub mod ports;
@@ -13,17 +14,45 @@ pub mod users;
 /// The one tenant.
 pub const TENANT: &str = "acme";
 
-/// Its name on the sign-in page.
+/// Its name on the sign-in page, in front of the simulated directory.
 pub const TENANT_NAME: &str = "Acme";
 
-/// The one realm: the directory domain's DNS name.
+/// The simulated directory's one realm: its domain's DNS name.
 pub const REALM: &str = "corp.example.com";
 
-/// The domain's NetBIOS name.
+/// The simulated domain's NetBIOS name.
 pub const NETBIOS: &str = "CORP";
 
 /// A second UPN suffix, as organisations have whose mail domain is not their directory's name.
 pub const SECOND_SUFFIX: &str = "mail.example.org";
+
+/// A directory domain, as far as sign-ins are routed to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain {
+    /// Whose it is, on the sign-in page.
+    pub display_name: String,
+    /// The realm's name: the domain's DNS name.
+    pub realm: String,
+    /// The domain's NetBIOS name.
+    pub netbios: String,
+    /// Suffixes of names that the directory knows itself.
+    pub upn_suffixes: Vec<String>,
+    /// Suffixes of names that an agent looks up first.
+    pub alternate_suffixes: Vec<String>,
+}
+
+impl Domain {
+    /// The simulated directory's.
+    pub fn simulated() -> Self {
+        Self {
+            display_name: TENANT_NAME.to_owned(),
+            realm: REALM.to_owned(),
+            netbios: NETBIOS.to_owned(),
+            upn_suffixes: vec![REALM.to_owned(), SECOND_SUFFIX.to_owned()],
+            alternate_suffixes: Vec::new(),
+        }
+    }
+}
 
 /// How many of each part there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +61,7 @@ pub struct Counts {
     pub relays: u16,
     /// Agents.
     pub agents: u16,
-    /// Domain controllers, all served by one process.
+    /// Simulated domain controllers, all served by one process; none in front of an existing directory.
     pub dcs: u16,
     /// Generated users.
     pub users: u32,

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod cluster;
 pub mod control;
+pub mod directory;
 pub mod pki;
 pub mod report;
 #[cfg(test)]

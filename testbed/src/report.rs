@@ -4,10 +4,12 @@ use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
-use crate::cluster::description::Description;
+use crate::cluster::description::{DcDescription, Description};
 use crate::cluster::files::Lockout;
 use crate::cluster::users::{generated_name, generated_password};
-use crate::cluster::{Counts, REALM};
+use crate::cluster::{Counts, Domain};
+
+mod existing;
 
 /// What the text says beside what the description does.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +32,12 @@ pub fn progress(message: impl fmt::Display) {
 ///
 /// # Errors
 /// When the description cannot be written as JSON.
-pub fn announce(cluster: &Description, facts: Facts, json: bool) -> anyhow::Result<()> {
-    let text = if json {
-        serde_json::to_string(cluster)? + "\n"
-    } else {
-        welcome(cluster, facts, Style::of_stdout())?
+pub fn announce(cluster: &Description, domain: &Domain, facts: Facts, json: bool) -> anyhow::Result<()> {
+    let simulated = cluster.dcs.iter().all(|dc| matches!(dc, DcDescription::Simulated(_)));
+    let text = match (json, simulated) {
+        (true, _) => serde_json::to_string(cluster)? + "\n",
+        (false, true) => welcome(cluster, facts, Style::of_stdout())?,
+        (false, false) => existing::welcome(cluster, domain, facts, Style::of_stdout())?,
     };
     let mut stdout = std::io::stdout();
     // Whoever asked for it may have gone; the cluster is up all the same.
@@ -83,7 +86,8 @@ fn welcome(cluster: &Description, facts: Facts, style: Style) -> Result<String, 
     }
     writeln!(
         text,
-        "  Directory    {REALM}, its control {}",
+        "  Directory    {}, its control {}",
+        cluster.realm,
         directory_control(cluster)
     )?;
     writeln!(text, "  Control      {}/children/NAME", cluster.control)?;
@@ -165,7 +169,10 @@ fn suggestions(text: &mut String, cluster: &Description, facts: Facts, style: St
 }
 
 fn directory_control(cluster: &Description) -> &str {
-    cluster.dcs.first().map_or("", |dc| &dc.control)
+    match cluster.dcs.first() {
+        Some(DcDescription::Simulated(dc)) => &dc.control,
+        Some(DcDescription::Existing(_)) | None => "",
+    }
 }
 
 fn count(number: u16, what: &str) -> String {
@@ -206,24 +213,31 @@ fn table(cluster: &Description, counts: Counts) -> String {
 
 /// Ready to paste into a shell: no value has a quotation mark or a backslash.
 fn curl(cluster: &Description, name: &str, password: &str) -> String {
+    let (ca, api) = api(cluster);
+    format!("curl -s {ca}{api}/v1/sign-in -d '{{\"username\":\"{name}\",\"password\":\"{password}\"}}'")
+}
+
+/// What curl needs to trust the first relay's API, and where it is.
+fn api(cluster: &Description) -> (String, &str) {
     let api = cluster.relays.first().map_or("", |relay| &relay.api);
     let ca = match api.starts_with("https") {
         true => format!("--cacert '{}' ", cluster.ca),
         false => String::new(),
     };
-    format!("curl -s {ca}{api}/v1/sign-in -d '{{\"username\":\"{name}\",\"password\":\"{password}\"}}'")
+    (ca, api)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::description::{AgentDescription, DcDescription, RelayDescription};
+    use crate::cluster::REALM;
+    use crate::cluster::description::{AgentDescription, RelayDescription, SimulatedDc};
     use crate::cluster::users::samples;
 
-    fn cluster(api: &str) -> Description {
+    pub(super) fn cluster(api: &str) -> Description {
         Description {
             tenant: "acme",
-            realm: REALM,
+            realm: REALM.to_owned(),
             ca: "/tmp/c/ca.pem".to_owned(),
             dir: "/tmp/c".to_owned(),
             control: "http://127.0.0.1:7000".to_owned(),
@@ -243,7 +257,7 @@ mod tests {
                 argv: Vec::new(),
                 log: String::new(),
             }],
-            dcs: vec![DcDescription {
+            dcs: vec![DcDescription::Simulated(SimulatedDc {
                 name: "dc-1".to_owned(),
                 pid: 13,
                 ldap: String::new(),
@@ -251,7 +265,7 @@ mod tests {
                 control: "http://127.0.0.1:7001".to_owned(),
                 argv: Vec::new(),
                 log: String::new(),
-            }],
+            })],
             users: samples(),
         }
     }

@@ -14,11 +14,13 @@ use postern_service::http::{self, Options, Phases};
 use postern_service::net::bind_tcp;
 
 use crate::cluster::description::Description;
-use crate::cluster::files::{Parts, Site};
+use crate::cluster::existing::Existing;
+use crate::cluster::files::{Directory, Parts, Site};
 use crate::cluster::folder::Folder;
 use crate::cluster::ports::{Choice, Reservation};
-use crate::cluster::{Counts, REALM, loopback};
+use crate::cluster::{Counts, Domain, TENANT, loopback};
 use crate::control;
+use crate::directory;
 use crate::pki::Pki;
 use crate::report::{Facts, announce, progress};
 use crate::supervisor::ready::wait_ready;
@@ -31,7 +33,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often to choose other ports when somebody took one of those that the system gave us.
 const ATTEMPTS: u32 = 3;
 
-/// How often and how long to ask a relay whether it has every agent.
+/// How often and how long to ask a relay whether every agent of its can take sign-ins.
 const AGENT_TRIES: u32 = 200;
 const AGENT_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -50,6 +52,17 @@ pub struct Request {
     pub tls_api: bool,
     /// What the simulated directory does differently.
     pub dc_config: Option<PathBuf>,
+    /// A directory to stand in front of, in the place of the simulated one.
+    pub directory: Option<directory::Request>,
+}
+
+/// What is the same however often the cluster is started.
+struct Setting<'a> {
+    request: &'a Request,
+    folder: &'a Folder,
+    pki: &'a Pki,
+    domain: &'a Domain,
+    existing: Option<&'a Existing>,
 }
 
 /// Brings the cluster up and runs it until SIGINT or SIGTERM.
@@ -60,6 +73,24 @@ pub async fn run(request: &Request) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let folder = Folder::take(request.dir.as_deref())?;
     let pki = folder.pki()?;
+    let found = match &request.directory {
+        None => None,
+        Some(directory) => tokio::select! {
+            biased;
+            () = signals.next() => return Ok(()),
+            found = directory::find(directory, &folder) => Some(found?),
+        },
+    };
+    let (existing, domain) = found.map_or((None, Domain::simulated()), |(existing, domain)| {
+        (Some(existing), domain)
+    });
+    let setting = Setting {
+        request,
+        folder: &folder,
+        pki: &pki,
+        domain: &domain,
+        existing: existing.as_ref(),
+    };
     let mut attempt = 1;
     loop {
         let mut reservation = Reservation::new(request.counts, request.ports)?;
@@ -67,7 +98,7 @@ pub async fn run(request: &Request) -> anyhow::Result<()> {
         let started = tokio::select! {
             biased;
             () = signals.next() => Ok(None),
-            started = cluster.start(request, &folder, &pki, &mut reservation) => started.map(Some),
+            started = cluster.start(&setting, &mut reservation) => started.map(Some),
         };
         let result = match started {
             Ok(Some(control)) => cluster.serve(control, &mut signals).await,
@@ -111,40 +142,40 @@ impl Default for Cluster {
 }
 
 impl Cluster {
-    async fn start(
-        &mut self,
-        request: &Request,
-        folder: &Folder,
-        pki: &Pki,
-        reservation: &mut Reservation,
-    ) -> anyhow::Result<Control> {
+    async fn start(&mut self, setting: &Setting<'_>, reservation: &mut Reservation) -> anyhow::Result<Control> {
         let began = Instant::now();
+        let request = setting.request;
         let listener = bind_tcp(loopback(reservation.ports.control))?;
         let ports = reservation.ports.clone();
-        let parts = Site {
-            folder,
-            pki,
+        let site = Site {
+            folder: setting.folder,
+            pki: setting.pki,
             counts: request.counts,
             ports: &ports,
             tls_api: request.tls_api,
-            dc_config: request.dc_config.as_deref(),
-        }
-        .write()?;
-        let http = http_client(pki)?;
-        progress(format_args!("Starting in {}", folder.path().display()));
+            domain: setting.domain,
+            directory: match setting.existing {
+                Some(existing) => Directory::Existing(existing),
+                None => Directory::Simulated {
+                    dc_config: request.dc_config.as_deref(),
+                },
+            },
+        };
+        let parts = site.write()?;
+        let http = http_client(setting.pki)?;
+        progress(format_args!("Starting in {}", setting.folder.path().display()));
         // Agents last: what they connect to is there then, and no socket of theirs takes a port of a relay.
         reservation.release_udp();
-        self.launch(std::iter::once(&parts.dcs).chain(&parts.relays), &http)
-            .await?;
+        self.launch(parts.dcs.iter().chain(&parts.relays), &http).await?;
         self.launch(&parts.agents, &http).await?;
-        let description = Description::new(folder, pki, &ports, &parts, request.tls_api, &self.supervisor);
-        relays_have_all_agents(&http, &description, &parts).await?;
+        relays_have_all_agents(&http, setting.domain, &parts).await?;
+        let description = Description::new(&site, &parts, &self.supervisor);
         let facts = Facts {
             counts: request.counts,
             lockout: parts.lockout,
             took: began.elapsed(),
         };
-        announce(&description, facts, request.json)?;
+        announce(&description, setting.domain, facts, request.json)?;
         Ok(Control { listener, http })
     }
 
@@ -226,34 +257,36 @@ fn http_client(pki: &Pki) -> anyhow::Result<reqwest::Client> {
     Ok(client)
 }
 
-/// Waits until every relay lists a key of every agent: then the next sign-in can go to any of them.
-async fn relays_have_all_agents(http: &reqwest::Client, cluster: &Description, parts: &Parts) -> anyhow::Result<()> {
-    for relay in &cluster.relays {
-        let url = format!("{}/v1/realms/{REALM}/keys", relay.api);
-        let mut known = 0;
+/// Waits until every relay knows that each agent's directory answers: then the next sign-in can go to any of them.
+async fn relays_have_all_agents(http: &reqwest::Client, domain: &Domain, parts: &Parts) -> anyhow::Result<()> {
+    for relay in &parts.relays {
+        let mut ready = 0;
         for _ in 0..AGENT_TRIES {
-            known = listed_keys(http, &url).await.unwrap_or(0);
-            if known >= parts.agents.len() {
+            ready = ready_agents(http, &relay.admin, &domain.realm).await.unwrap_or(0);
+            if ready >= parts.agents.len() {
                 break;
             }
             tokio::time::sleep(AGENT_INTERVAL).await;
         }
-        if known < parts.agents.len() {
+        if ready < parts.agents.len() {
             bail!(
-                "{} lists {known} of {} agents; see its log {} and those beside it",
+                "{} has {ready} of {} agents that can take sign-ins; see its log {} and those beside it",
                 relay.name,
                 parts.agents.len(),
-                relay.log
+                relay.log.display()
             );
         }
     }
     Ok(())
 }
 
-async fn listed_keys(http: &reqwest::Client, url: &str) -> Option<usize> {
+/// As the relay counts them in its metrics.
+async fn ready_agents(http: &reqwest::Client, admin: &str, realm: &str) -> Option<usize> {
+    let url = format!("{admin}/metrics");
     let answer = http.get(url).timeout(Duration::from_secs(2)).send().await.ok()?;
-    let keys: serde_json::Value = answer.json().await.ok()?;
-    Some(keys.get("keys")?.as_array()?.len())
+    let text = answer.text().await.ok()?;
+    let series = format!(r#"postern_relay_agents{{realm="{realm}",state="ready",tenant="{TENANT}"}} "#);
+    text.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok())
 }
 
 /// SIGINT and SIGTERM, which mean the same.

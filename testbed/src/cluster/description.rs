@@ -3,12 +3,11 @@
 
 use serde::Serialize;
 
-use super::files::Parts;
-use super::folder::Folder;
+use super::existing::{Existing, Scheme};
+use super::files::{Directory, Parts, Site};
 use super::ports::Ports;
 use super::users::{SampleUser, samples};
-use super::{REALM, TENANT, loopback};
-use crate::pki::Pki;
+use super::{TENANT, loopback};
 use crate::supervisor::{Part, Supervisor};
 
 /// `http://127.0.0.1:7000`, without a final slash.
@@ -22,8 +21,8 @@ pub struct Description {
     /// The organisation.
     pub tenant: &'static str,
     /// Its directory domain.
-    pub realm: &'static str,
-    /// Anchors for the relays' API and the domain controllers (PEM).
+    pub realm: String,
+    /// Anchors for the relays' API and the simulated domain controllers (PEM).
     pub ca: String,
     /// The cluster's folder.
     pub dir: String,
@@ -35,7 +34,7 @@ pub struct Description {
     pub agents: Vec<AgentDescription>,
     /// Domain controllers.
     pub dcs: Vec<DcDescription>,
-    /// Sample users.
+    /// Sample users; none are known of an existing directory.
     pub users: Vec<SampleUser>,
 }
 
@@ -73,9 +72,19 @@ pub struct AgentDescription {
     pub log: String,
 }
 
-/// One domain controller; all share a process.
+/// One domain controller.
 #[derive(Debug, Serialize)]
-pub struct DcDescription {
+#[serde(untagged)]
+pub enum DcDescription {
+    /// A simulated one.
+    Simulated(SimulatedDc),
+    /// One of an existing directory.
+    Existing(ExistingDc),
+}
+
+/// One simulated domain controller; all share a process.
+#[derive(Debug, Serialize)]
+pub struct SimulatedDc {
     /// Name.
     pub name: String,
     /// Process.
@@ -92,12 +101,26 @@ pub struct DcDescription {
     pub log: String,
 }
 
+/// One domain controller of an existing directory: its URL has the name that its scheme gives it.
+#[derive(Debug, Serialize)]
+pub struct ExistingDc {
+    /// Name in the agents' logs and metrics.
+    pub name: String,
+    /// LDAP with StartTLS, when that is how it is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ldap: Option<String>,
+    /// LDAPS, when that is how it is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ldaps: Option<String>,
+}
+
 impl Description {
     /// Describes the cluster as it runs now.
-    pub fn new(folder: &Folder, pki: &Pki, ports: &Ports, parts: &Parts, tls_api: bool, running: &Supervisor) -> Self {
+    pub fn new(site: &Site<'_>, parts: &Parts, running: &Supervisor) -> Self {
+        let ports = site.ports;
         let pid = |part: &Part| running.pid(&part.name).unwrap_or_default();
         let log = |part: &Part| part.log.display().to_string();
-        let scheme = if tls_api { "https" } else { "http" };
+        let scheme = if site.tls_api { "https" } else { "http" };
         let relays = parts
             .relays
             .iter()
@@ -118,30 +141,51 @@ impl Description {
             argv: part.argv.clone(),
             log: log(part),
         });
-        let dcs = parts
-            .dcs
-            .aliases
-            .iter()
-            .zip(&ports.dcs)
-            .map(|(name, own)| DcDescription {
-                name: name.clone(),
-                pid: pid(&parts.dcs),
-                ldap: url("ldap", own.ldap),
-                ldaps: url("ldaps", own.ldaps),
-                control: url("http", ports.dc_control),
-                argv: parts.dcs.argv.clone(),
-                log: log(&parts.dcs),
-            });
+        let dcs = match (site.directory, &parts.dcs) {
+            (Directory::Existing(existing), _) => existing_dcs(existing),
+            (Directory::Simulated { .. }, None) => Vec::new(),
+            (Directory::Simulated { .. }, Some(part)) => simulated_dcs(part, ports, pid(part)),
+        };
+        let samples = match site.directory {
+            Directory::Existing(_) => Vec::new(),
+            Directory::Simulated { .. } => samples(),
+        };
         Self {
             tenant: TENANT,
-            realm: REALM,
-            ca: pki.ca().display().to_string(),
-            dir: folder.path().display().to_string(),
+            realm: site.domain.realm.clone(),
+            ca: site.pki.ca().display().to_string(),
+            dir: site.folder.path().display().to_string(),
             control: url("http", ports.control),
             relays: relays.collect(),
             agents: agents.collect(),
-            dcs: dcs.collect(),
-            users: samples(),
+            dcs,
+            users: samples,
         }
     }
+}
+
+fn simulated_dcs(part: &Part, ports: &Ports, pid: u32) -> Vec<DcDescription> {
+    let control = ports.mock_dc.map_or_else(String::new, |own| url("http", own.control));
+    let described = part.aliases.iter().zip(&ports.dcs).map(|(name, own)| SimulatedDc {
+        name: name.clone(),
+        pid,
+        ldap: url("ldap", own.ldap),
+        ldaps: url("ldaps", own.ldaps),
+        control: control.clone(),
+        argv: part.argv.clone(),
+        log: part.log.display().to_string(),
+    });
+    described.map(DcDescription::Simulated).collect()
+}
+
+fn existing_dcs(existing: &Existing) -> Vec<DcDescription> {
+    let described = existing.servers.iter().map(|server| {
+        let url = |scheme| (server.url.scheme == scheme).then(|| server.url.to_string());
+        ExistingDc {
+            name: server.name.clone(),
+            ldap: url(Scheme::StartTls),
+            ldaps: url(Scheme::Ldaps),
+        }
+    });
+    described.map(DcDescription::Existing).collect()
 }

@@ -9,14 +9,15 @@ use serde::Serialize;
 use toml::Table;
 
 use super::description::url;
+use super::existing::Existing;
 use super::folder::Folder;
-use super::ports::Ports;
-use super::{Counts, NETBIOS, REALM, SECOND_SUFFIX, TENANT, TENANT_NAME, dc_config, loopback, numbered, users};
+use super::ports::{MockDcPorts, Ports};
+use super::{Counts, Domain, NETBIOS, REALM, SECOND_SUFFIX, TENANT, dc_config, loopback, numbered, users};
 use crate::pki::{Issued, Pki, RELAY_SERVER_NAME};
 use crate::supervisor::{Kind, Part};
 use shapes::{
-    Agent, AgentSection, Api, Bucket, Certificate, Dc, Directory, DirectoryDomain, Generated, Limits, Listen, MockDc,
-    Page, Policy, Quic, Realm, Relay, RelayIdentity, Relays, Server, Tenant,
+    Account, Agent, AgentSection, AlternateId, Api, Bucket, Certificate, Dc, DirectoryDomain, Generated, Limits,
+    Listen, LookUp, MockDc, Page, Policy, Quic, Realm, Relay, RelayIdentity, Relays, Server, Tenant,
 };
 
 mod shapes;
@@ -44,8 +45,22 @@ pub struct Site<'a> {
     pub ports: &'a Ports,
     /// Whether the sign-in API has TLS.
     pub tls_api: bool,
-    /// What the simulated directory does differently.
-    pub dc_config: Option<&'a Path>,
+    /// Where people's names are routed from.
+    pub domain: &'a Domain,
+    /// What answers binds.
+    pub directory: Directory<'a>,
+}
+
+/// What the agents stand in front of.
+#[derive(Debug, Clone, Copy)]
+pub enum Directory<'a> {
+    /// mock-dc, a part of the cluster.
+    Simulated {
+        /// What it does differently.
+        dc_config: Option<&'a Path>,
+    },
+    /// Somebody's own.
+    Existing(&'a Existing),
 }
 
 /// Every process of the cluster.
@@ -55,8 +70,8 @@ pub struct Parts {
     pub relays: Vec<Part>,
     /// One for each agent.
     pub agents: Vec<Part>,
-    /// The one that serves all domain controllers.
-    pub dcs: Part,
+    /// The one that serves all simulated domain controllers.
+    pub dcs: Option<Part>,
     /// When the directory locks an account; `None` when it locks none by itself, or for good.
     pub lockout: Option<Lockout>,
 }
@@ -87,7 +102,13 @@ impl Site<'_> {
     /// # Errors
     /// When a file cannot be read or written.
     pub fn write(&self) -> anyhow::Result<Parts> {
-        let (dcs, lockout) = self.mock_dc()?;
+        let (dcs, lockout) = match (self.directory, self.ports.mock_dc) {
+            (Directory::Simulated { dc_config }, Some(ports)) => {
+                let (part, lockout) = self.mock_dc(ports, dc_config)?;
+                (Some(part), lockout)
+            }
+            _ => (None, None),
+        };
         Ok(Parts {
             dcs,
             lockout,
@@ -100,7 +121,7 @@ impl Site<'_> {
         })
     }
 
-    fn mock_dc(&self) -> anyhow::Result<(Part, Option<Lockout>)> {
+    fn mock_dc(&self, ports: MockDcPorts, dc_config: Option<&Path>) -> anyhow::Result<(Part, Option<Lockout>)> {
         let names: Vec<String> = (0..self.ports.dcs.len()).map(dc_host_name).collect();
         let issued = self.pki.domain_controllers(&names)?;
         let dcs = self.ports.dcs.iter().enumerate().map(|(index, ports)| Dc {
@@ -121,15 +142,15 @@ impl Site<'_> {
                 count: self.counts.users,
             },
             tls: self.certificate(&issued)?,
-            control: Listen::on(self.ports.dc_control),
-            admin: Listen::on(self.ports.dc_admin),
+            control: Listen::on(ports.control),
+            admin: Listen::on(ports.admin),
         };
         let mut table = Table::try_from(config)?;
-        if let Some(path) = self.dc_config {
+        if let Some(path) = dc_config {
             dc_config::merge_file(&mut table, path)?;
         }
         let aliases = (0..self.ports.dcs.len()).map(|index| numbered("dc", index)).collect();
-        let part = self.part(Kind::MockDc, "mock-dc", aliases, self.ports.dc_admin, &table)?;
+        let part = self.part(Kind::MockDc, "mock-dc", aliases, ports.admin, &table)?;
         Ok((part, Lockout::of(&table)))
     }
 
@@ -160,14 +181,15 @@ impl Site<'_> {
             admin: Listen::on(ports.admin),
             tenants: [Tenant {
                 name: TENANT,
-                display_name: TENANT_NAME,
+                display_name: self.domain.display_name.clone(),
                 anchors: self.relative(&self.pki.tenant_ca(&tenant))?,
             }],
             realms: [Realm {
                 tenant: TENANT,
-                name: REALM,
-                upn_suffixes: [REALM, SECOND_SUFFIX],
-                netbios: [NETBIOS],
+                name: self.domain.realm.clone(),
+                upn_suffixes: self.domain.upn_suffixes.clone(),
+                netbios: [self.domain.netbios.clone()],
+                alternate_id: self.domain.alternate_suffixes.clone(),
             }],
             limits: Limits {
                 per_caller: limit,
@@ -183,18 +205,12 @@ impl Site<'_> {
         let identity = AgentIdentity {
             realm: RealmKey {
                 tenant: TENANT.parse()?,
-                realm: REALM.parse()?,
+                realm: self.domain.realm.parse()?,
             },
             name: name.parse()?,
         };
         let issued = self.pki.agent(&identity)?;
         let admin = *self.ports.agents.get(index).context("an agent without a port")?;
-        let servers = self.ports.dcs.iter().enumerate().map(|(index, ports)| Server {
-            name: numbered("dc", index),
-            url: url("ldaps", ports.ldaps),
-            server_name: dc_host_name(index),
-        });
-        let ca = self.relative(&self.pki.ca())?;
         let config = Agent {
             agent: AgentSection {
                 trust_domain: self.pki.trust_domain().to_string(),
@@ -208,15 +224,29 @@ impl Site<'_> {
                     .map(|relay| loopback(relay.quic).to_string())
                     .collect(),
                 server_name: RELAY_SERVER_NAME,
-                anchors: ca.clone(),
+                anchors: self.relative(&self.pki.ca())?,
             },
-            directory: Directory {
-                anchors: ca,
-                servers: servers.collect(),
+            directory: match self.directory {
+                Directory::Simulated { .. } => self.simulated_directory()?,
+                Directory::Existing(existing) => existing_directory(existing, self.domain)?,
             },
             admin: Listen::on(admin),
         };
         self.part(Kind::Agent, &name, Vec::new(), admin, &config)
+    }
+
+    fn simulated_directory(&self) -> anyhow::Result<shapes::Directory> {
+        let servers = self.ports.dcs.iter().enumerate().map(|(index, ports)| Server {
+            name: numbered("dc", index),
+            url: url("ldaps", ports.ldaps),
+            server_name: Some(dc_host_name(index)),
+        });
+        Ok(shapes::Directory {
+            anchors: Some(self.relative(&self.pki.ca())?),
+            servers: servers.collect(),
+            look_up: None,
+            alternate_id: None,
+        })
     }
 
     /// Writes the configuration of a part.
@@ -265,6 +295,39 @@ impl Site<'_> {
         let relative = path.strip_prefix(self.folder.path())?;
         Ok(relative.to_str().context("a path that is not UTF-8")?.to_owned())
     }
+}
+
+fn existing_directory(existing: &Existing, domain: &Domain) -> anyhow::Result<shapes::Directory> {
+    let text = |path: &Path| {
+        let text = path.to_str().map(str::to_owned);
+        text.with_context(|| format!("the path {} is not UTF-8", path.display()))
+    };
+    let servers = existing.servers.iter().map(|server| Server {
+        name: server.name.clone(),
+        url: server.url.to_string(),
+        server_name: None,
+    });
+    let look_up = existing.look_up.as_ref().map(|look_up| {
+        let account = look_up.account.as_ref().map(|account| {
+            Ok::<_, anyhow::Error>(Account {
+                account: account.name.clone(),
+                password_file: text(account.password.path())?,
+            })
+        });
+        Ok::<_, anyhow::Error>(LookUp {
+            account: account.transpose()?,
+        })
+    });
+    Ok(shapes::Directory {
+        anchors: existing.anchors.as_deref().map(text).transpose()?,
+        servers: servers.collect(),
+        look_up: look_up.transpose()?,
+        alternate_id: existing.alternate_id.as_ref().map(|alternate| AlternateId {
+            attribute: alternate.attribute.clone(),
+            suffixes: domain.alternate_suffixes.clone(),
+            value: alternate.value.as_str(),
+        }),
+    })
 }
 
 /// The name that a domain controller's certificate is for.

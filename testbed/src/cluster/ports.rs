@@ -62,16 +62,23 @@ impl FromStr for Choice {
 pub struct Ports {
     /// The cluster's own control.
     pub control: u16,
-    /// mock-dc's control.
-    pub dc_control: u16,
-    /// mock-dc's admin listener.
-    pub dc_admin: u16,
+    /// mock-dc's own, where there is one.
+    pub mock_dc: Option<MockDcPorts>,
     /// One for each relay.
     pub relays: Vec<RelayPorts>,
     /// One for each domain controller.
     pub dcs: Vec<DcPorts>,
     /// Each agent's admin listener.
     pub agents: Vec<u16>,
+}
+
+/// mock-dc's ports beside those of its domain controllers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MockDcPorts {
+    /// Its control.
+    pub control: u16,
+    /// Its admin listener.
+    pub admin: u16,
 }
 
 /// A relay's ports.
@@ -194,8 +201,10 @@ fn layout(counts: Counts, mut port: impl FnMut(Need) -> u16) -> Ports {
     let name = |kind, number: u16| numbered(kind, usize::from(number) - 1);
     Ports {
         control: need(0, Transport::Tcp, "the cluster", "control"),
-        dc_control: need(1, Transport::Tcp, "mock-dc", "control"),
-        dc_admin: need(2, Transport::Tcp, "mock-dc", "admin listener"),
+        mock_dc: (counts.dcs > 0).then(|| MockDcPorts {
+            control: need(1, Transport::Tcp, "mock-dc", "control"),
+            admin: need(2, Transport::Tcp, "mock-dc", "admin listener"),
+        }),
         relays: (1..=counts.relays)
             .map(|i| (i, name("relay", i)))
             .map(|(i, relay)| RelayPorts {

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Part, State};
+use crate::directory::PASSWORD_VARIABLE;
 
 /// How long a process that is restarted may take to end by itself. An idle one needs a fraction of a second; one that
 /// is hung shall not hold up whoever asked.
@@ -201,6 +202,8 @@ impl Process {
         let mut child = Command::new(program)
             .args(arguments)
             .arg("--end-with-parent")
+            // The agents that need it have it in a file; nobody else is to have it.
+            .env_remove(PASSWORD_VARIABLE)
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)

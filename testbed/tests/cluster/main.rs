@@ -12,6 +12,7 @@ mod bad_input;
 mod callers;
 mod contract;
 mod envelopes;
+mod existing;
 mod harness;
 mod people;
 mod pki;

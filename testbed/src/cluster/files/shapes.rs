@@ -119,16 +119,18 @@ pub(super) struct Bucket {
 #[derive(Serialize)]
 pub(super) struct Tenant {
     pub(super) name: &'static str,
-    pub(super) display_name: &'static str,
+    pub(super) display_name: String,
     pub(super) anchors: String,
 }
 
 #[derive(Serialize)]
 pub(super) struct Realm {
     pub(super) tenant: &'static str,
-    pub(super) name: &'static str,
-    pub(super) upn_suffixes: [&'static str; 2],
-    pub(super) netbios: [&'static str; 1],
+    pub(super) name: String,
+    pub(super) upn_suffixes: Vec<String>,
+    pub(super) netbios: [String; 1],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) alternate_id: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -155,13 +157,38 @@ pub(super) struct Relays {
 
 #[derive(Serialize)]
 pub(super) struct Directory {
-    pub(super) anchors: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) anchors: Option<String>,
     pub(super) servers: Vec<Server>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) look_up: Option<LookUp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) alternate_id: Option<AlternateId>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Server {
     pub(super) name: String,
     pub(super) url: String,
-    pub(super) server_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server_name: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct LookUp {
+    #[serde(flatten)]
+    pub(super) account: Option<Account>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Account {
+    pub(super) account: String,
+    pub(super) password_file: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct AlternateId {
+    pub(super) attribute: String,
+    pub(super) suffixes: Vec<String>,
+    pub(super) value: &'static str,
 }

@@ -1,0 +1,169 @@
+//! `postern up --directory`: the cluster in front of a directory that is there already. Here it is the simulated
+//! directory of another cluster, as a stranger would meet it: by its URL and its CA.
+
+use serde_json::Value;
+
+use crate::harness::{Cluster, Setup};
+
+const SERVICE_ACCOUNT: &str = "user000020@corp.example.com";
+
+/// A generated account's, and not to be seen anywhere.
+const SERVICE_PASSWORD: &str = "Postern-000020";
+
+async fn directory() -> Cluster {
+    Setup::new(&["--agents", "1", "--dcs", "2", "--users", "20"])
+        .start()
+        .await
+}
+
+fn in_front_of(directory: &Cluster, url: &str, more: &[&str]) -> Setup {
+    let ca = directory.text("/ca");
+    let arguments = ["--directory", url, "--directory-ca", ca, "--ports", "auto"];
+    Setup::new(&[&arguments[..], more].concat())
+}
+
+#[tokio::test]
+async fn one_command_puts_the_cluster_in_front_of_a_directory_over_ldaps_or_starttls() {
+    let directory = directory().await;
+    for (scheme, pointer) in [("ldaps", "/dcs/0/ldaps"), ("ldap", "/dcs/1/ldap")] {
+        let url = directory.text(pointer);
+        let cluster = in_front_of(&directory, url, &["--agents", "2"]).start().await;
+        assert_eq!(
+            (cluster.text("/tenant"), cluster.text("/realm")),
+            ("acme", "corp.example.com")
+        );
+        let dc = serde_json::json!({ "name": "127.0.0.1", scheme: url });
+        assert_eq!(cluster.about["dcs"], Value::Array(vec![dc]));
+        assert_eq!(cluster.about["users"], Value::Array(Vec::new()));
+        assert_eq!(cluster.running.children().len(), 1 + 2, "{}", cluster.running.stderr());
+        for (name, password, outcome) in [
+            ("user000001@corp.example.com", "Postern-000001", "success"),
+            ("CORP\\user000002", "Postern-000002", "success"),
+            ("user000003@corp.example.com", "Postern-000004", "invalid_credentials"),
+            ("peter.past@corp.example.com", "Expired-Sample-4", "password_expired"),
+        ] {
+            assert_eq!(
+                cluster.sign_in(name, password).await.outcome(),
+                outcome,
+                "{scheme} {name}"
+            );
+        }
+        let told = cluster.running.stderr();
+        assert!(
+            told.contains("Realm corp.example.com, NetBIOS name CORP (taken from it"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn several_domain_controllers_share_the_work_and_one_that_is_down_is_told() {
+    let directory = directory().await;
+    let (up, down) = (directory.text("/dcs/0/ldaps"), "ldaps://127.0.0.1:1");
+    let setup = in_front_of(&directory, up, &["--directory", down, "--agents", "1"]);
+    let cluster = setup.start().await;
+    let told = cluster.running.stderr();
+    assert!(
+        told.contains(&format!("{down}: ")) && told.contains("the agents keep trying"),
+        "{told}"
+    );
+    assert_eq!(cluster.list("dcs").len(), 2);
+    let answer = cluster.sign_in("user000001@corp.example.com", "Postern-000001").await;
+    assert_eq!(answer.outcome(), "success");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_directory_is_named_before_anything_is_started() {
+    let (directory, stranger) = (directory().await, directory().await);
+    let right = directory.text("/dcs/0/ldaps");
+    let port = right.rsplit(':').next().unwrap();
+    let by_another_name = format!("ldaps://[::ffff:127.0.0.1]:{port}");
+    let plain = directory.text("/dcs/0/ldap").replace("ldap://", "ldaps://");
+    for (cluster, url, complaint) in [
+        (&directory, "ldaps://127.0.0.1:1", "127.0.0.1:1"),
+        (&directory, "ldaps://nowhere.invalid", "does not resolve"),
+        (&stranger, right, "not issued by an authority"),
+        (&directory, &by_another_name, "certificate is not for"),
+        (&directory, &plain, "is this the LDAPS port"),
+    ] {
+        let mut running = in_front_of(cluster, url, &[]).spawn();
+        let (status, output) = running.end().await;
+        let told = running.stderr();
+        assert_eq!((status.code(), output.as_str()), (Some(1), ""), "{url}: {told}");
+        assert!(
+            told.contains(complaint) && told.contains("nothing was started"),
+            "{url}: {told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_realm_and_its_names_can_be_other_than_what_the_directory_says() {
+    let directory = directory().await;
+    let names = [
+        "--directory-realm",
+        "office.example",
+        "--netbios",
+        "OFFICE",
+        "--upn-suffix",
+        "@corp.example.com",
+    ];
+    let setup = in_front_of(&directory, directory.text("/dcs/0/ldaps"), &names);
+    let cluster = setup.start().await;
+    assert_eq!(cluster.text("/realm"), "office.example");
+    let answer = cluster.sign_in("user000001@corp.example.com", "Postern-000001").await;
+    assert_eq!(answer.outcome(), "success");
+    // Routed to the realm; that the directory has another name for itself is its own answer.
+    for name in ["user000001@office.example", "OFFICE\\user000001"] {
+        assert_eq!(
+            cluster.sign_in(name, "Postern-000001").await.outcome(),
+            "invalid_credentials",
+            "{name}"
+        );
+    }
+    let unknown = cluster.sign_in("CORP\\user000001", "Postern-000001").await;
+    assert_eq!(unknown.outcome(), "unknown_realm");
+}
+
+#[tokio::test]
+async fn what_keeps_people_from_being_looked_up_is_named_before_anything_is_started() {
+    let directory = directory().await;
+    let url = directory.text("/dcs/0/ldaps");
+    let mail = ["--alternate-id", "mail", "--service-account", SERVICE_ACCOUNT];
+    for (arguments, password, complaint) in [
+        (&mail[..], "Wrong-1", "invalid_credentials"),
+        (
+            &["--alternate-id", "mial", "--service-account", SERVICE_ACCOUNT],
+            SERVICE_PASSWORD,
+            "the attribute mial",
+        ),
+        // As Active Directory says it to whoever has not bound.
+        (&["--alternate-id", "mail"], SERVICE_PASSWORD, "--service-account"),
+    ] {
+        let before = directory.binds().await.len();
+        let setup = in_front_of(&directory, url, arguments).env("POSTERN_SERVICE_PASSWORD", password);
+        let mut running = setup.spawn();
+        let (status, output) = running.end().await;
+        let told = running.stderr();
+        assert_eq!((status.code(), output.as_str()), (Some(1), ""), "{told}");
+        assert!(told.contains(complaint) && !told.contains(password), "{told}");
+        // The service account's, once or twice; a wrong password of its is never tried again.
+        let made = directory.binds().await.len() - before;
+        assert!(
+            made <= if complaint == "invalid_credentials" { 1 } else { 2 },
+            "{made} binds: {told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_simulated_directory_and_another_exclude_each_other() {
+    let mut running = Setup::new(&["--directory", "ldaps://dc1.example", "--dcs", "1"]).spawn();
+    let (status, _) = running.end().await;
+    assert_eq!(status.code(), Some(64));
+    assert!(
+        running.stderr().contains("cannot be used with '--dcs"),
+        "{}",
+        running.stderr()
+    );
+}
