@@ -284,6 +284,27 @@ impl Cluster {
         }
     }
 
+    /// Waits until the first relay knows that the directories of this many agents answer.
+    pub(crate) async fn agents_ready(&self, wanted: usize) {
+        let url = format!("{}/metrics", self.text("/relays/0/admin"));
+        let line = format!(
+            "postern_relay_agents{{realm=\"{}\",state=\"ready\",tenant=\"acme\"}} {wanted}",
+            self.text("/realm")
+        );
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.http.get(&url).send().await.unwrap().text().await.unwrap();
+            if metrics.lines().any(|shown| shown == line) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the relay never had {wanted} agents that are ready"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn listed_keys(&self, url: &str) -> Option<usize> {
         let keys: Value = self.http.get(url).send().await.ok()?.json().await.ok()?;
         Some(keys["keys"].as_array()?.len())
@@ -306,16 +327,16 @@ pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
 }
 
 /// A folder that is removed at the end.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("postern-e2e-{:016x}", rand::random::<u64>()));
         std::fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -11,6 +11,7 @@
 mod bad_input;
 mod callers;
 mod contract;
+mod directories;
 mod envelopes;
 mod existing;
 mod harness;

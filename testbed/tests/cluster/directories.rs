@@ -1,0 +1,7 @@
+//! Sign-ins through Postern against directories that people have, and their clients against the simulated one.
+
+mod active_directory;
+mod ldap_utils;
+mod people;
+mod samba;
+mod server;

@@ -1,0 +1,159 @@
+//! People in every state that an account can be in, for every directory alike.
+
+use postern_testbed::cluster::{NETBIOS, REALM};
+use serde_json::{Value, json};
+
+/// Wrong passwords in a row that lock an account.
+pub(crate) const THRESHOLD: u32 = 3;
+
+/// A suffix of principal names beside the domain's own.
+pub(crate) const OTHER_SUFFIX: &str = "mail.example.org";
+
+/// What mail addresses end in: no suffix of principal names.
+const MAIL_SUFFIX: &str = "people.example.net";
+
+/// Who looks people up.
+const SERVICE_ACCOUNT: &str = "svc-postern@corp.example.com";
+
+/// Its password.
+const SERVICE_PASSWORD: &str = "Sërvice Passwörd 1";
+
+/// What is not as it should be with an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    NeverExpires,
+    Disabled,
+    AccountExpired,
+    MustChange,
+    PasswordExpired,
+    NoHours,
+    OtherWorkstation,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::NeverExpires => "never_expires",
+            Self::Disabled => "disabled",
+            Self::AccountExpired => "account_expired",
+            Self::MustChange => "must_change",
+            Self::PasswordExpired => "password_expired",
+            Self::NoHours => "no_hours",
+            Self::OtherWorkstation => "other_workstation",
+        }
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) sam: &'static str,
+    /// The suffix of its principal name.
+    pub(crate) suffix: &'static str,
+    pub(crate) password: String,
+    /// Whether it has a mail address.
+    pub(crate) mail: bool,
+    pub(crate) states: &'static [State],
+    /// What the right password comes to.
+    pub(crate) expect: &'static str,
+}
+
+impl Person {
+    pub(crate) fn upn(&self) -> String {
+        format!("{}@{}", self.sam, self.suffix)
+    }
+
+    pub(crate) fn down_level(&self) -> String {
+        format!("{NETBIOS}\\{}", self.sam)
+    }
+
+    /// Whether one test has it for itself.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.sam.starts_with("own.")
+    }
+
+    pub(crate) fn mail_address(&self) -> String {
+        format!("{}.mail@{MAIL_SUFFIX}", self.sam)
+    }
+}
+
+/// Everybody. Each has a password of its own.
+pub(crate) fn everybody() -> Vec<Person> {
+    use State::{AccountExpired, Disabled, MustChange, NeverExpires, NoHours, OtherWorkstation, PasswordExpired};
+    let rows: [(&'static str, &'static [State], &'static str); 23] = [
+        ("gina.good", &[], "success"),
+        ("hugo.good", &[], "success"),
+        ("zoë.größe", &[], "success"),
+        ("long.password", &[], "success"),
+        ("other.suffix", &[], "success"),
+        ("nora.never", &[NeverExpires], "success"),
+        // Each for the one test that counts its wrong passwords.
+        ("own.ldaps", &[], "success"),
+        ("own.starttls", &[], "success"),
+        ("own.clear", &[], "success"),
+        ("own.service", &[], "success"),
+        ("dora.disabled", &[Disabled], "account_disabled"),
+        ("ed.ended", &[AccountExpired], "account_expired"),
+        ("mona.mustchange", &[MustChange], "password_must_change"),
+        ("peter.past", &[PasswordExpired], "password_expired"),
+        ("walt.workstation", &[OtherWorkstation], "logon_workstation"),
+        ("hanna.hours", &[NoHours], "logon_hours"),
+        // Several at once: which is told is the directory's choice.
+        ("disabled.ended", &[Disabled, AccountExpired], "account_disabled"),
+        ("disabled.past", &[Disabled, PasswordExpired], "account_disabled"),
+        ("ended.past", &[AccountExpired, PasswordExpired], "account_expired"),
+        ("ended.mustchange", &[AccountExpired, MustChange], "account_expired"),
+        ("mustchange.hours", &[MustChange, NoHours], "password_must_change"),
+        (
+            "past.workstation",
+            &[PasswordExpired, OtherWorkstation],
+            "password_expired",
+        ),
+        ("hours.workstation", &[NoHours, OtherWorkstation], "logon_workstation"),
+    ];
+    let mut people: Vec<Person> = rows
+        .into_iter()
+        .map(|(sam, states, expect)| Person {
+            sam,
+            suffix: if sam == "other.suffix" { OTHER_SUFFIX } else { REALM },
+            password: match sam {
+                "zoë.größe" => "Pässwörd-日本-€uro".to_owned(),
+                "long.password" => "L0ng!".repeat(51) + "!",
+                _ => format!("Right-{sam}-1"),
+            },
+            mail: true,
+            states,
+            expect,
+        })
+        .collect();
+    let service = SERVICE_ACCOUNT.split('@').next().unwrap();
+    people.push(Person {
+        sam: service,
+        suffix: REALM,
+        password: SERVICE_PASSWORD.to_owned(),
+        mail: false,
+        states: &[State::NeverExpires],
+        expect: "success",
+    });
+    people
+}
+
+/// One of them.
+pub(crate) fn person(sam: &str) -> Person {
+    everybody().into_iter().find(|person| person.sam == sam).unwrap()
+}
+
+/// As the script that fills a Samba domain reads them.
+pub(crate) fn for_samba(people: &[Person]) -> Value {
+    let person = |person: &Person| {
+        json!({
+            "sam": person.sam,
+            "cn": person.sam,
+            "upn": person.upn(),
+            "password": person.password,
+            "mail": person.mail.then(|| person.mail_address()),
+            "states": person.states.iter().map(|state| state.name()).collect::<Vec<_>>(),
+        })
+    };
+    people.iter().map(person).collect()
+}
