@@ -95,11 +95,13 @@ impl Page {
         document(status, &html::page(self.brands.neutral(), &view))
     }
 
-    fn password_step(&self, status: StatusCode, person: &Person<'_>, problem: Option<&str>) -> Response {
+    /// The second step, or, with a problem and the id of the try that had it, that step again.
+    fn password_step(&self, status: StatusCode, person: &Person<'_>, again: Option<(&str, &str)>) -> Response {
         let view = View::Password {
             user: person.user.as_str(),
             realm: person.realm,
-            problem,
+            problem: again.map(|(problem, _)| problem),
+            request_id: again.map(|(_, id)| id),
         };
         document(status, &html::page(self.brands.of(&person.realm.tenant), &view))
     }
@@ -126,11 +128,11 @@ impl Page {
             (Outcome::BadRequest, _) if sealed_in_browser == Some(true) => Some(words::UNREADABLE.to_owned()),
             _ => None,
         };
+        let request_id = answer.request_id().to_string();
         let mut response = match (again, person) {
-            (Some(problem), Some(person)) => self.password_step(status, person, Some(&problem)),
+            (Some(problem), Some(person)) => self.password_step(status, person, Some((&problem, &request_id))),
             _ => {
                 let words = words::of(outcome, answer.wait_seconds());
-                let request_id = answer.request_id().to_string();
                 let end = End {
                     title: words.title,
                     text: &words.text.iter().map(String::as_str).collect::<Vec<_>>(),
@@ -187,8 +189,8 @@ async fn sign_in(State(page): State<Arc<Page>>, request: Request) -> Response {
         return page.message(
             StatusCode::FORBIDDEN,
             "That did not come from this page",
-            "Another site sent this form, or your browser did not say where it comes from. Nothing was tried. Sign in \
-             only on a page that you opened yourself.",
+            "Another site sent this form, or your browser did not say where it comes from, which most do over https only. \
+             Nothing was tried. Sign in on a page that you opened yourself.",
         );
     }
     if let Err(answer) = api.admit(&visitor, callers.client_address(&request), request_id) {

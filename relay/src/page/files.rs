@@ -61,6 +61,13 @@ pub(super) const ICON: File = File {
     content: include_str!("icon.svg"),
 };
 
+/// A lock, beside what is said of sealing.
+const LOCK: File = File {
+    path: "/page/lock.svg",
+    kind: "image/svg+xml",
+    content: include_str!("lock.svg"),
+};
+
 impl File {
     /// The address that a page names it by.
     pub(super) fn address(&self) -> String {
@@ -100,7 +107,7 @@ pub(super) static ADDRESSES: LazyLock<Addresses> = LazyLock::new(|| Addresses {
 
 /// The files' paths.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    [&STYLE, &SCRIPT, &ICON]
+    [&STYLE, &SCRIPT, &ICON, &LOCK]
         .into_iter()
         .fold(Router::new(), |router, file| {
             router.route(

@@ -27,6 +27,8 @@ pub(super) enum View<'a> {
         realm: &'a RealmKey,
         /// Why it is asked for again.
         problem: Option<&'a str>,
+        /// Of the try before, for the help desk.
+        request_id: Option<&'a str>,
     },
     /// How it ended.
     End(End<'a>),
@@ -129,7 +131,15 @@ fn write_page(html: &mut String, brand: &Brand, view: &View<'_>) -> fmt::Result 
     write_brand(html, brand)?;
     match view {
         View::Name { typed, problem } => write_name(html, typed, *problem)?,
-        View::Password { user, realm, problem } => write_password(html, brand, user, realm, *problem)?,
+        View::Password {
+            user,
+            realm,
+            problem,
+            request_id,
+        } => {
+            write_password(html, brand, user, realm, *problem)?;
+            write_reference(html, *request_id)?;
+        }
         View::End(end) => write_end(html, brand, end)?,
     }
     html.write_str("</main>\n</body>\n</html>\n")
@@ -159,7 +169,7 @@ fn write_name(html: &mut String, typed: &str, problem: Option<&str>) -> fmt::Res
         html,
         r#"<label for="username">User name</label>
 <input id="username" name="username" type="text" value="{}" autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false" inputmode="email" required autofocus{}>
-<p class="hint" id="hint">For example name@example.com or EXAMPLE\name</p>
+<p class="hint" id="hint">Like name@example.com or EXAMPLE\name</p>
 <button type="submit">Next</button>
 </form>"#,
         Text(typed),
@@ -197,17 +207,24 @@ fn write_password(
     // What the script puts in its place once it is sure that it can.
     writeln!(
         html,
-        r#"<p class="sealing" id="sealing" data-sealed="It is sealed in this browser for {to}. This site cannot read it.">This site seals it for {to} as soon as it arrives, and keeps nothing of it.</p>
+        r#"<p class="sealing" id="sealing" data-sealed="It is sealed in this browser for {to}. This site cannot read it.">This site seals it for {to} as soon as it arrives, and does not keep it.</p>
 </form>"#,
         to = Text(organisation(brand)),
     )
 }
 
 fn write_person(html: &mut String, user: &str) -> fmt::Result {
+    // Where a long name may be broken: before what names the organisation, or after it.
+    let at = user
+        .find('@')
+        .or_else(|| user.find('\\').map(|at| at + 1))
+        .unwrap_or_default();
+    let (before, after) = user.split_at_checked(at).unwrap_or(("", user));
     writeln!(
         html,
-        r#"<p class="person"><span class="name">{}</span> <a href="/">Not you?</a></p>"#,
-        Text(user)
+        r#"<p class="person"><span class="name">{}<wbr>{}</span> <a href="/">Not you?</a></p>"#,
+        Text(before),
+        Text(after)
     )
 }
 
@@ -266,18 +283,20 @@ fn write_end(html: &mut String, brand: &Brand, end: &End<'_>) -> fmt::Result {
             )?,
             false => writeln!(
                 html,
-                r#"<p class="sealing">This site sealed your password for {to} and kept nothing of it.</p>"#
+                r#"<p class="sealing">This site sealed your password for {to} and did not keep it.</p>"#
             )?,
         }
     }
-    if let Some(id) = end.request_id {
-        writeln!(
-            html,
-            r#"<p class="reference">Reference for your help desk: <code>{}</code></p>"#,
-            Text(id)
-        )?;
-    }
-    Ok(())
+    write_reference(html, end.request_id)
+}
+
+fn write_reference(html: &mut String, request_id: Option<&str>) -> fmt::Result {
+    let Some(id) = request_id else { return Ok(()) };
+    writeln!(
+        html,
+        r#"<p class="reference">Reference for your help desk: <code>{}</code></p>"#,
+        Text(id)
+    )
 }
 
 fn organisation(brand: &Brand) -> &str {
@@ -322,6 +341,7 @@ mod tests {
                 user: NASTY,
                 realm: &realm,
                 problem: Some(NASTY),
+                request_id: Some(NASTY),
             },
             View::End(end),
         ];
@@ -346,6 +366,7 @@ mod tests {
                 user: "a@b",
                 realm: &realm,
                 problem: None,
+                request_id: None,
             },
             View::End(End::default()),
         ];

@@ -8,8 +8,8 @@ use postern_protocol::{Outcome, Unavailable, Verdict};
 use super::html::Next;
 
 /// Beside the password, which is asked for again. A locked account reads so too where that is not to be told.
-pub(super) const WRONG: &str = "That user name and password do not go together. Check the name above, and type the password again. \
-     After several wrong passwords an account can be locked for a while.";
+pub(super) const WRONG: &str = "That user name and password do not match. Check the name above and type the password \
+     again. Too many wrong passwords lock an account.";
 
 /// The servers' keys changed in just this moment.
 pub(super) const STALE: &str = "That took too long to arrive. Type your password again.";
@@ -193,7 +193,7 @@ mod tests {
     fn no_failure_of_ours_reads_as_a_wrong_password_and_none_promises_what_is_not_known() {
         for reason in Unavailable::ALL {
             let text = of(Outcome::Unavailable(reason), 1).text.join(" ");
-            assert!(!text.contains("do not go together"), "{reason:?}");
+            assert!(!text.contains("do not match"), "{reason:?}");
             assert_eq!(
                 text.contains("not counted"),
                 reason != Unavailable::Indeterminate,
