@@ -15,6 +15,7 @@ mod directories;
 mod envelopes;
 mod existing;
 mod harness;
+mod page;
 mod people;
 mod pki;
 mod secrets;

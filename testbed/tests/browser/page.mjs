@@ -1,0 +1,327 @@
+// Drives the sign-in page in Chromium as people do, and looks at every state of it with axe-core.
+//
+//   node page.mjs API FOLDER USERS
+//
+// API is the relay's address, FOLDER takes the browser's profile and the screenshots, USERS is the list of
+// `postern up --json`. POSTERN_TEST_BROWSER is the folder with node_modules. Prints a line for each check that held;
+// the first that does not ends it.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+
+const [api, folder, usersJson] = process.argv.slice(2);
+const modules = createRequire(path.join(process.env.POSTERN_TEST_BROWSER, "package.json"));
+const { chromium } = modules("playwright-core");
+const axe = readFileSync(modules.resolve("axe-core/axe.min.js"), "utf8");
+const everybody = JSON.parse(usersJson);
+const users = new Map(everybody.map((user) => [user.expect, user]));
+const good = users.get("success");
+
+const WRONG = "Wrong-Everywhere-0";
+const secrets = [WRONG, ...everybody.map((user) => user.password)];
+
+// No single step takes so long; what hangs should say where.
+setTimeout(() => {
+  console.error("hangs after the checks above");
+  process.exit(1);
+}, 600_000).unref();
+
+const browser = await chromium.launch({
+  executablePath: process.env.POSTERN_TEST_CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  timeout: 60_000,
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+
+// What a visit looks like.
+const LOOKS = {
+  light: { colorScheme: "light", viewport: { width: 1280, height: 800 } },
+  dark: { colorScheme: "dark", viewport: { width: 1280, height: 800 } },
+  phone: { colorScheme: "light", viewport: { width: 320, height: 568 }, hasTouch: true, deviceScaleFactor: 2 },
+  "phone-dark": { colorScheme: "dark", viewport: { width: 390, height: 844 }, hasTouch: true, deviceScaleFactor: 2 },
+};
+
+// Opens a browser of its own, as good as new; everything that it sends and that goes wrong is noted.
+async function visit(name, { script = true } = {}) {
+  const options = LOOKS[name];
+  const context = await browser.newContext({ ...options, javaScriptEnabled: script });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  const posted = [];
+  const complaints = [];
+  page.on("request", (request) => {
+    assert.ok(request.url().startsWith(api), `the page asked ${request.url()}`);
+    if (request.method() === "POST") posted.push(request.postData());
+  });
+  page.on("response", async (response) => {
+    const text = await response.text().catch(() => "");
+    for (const secret of secrets) assert.ok(!text.includes(secret), `${response.url()} answered a password`);
+  });
+  page.on("console", (message) => {
+    // The browser's own note on an answer of 4xx or 5xx is no defect of the page.
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  return {
+    page,
+    posted,
+    script,
+    options,
+    close: async () => {
+      assert.deepEqual(complaints, []);
+      await context.close();
+    },
+  };
+}
+
+// Looks at the state that the page is in: a picture, its width, and what axe-core says of it.
+async function look({ page, script, options }, name) {
+  await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
+  const wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+  assert.equal(wide, 0, `${name} is wider than its window`);
+  const seen = await (script ? analyse(page) : analyseCopy(page, options));
+  const serious = seen.violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], name);
+}
+
+// By the browser's own debugging interface, which the page's policy does not keep out.
+function analyse(page) {
+  return page.evaluate(`${axe}; axe.run(document, { resultTypes: ["violations"] })`);
+}
+
+// axe-core needs JavaScript: where that is off it looks at the same page in another tab, without the page's script.
+async function analyseCopy(page, options) {
+  const html = await page.content();
+  const context = await browser.newContext(options);
+  const copy = await context.newPage();
+  await copy.route("**/sign-in.js*", (route) => route.abort());
+  await copy.route(`${api}/copy`, (route) => route.fulfill({ contentType: "text/html; charset=utf-8", body: html }));
+  await copy.goto(`${api}/copy`);
+  const seen = await analyse(copy);
+  await context.close();
+  return seen;
+}
+
+async function firstStep({ page }, username) {
+  await page.goto(`${api}/`);
+  await page.getByLabel("User name").fill(username);
+  await page.getByRole("button", { name: "Next" }).click();
+  await page.getByLabel("Password").waitFor();
+}
+
+async function secondStep({ page }, password) {
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+async function heading({ page }, text) {
+  await page.getByRole("heading", { name: text }).waitFor();
+}
+
+function held(what) {
+  console.log(`ok ${what}`);
+}
+
+// What was posted, as a form.
+function lastForm(posted) {
+  return new URLSearchParams(posted.at(-1));
+}
+
+function sealedInBrowser(posted) {
+  const form = lastForm(posted);
+  assert.deepEqual([...form.keys()], ["username", "jwe"]);
+  const jwe = JSON.parse(form.get("jwe"));
+  assert.ok(jwe.recipients.length > 0 && jwe.ciphertext);
+  for (const body of posted) {
+    for (const secret of secrets) assert.ok(!decodeURIComponent(body).includes(secret), "a password was posted");
+  }
+}
+
+const ENDS = [
+  ["success", "You are signed in"],
+  ["password_expired", "Your password has expired"],
+  ["password_must_change", "Choose a new password first"],
+  ["account_disabled", "Your account is switched off"],
+  ["account_expired", "Your account has ended"],
+  ["account_locked", "Your account is locked"],
+  ["logon_hours", "Not at this time"],
+  ["logon_workstation", "Not from here"],
+];
+
+for (const name of Object.keys(LOOKS)) {
+  const visitor = await visit(name);
+  await visitor.page.goto(`${api}/`);
+  await look(visitor, `${name}-1-name`);
+  await firstStep(visitor, good.username);
+  await visitor.page.getByText("It is sealed in this browser").waitFor();
+  await look(visitor, `${name}-2-password`);
+  for (const [expect, title] of ENDS) {
+    const user = users.get(expect);
+    await firstStep(visitor, user.username);
+    await secondStep(visitor, user.password);
+    await heading(visitor, title);
+    sealedInBrowser(visitor.posted);
+    await look(visitor, `${name}-3-${expect}`);
+  }
+  await firstStep(visitor, good.username);
+  await secondStep(visitor, WRONG);
+  await visitor.page.getByRole("alert").filter({ hasText: "do not match" }).waitFor();
+  sealedInBrowser(visitor.posted);
+  const password = visitor.page.getByLabel("Password");
+  assert.equal(await password.inputValue(), "");
+  assert.equal(await password.evaluate((field) => field === document.activeElement), true, "the password has the focus");
+  await look(visitor, `${name}-4-wrong`);
+  await secondStep(visitor, good.password);
+  await heading(visitor, "You are signed in");
+  await visitor.page.getByText("sealed in your browser").waitFor();
+  await visitor.close();
+  held(`every outcome, sealed in the browser: ${name}`);
+}
+
+for (const name of ["light", "dark"]) {
+  const visitor = await visit(name, { script: false });
+  await firstStep(visitor, good.username);
+  await visitor.page.getByText("This site seals it").waitFor();
+  await secondStep(visitor, good.password);
+  await heading(visitor, "You are signed in");
+  await visitor.page.getByText("This site sealed your password").waitFor();
+  assert.deepEqual([...lastForm(visitor.posted).keys()], ["username", "password"]);
+  await look(visitor, `${name}-5-no-script`);
+  for (const [expect, title] of ENDS.slice(1, 6)) {
+    const user = users.get(expect);
+    await firstStep(visitor, user.username);
+    await secondStep(visitor, user.password);
+    await heading(visitor, title);
+  }
+  await firstStep(visitor, good.username);
+  await secondStep(visitor, WRONG);
+  await visitor.page.getByRole("alert").waitFor();
+  assert.equal(await visitor.page.getByLabel("Password").inputValue(), "");
+  await look(visitor, `${name}-5-no-script-wrong`);
+  await visitor.close();
+  held(`without JavaScript the site seals, and says so: ${name}`);
+}
+
+for (const script of [true, false]) {
+  const visitor = await visit("light", { script });
+  for (const user of everybody.filter(({ expect }) => expect === "success")) {
+    await firstStep(visitor, user.username);
+    await secondStep(visitor, user.password);
+    await heading(visitor, "You are signed in");
+  }
+  await visitor.close();
+  held(`names and passwords with other letters: script ${script}`);
+}
+
+{
+  const visitor = await visit("light");
+  const { page } = visitor;
+  const type = (text) => page.keyboard.type(text);
+  const press = (key) => page.keyboard.press(key);
+  await page.goto(`${api}/`);
+  await type("nobody");
+  await press("Enter");
+  await page.getByRole("alert").filter({ hasText: "full user name" }).waitFor();
+  await look(visitor, "light-6-name-refused");
+  await press("Control+A");
+  await type(good.username);
+  await press("Tab");
+  assert.equal(await page.evaluate("document.activeElement.textContent"), "Next");
+  await look(visitor, "light-6-keyboard-next");
+  await press("Enter");
+  await page.getByLabel("Password").waitFor();
+  await press("Shift+Tab");
+  assert.equal(await page.evaluate("document.activeElement.textContent"), "Not you?");
+  await look(visitor, "light-6-keyboard-back");
+  await press("Tab");
+  await type(good.password);
+  await press("Enter");
+  await heading(visitor, "You are signed in");
+  assert.equal(await page.evaluate("document.activeElement.textContent"), "You are signed in", "it is read aloud");
+  await visitor.close();
+  held("the keyboard alone is enough");
+}
+
+{
+  const visitor = await visit("light");
+  const { page, posted } = visitor;
+  let fetched = 0;
+  await page.route("**/v1/realms/*/keys", async (route) => {
+    fetched += 1;
+    if (fetched > 1) return route.continue();
+    // Keys of servers that have gone: of the right form, and nobody's.
+    const answer = await route.fetch();
+    const set = await answer.json();
+    for (const key of set.keys) key.kid = key.kid.split("").reverse().join("");
+    return route.fulfill({ response: answer, json: set });
+  });
+  await firstStep(visitor, good.username);
+  await secondStep(visitor, good.password);
+  await heading(visitor, "You are signed in");
+  assert.equal(fetched, 2);
+  assert.equal(posted.length, 3);
+  sealedInBrowser(posted);
+  await visitor.close();
+  held("keys that went stale are fetched anew, unnoticed");
+}
+
+{
+  const visitor = await visit("light");
+  const { page, posted } = visitor;
+  await page.route("**/v1/realms/*/keys", (route) => route.abort());
+  await firstStep(visitor, good.username);
+  await secondStep(visitor, good.password);
+  await page.getByRole("alert").filter({ hasText: "nothing was sent" }).waitFor();
+  assert.equal(posted.length, 1, "only the name was posted");
+  await page.getByText("This site seals it").waitFor();
+  await look(visitor, "light-7-no-keys");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await heading(visitor, "You are signed in");
+  await page.getByText("This site sealed your password").waitFor();
+  await visitor.close();
+  held("without keys nothing is sent until the person has been told");
+}
+
+{
+  const visitor = await visit("light");
+  const { page } = visitor;
+  let release;
+  const asked = new Promise((resolve) => {
+    page.route("**/sign-in", async (route) => {
+      const form = new URLSearchParams(route.request().postData());
+      if (!form.has("jwe")) return route.continue();
+      await new Promise((answer) => {
+        release = answer;
+        resolve();
+      });
+      await route.continue();
+    });
+  });
+  await firstStep(visitor, good.username);
+  const box = await page.getByRole("button").boundingBox();
+  await secondStep(visitor, good.password);
+  await asked;
+  const button = page.getByRole("button", { name: "Signing in…" });
+  assert.deepEqual(await button.boundingBox(), box, "nothing moves while it is busy");
+  assert.equal(await page.getByLabel("Password").inputValue(), "", "the password is gone once it is sealed");
+  await button.click();
+  await page.screenshot({ path: path.join(folder, "light-8-busy.png") });
+  release();
+  await heading(visitor, "You are signed in");
+  assert.equal(visitor.posted.length, 2, "a second press is not a second try");
+  await visitor.close();
+  held("while it is busy nothing moves and nothing is sent twice");
+}
+
+await browser.close();
+held("all");
