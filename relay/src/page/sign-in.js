@@ -174,6 +174,8 @@ function stay(form, error) {
 
 function busy(form, yes) {
   form.setAttribute("aria-busy", String(yes));
+  // The field is empty once its content is sealed, and a second press must not be told to fill it in.
+  form.noValidate = yes;
   const button = form.querySelector("button");
   if (!button?.dataset.busy) return;
   button.dataset.idle ??= button.textContent;

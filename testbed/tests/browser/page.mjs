@@ -314,6 +314,7 @@ for (const script of [true, false]) {
   const button = page.getByRole("button", { name: "Signing in…" });
   assert.deepEqual(await button.boundingBox(), box, "nothing moves while it is busy");
   assert.equal(await page.getByLabel("Password").inputValue(), "", "the password is gone once it is sealed");
+  assert.equal(await button.evaluate(({ form }) => form.noValidate), true, "nobody is told to fill in the empty field");
   await button.click();
   await page.screenshot({ path: path.join(folder, "light-8-busy.png") });
   release();
