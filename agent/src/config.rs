@@ -19,10 +19,12 @@ use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 
 pub(crate) use discover::Discover;
+pub(crate) use look_up::{AccountConfig, LookUpConfig, PasswordFileError, could_be_dn};
 pub(crate) use raw::DirectoryAlone as RawDirectoryAlone;
 pub use raw::Raw;
 
 mod discover;
+mod look_up;
 mod raw;
 mod url;
 
@@ -63,6 +65,7 @@ pub(crate) struct DirectoryConfig {
     /// Names differ. There is at least one, or `discover`.
     pub(crate) servers: Vec<Server>,
     pub(crate) discover: Option<Discover>,
+    pub(crate) look_up: LookUpConfig,
 }
 
 /// One domain controller.
@@ -315,6 +318,7 @@ impl raw::Directory {
                 servers.push(server);
             }
         }
+        let look_up = look_up::validate(self.look_up, self.alternate_id, base, problems);
         let tls = rustls::ClientConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| problems.add("directory", error))
@@ -328,6 +332,7 @@ impl raw::Directory {
             idle_limit: Duration::from_secs(self.idle_limit_s),
             servers,
             discover: if discovers { Some(discover?) } else { None },
+            look_up: look_up?,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use postern_protocol::{Password, UserName};
+use postern_protocol::Password;
 use postern_service::admin::Readiness;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,12 +22,14 @@ use connection::Sent;
 use dc::Shared;
 use discovery::Discovery;
 use known::Known;
+use look_up::LookUps;
 use members::{Members, Wanted};
 use pool::{Kept, Pool};
 use trouble::Troubles;
 
 pub(crate) use incoming::Unanswered;
 pub(crate) use known::DcId;
+pub(crate) use look_up::{Account, LookedUp, NoLookUp};
 pub(crate) use pool::{Capacity, NoConnection};
 pub(crate) use verdict::Reading;
 
@@ -38,6 +40,7 @@ mod discovery;
 mod dns;
 mod incoming;
 mod known;
+mod look_up;
 mod members;
 mod pool;
 mod root_dse;
@@ -57,6 +60,7 @@ pub(crate) struct Directory {
     stop: CancellationToken,
     /// The tasks of all connections.
     connections: TaskTracker,
+    look_ups: Arc<LookUps>,
 }
 
 /// A connection in hand: open, idle, and nobody else's.
@@ -107,6 +111,7 @@ impl Directory {
         readiness: Readiness,
         tasks: &mut JoinSet<()>,
     ) -> Arc<Self> {
+        let look_ups = Arc::new(LookUps::new(config.look_up.clone(), metrics.clone()));
         let shared = Shared {
             tls: config.tls.clone(),
             pool: Arc::new(Pool::new(config.connections)),
@@ -115,6 +120,7 @@ impl Directory {
             metrics,
             troubles: Arc::new(Mutex::new(Troubles::new(readiness))),
             idle_limit: config.idle_limit,
+            look_ups: look_ups.clone(),
         };
         let directory = Self {
             pool: shared.pool.clone(),
@@ -122,6 +128,7 @@ impl Directory {
             metrics: shared.metrics.clone(),
             stop: shared.stop.clone(),
             connections: shared.connections.clone(),
+            look_ups: look_ups.clone(),
         };
         let (found, wanted) = watch::channel(config.servers.iter().map(Wanted::listed).collect());
         if let Some(discover) = &config.discover {
@@ -129,6 +136,7 @@ impl Directory {
             tasks.spawn(discovery.run(found));
         }
         tasks.spawn(Members::new(shared).run(wanted));
+        tasks.spawn(async move { look_ups.run().await });
         Arc::new(directory)
     }
 
@@ -137,9 +145,21 @@ impl Directory {
         self.pool.capacity()
     }
 
-    /// A connection to bind on, to none of the domain controllers in `avoid`.
-    pub(crate) async fn ready(&self, avoid: &[DcId]) -> Result<Ready, NoConnection> {
-        let (dc, kept) = self.pool.take(avoid).await?;
+    /// The account whose `attribute` has `value`, if that can be said within `patience`.
+    pub(crate) async fn look_up(&self, attribute: &str, value: &str, patience: Duration) -> Result<LookedUp, NoLookUp> {
+        self.look_ups
+            .find(attribute, value, patience.min(self.bind_timeout))
+            .await
+    }
+
+    /// Whether it takes user names for binds, as Active Directory does. Others take DNs only.
+    pub(crate) fn binds_names(&self) -> bool {
+        true
+    }
+
+    /// A connection to bind on, to none of the domain controllers in `avoid`, and to `first` if there is one now.
+    pub(crate) async fn ready(&self, first: Option<DcId>, avoid: &[DcId]) -> Result<Ready, NoConnection> {
+        let (dc, kept) = self.pool.take(first, avoid).await?;
         Ok(Ready { dc, kept })
     }
 
@@ -156,11 +176,12 @@ impl Directory {
     }
 
     /// Makes one bind. Dropped in the middle, it closes the connection.
-    pub(crate) async fn bind(&self, ready: Ready, user: &UserName, password: &Password) -> Bind {
+    /// `name` is a user name that passed [`UserName::parse`](postern_protocol::UserName::parse), or the DN of an account.
+    pub(crate) async fn bind(&self, ready: Ready, name: &str, password: &Password) -> Bind {
         let Ready { dc, mut kept } = ready;
         let began = Instant::now();
         let local = kept.connection.local;
-        let (sent, message_id) = kept.connection.bind(user.as_str(), password, self.bind_timeout).await;
+        let (sent, message_id) = kept.connection.bind(name, password, self.bind_timeout).await;
         let took = began.elapsed();
         let result = match sent {
             Sent::Answered {

@@ -109,7 +109,13 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         identity = %config.identity, certificate_not_after = config.not_after, relays = config.relays.addresses.len(),
         domain_controllers = config.directory.servers.len(), "serving",
     );
-    let agent = Arc::new(Agent::new(config.identity, keys, directory.clone(), metrics));
+    let agent = Arc::new(Agent::new(
+        config.identity,
+        config.directory.look_up.names,
+        keys,
+        directory.clone(),
+        metrics,
+    ));
     let renewing = agent.clone();
     tasks.spawn(async move { renewing.keys.renew(config.renew_opening_key).await });
     let context = Arc::new(Context {

@@ -3,7 +3,7 @@
 use postern_protocol::Verdict;
 use postern_service::metrics as common;
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, opts};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, opts};
 
 /// Upper bounds in seconds: a bind takes from 0.2 ms (OpenLDAP) over 5 ms (Samba) to the bind timeout.
 const BIND_BUCKETS: [f64; 12] = [
@@ -21,6 +21,17 @@ pub(crate) mod no_verdict {
 }
 
 const NO_VERDICTS: [&str; 3] = [no_verdict::UNAVAILABLE, no_verdict::ERROR, no_verdict::INDETERMINATE];
+
+/// What look-ups come to.
+pub(crate) mod look_up {
+    pub(crate) const ONE: &str = "one";
+    pub(crate) const NONE: &str = "none";
+    pub(crate) const SEVERAL: &str = "several";
+    pub(crate) const NOT_READY: &str = "not_ready";
+    pub(crate) const FAILED: &str = "failed";
+    /// All of them.
+    pub(super) const ALL: [&str; 5] = [ONE, NONE, SEVERAL, NOT_READY, FAILED];
+}
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -41,6 +52,10 @@ pub(crate) struct Metrics {
     pub(crate) replays_refused: IntCounter,
     /// Sign-ins whose start window had passed, or might have.
     pub(crate) window_refusals: IntCounter,
+    /// Names that were looked up, by what came of it.
+    pub(crate) look_ups: IntCounterVec,
+    /// Whether the directory refused the service account when it was last bound.
+    pub(crate) service_account_refused: IntGauge,
 }
 
 impl Metrics {
@@ -114,7 +129,27 @@ impl Metrics {
                     "Sign-ins refused because their start window had passed, or might have.",
                 )?,
             )?,
+            look_ups: register(
+                &registry,
+                IntCounterVec::new(
+                    opts!(
+                        "postern_agent_look_ups_total",
+                        "Names looked up, by how many accounts have them and why that is not known."
+                    ),
+                    &["result"],
+                )?,
+            )?,
+            service_account_refused: register(
+                &registry,
+                IntGauge::new(
+                    "postern_agent_service_account_refused",
+                    "Whether the directory refused the service account when it was last bound.",
+                )?,
+            )?,
         };
+        for result in look_up::ALL {
+            metrics.look_ups.with_label_values(&[result]);
+        }
         let not_after = register(
             &registry,
             IntGaugeVec::new(

@@ -1,6 +1,7 @@
 //! One sign-in, from its stream's first byte to the answer: at most one bind that may have been checked.
 //!
-//! The order is what counts: open, take a connection, and with it in hand judge the start window, mark the id, bind.
+//! The order is what counts: open, look the name up where it is not bound as it is, take a connection, and with it in
+//! hand judge the start window, mark the id, bind.
 //! Whatever goes wrong before is `NotStarted`, and the relay may ask another agent; after it there is a verdict, a
 //! refusal by the directory to check, or the honest word that nobody knows.
 
@@ -9,13 +10,14 @@ use std::time::Duration;
 
 use postern_protocol::frame::{Answer, FailedFrame, MAX_REQUEST_BYTES, NotStartedFrame, Request, VerdictFrame};
 use postern_protocol::wire::{WireError, read_frame, write_frame};
-use postern_protocol::{AgentIdentity, Moment, NotStarted};
+use postern_protocol::{AgentIdentity, Moment, NotStarted, Subject, Verdict};
 use quinn::{RecvStream, SendStream};
 
 use crate::clock;
+use crate::core::names::{Names, NoWay, Way};
 use crate::core::replay::{self, Replays};
 use crate::core::start_window;
-use crate::directory::{Bind, BindResult, DcId, Directory, NoConnection, Reading, Ready};
+use crate::directory::{Account, Bind, BindResult, DcId, Directory, LookedUp, NoConnection, Reading, Ready};
 use crate::link::session::Session;
 use crate::metrics::Metrics;
 use crate::opener::{Opened, Opener, Refusal};
@@ -28,6 +30,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// Ids remembered at once, some 100 bytes each. At a thousand sign-ins a second there are 35,000.
 const REPLAY_CAPACITY: usize = 1 << 20;
 
+/// Between two log lines that relay and agent do not agree on what a name is.
+const DISAGREEMENT_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The longest text of a directory that goes into a log line.
 const LOGGED_TEXT: usize = 200;
 
@@ -39,13 +44,37 @@ pub(crate) struct Agent {
     pub(crate) workers: Workers,
     pub(crate) directory: Arc<Directory>,
     pub(crate) metrics: Arc<Metrics>,
+    names: Names,
     replays: Mutex<Replays>,
+    told_disagreement: Mutex<Option<Moment>>,
+}
+
+/// Whom a password is checked for.
+#[derive(Debug)]
+struct Target {
+    /// What the directory is to bind: the name as typed, or a DN. Never empty.
+    name: String,
+    /// Whose account it is, where it was looked up.
+    subject: Option<Subject>,
+    /// Where it was found.
+    dc: Option<DcId>,
+}
+
+impl From<Account> for Target {
+    fn from(account: Account) -> Self {
+        Self {
+            name: account.dn,
+            subject: account.subject,
+            dc: Some(account.dc),
+        }
+    }
 }
 
 impl Agent {
     /// An agent that has bound nothing yet.
     pub(crate) fn new(
         identity: AgentIdentity,
+        names: Names,
         keys: OpeningKeys,
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
@@ -57,6 +86,8 @@ impl Agent {
             workers: Workers::new(cores),
             directory,
             metrics,
+            names,
+            told_disagreement: Mutex::default(),
             replays: Mutex::new(Replays::new(REPLAY_CAPACITY)),
         }
     }
@@ -87,15 +118,15 @@ impl Agent {
     }
 
     async fn attempt(&self, session: &Session, request: &Request, received: Moment, send: &mut SendStream) -> Answer {
-        if request.alternate_id {
-            // Never to be bound as it is.
-            return not_started(NotStarted::NoLookUp);
-        }
         let opened = match self.open(session, request).await {
             Ok(opened) => opened,
             Err(reason) => return not_started(reason),
         };
-        let ready = match self.directory.ready(&[]).await {
+        let target = match self.target(session, request, received, &opened).await {
+            Ok(target) => target,
+            Err(reason) => return not_started(reason),
+        };
+        let ready = match self.directory.ready(target.dc, &[]).await {
             Ok(ready) => ready,
             Err(error) => return not_started(no_connection(error)),
         };
@@ -107,7 +138,7 @@ impl Agent {
         let started = Answer::Started.encode();
         let (answer, hint) = tokio::join!(
             biased;
-            self.bind(session, request, received, &opened, ready),
+            self.bind(session, request, received, &opened, target, ready),
             write_frame(send, &started),
         );
         if let Err(error) = hint {
@@ -132,6 +163,74 @@ impl Agent {
             log_refusal(session, request, refusal);
             refusal.reason()
         })
+    }
+
+    /// What is bound: the name as it is, or the DN of the one account that has it.
+    async fn target(
+        &self,
+        session: &Session,
+        request: &Request,
+        received: Moment,
+        opened: &Opened,
+    ) -> Result<Target, NotStarted> {
+        let id = request.request_id;
+        let way = self
+            .names
+            .way(&opened.user, request.alternate_id, self.directory.binds_names());
+        let (attribute, value) = match way {
+            Ok(Way::AsTyped) => {
+                return Ok(Target {
+                    name: opened.user.as_str().to_owned(),
+                    subject: None,
+                    dc: None,
+                });
+            }
+            Ok(Way::LookUp { attribute, value }) => (attribute, value),
+            Err(error) => {
+                self.tell_disagreement(session, request, opened, error);
+                return Err(NotStarted::NoLookUp);
+            }
+        };
+        // Whoever has waited too long already is told so, and the directory is not asked.
+        self.window_open(session, request, received)?;
+        let patience = session.window().time_left(clock::now(), request.start_by);
+        match self.directory.look_up(attribute, value, patience).await {
+            Ok(LookedUp::One(account)) => {
+                tracing::debug!(request_id = %id, user = opened.user.as_str(), dn = account.dn, "found");
+                Ok(account.into())
+            }
+            Ok(LookedUp::None) => Err(NotStarted::NoMatch),
+            Ok(LookedUp::Several) => {
+                tracing::warn!(
+                    request_id = %id, attribute,
+                    "more than one account has the name that was typed, so nobody can sign in with it",
+                );
+                Err(NotStarted::NoMatch)
+            }
+            Err(error) => {
+                tracing::warn!(request_id = %id, %error, "the name could not be looked up");
+                Err(NotStarted::NoLookUp)
+            }
+        }
+    }
+
+    /// A fault of two configurations: loud, but not once for each sign-in.
+    fn tell_disagreement(&self, session: &Session, request: &Request, opened: &Opened, error: NoWay) {
+        let now = clock::now();
+        let due = {
+            let mut told = self.told_disagreement.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = told.is_none_or(|told| now.since(told) >= DISAGREEMENT_INTERVAL);
+            if due {
+                *told = Some(now);
+            }
+            due
+        };
+        if due {
+            tracing::error!(
+                request_id = %request.request_id, relay = %session.relay, route = ?opened.user.route(), %error,
+                "names like this one are not signed in: make the two configurations say the same",
+            );
+        }
     }
 
     /// The last checks, with a connection in hand. The mark is set here and nowhere else.
@@ -175,12 +274,13 @@ impl Agent {
         request: &Request,
         received: Moment,
         opened: &Opened,
+        target: Target,
         first: Ready,
     ) -> Answer {
         let mut ready = first;
         let mut avoid = Vec::new();
         loop {
-            let bind = self.directory.bind(ready, &opened.user, &opened.password).await;
+            let bind = self.directory.bind(ready, &target.name, &opened.password).await;
             self.log_bind(request, opened, &bind);
             match bind.result {
                 BindResult::Answered {
@@ -192,7 +292,8 @@ impl Agent {
                         sub_code,
                         dc: bind.dc.name().to_owned(),
                         bind_us: u32::try_from(bind.took.as_micros()).unwrap_or(u32::MAX),
-                        subject: None,
+                        // With a success only: otherwise it would tell who has the name.
+                        subject: target.subject.filter(|_| verdict == Verdict::Success),
                     });
                 }
                 BindResult::Unknown(_) => return self.failed(&bind, true),
@@ -227,7 +328,7 @@ impl Agent {
         received: Moment,
         avoid: &[DcId],
     ) -> Result<Ready, NotStarted> {
-        let ready = self.directory.ready(avoid).await.map_err(no_connection)?;
+        let ready = self.directory.ready(None, avoid).await.map_err(no_connection)?;
         if let Err(reason) = self.window_open(session, request, received) {
             self.directory.give_back(ready);
             return Err(reason);

@@ -57,6 +57,8 @@ pub(super) struct Directory {
     #[serde(default)]
     pub(super) servers: Vec<Server>,
     pub(super) discover: Option<super::discover::Raw>,
+    pub(super) look_up: Option<super::look_up::RawLookUp>,
+    pub(super) alternate_id: Option<super::look_up::RawAlternateId>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -68,6 +68,14 @@ impl StartWindow {
         self.samples.record(sent, received, relay);
     }
 
+    /// How long it certainly is until `start_by`. Nothing where the relay's time is not known: what is judged then will
+    /// not start.
+    pub(crate) fn time_left(&self, now: Moment, start_by: Moment) -> Duration {
+        self.samples
+            .latest_relay_time(now)
+            .map_or(Duration::ZERO, |latest| start_by.since(latest))
+    }
+
     /// Whether a bind for a request received at `received` may be started at `now`, before the relay's `start_by`.
     pub(crate) fn judge(&mut self, now: Moment, received: Moment, start_by: Moment) -> Result<(), Refusal> {
         // After a freeze this may run before the ticker does.
@@ -107,6 +115,21 @@ mod tests {
             Err(Refusal::Passed)
         );
         assert_eq!(sampled().judge(now, Moment(9 * MS), Moment(0)), Err(Refusal::Passed));
+    }
+
+    #[test]
+    fn the_time_left_is_counted_from_the_latest_that_the_relay_can_show() {
+        let now = Moment(10 * MS);
+        let left = sampled().time_left(now, Moment(5_100 * MS));
+        assert!(
+            left < Duration::from_millis(90) && left > Duration::from_millis(88),
+            "{left:?}"
+        );
+        assert_eq!(sampled().time_left(now, Moment(5_011 * MS)), Duration::ZERO);
+        assert_eq!(
+            StartWindow::new(Moment(0)).time_left(now, Moment(u64::MAX)),
+            Duration::ZERO
+        );
     }
 
     #[test]

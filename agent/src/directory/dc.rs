@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::Connection;
 use super::dial::ConnectError;
 use super::known::Known;
+use super::look_up::LookUps;
 use super::pool::{Health, Kept, Pool};
 use super::trouble::Troubles;
 use crate::clock;
@@ -47,6 +48,7 @@ pub(super) struct Shared {
     pub(super) troubles: Arc<Mutex<Troubles>>,
     /// How long servers leave an idle connection alone, at least.
     pub(super) idle_limit: Duration,
+    pub(super) look_ups: Arc<LookUps>,
 }
 
 impl Shared {
@@ -68,9 +70,10 @@ impl Dc {
         tokio::select! {
             biased;
             () = gone.cancelled() => {}
-            _ = async { tokio::join!(self.watch_health(), self.keep_share()) } => {}
+            _ = async { tokio::join!(self.watch_health(), self.keep_share(), self.shared.look_ups.keep(&self)) } => {}
         }
         self.shared.pool.remove(self.known.id);
+        self.shared.look_ups.forget(self.known.id);
         self.shared.troubles().forget(&self.known);
     }
 
@@ -165,7 +168,10 @@ impl Dc {
         tokio::time::sleep(backoff.next_delay(rand::random())).await;
     }
 
-    async fn connect<G: Send + 'static>(&self, opened: impl FnOnce() -> G) -> Result<Connection, ConnectError> {
+    pub(super) async fn connect<G: Send + 'static>(
+        &self,
+        opened: impl FnOnce() -> G,
+    ) -> Result<Connection, ConnectError> {
         Connection::open(
             &self.server,
             &self.shared.tls,
@@ -176,7 +182,7 @@ impl Dc {
         .await
     }
 
-    fn is_awake(&self) -> bool {
+    pub(super) fn is_awake(&self) -> bool {
         self.shared.pool.is_awake(self.known.id)
     }
 
@@ -193,6 +199,7 @@ impl Dc {
         let name = self.known.name();
         self.shared.metrics.dc_up.with_label_values(&[name]).set(0);
         self.shared.pool.set_health(self.known.id, Health::Down);
+        self.shared.look_ups.forget(self.known.id);
         if self.shared.troubles().set(&self.known, &trouble) {
             tracing::warn!(dc = name, %trouble, "domain controller cannot be used");
         }
@@ -202,6 +209,7 @@ impl Dc {
     fn rest(&self) {
         let _ = self.shared.metrics.dc_up.remove_label_values(&[self.known.name()]);
         self.shared.pool.set_health(self.known.id, Health::Untried);
+        self.shared.look_ups.forget(self.known.id);
         self.shared.troubles().untried(&self.known);
     }
 }

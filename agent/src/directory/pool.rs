@@ -195,13 +195,13 @@ impl Pool {
         self.publish(true);
     }
 
-    /// An idle connection to a domain controller that is not among `avoid`.
-    pub(super) async fn take(&self, avoid: &[DcId]) -> Result<(Arc<Known>, Kept), NoConnection> {
+    /// An idle connection to a domain controller that is not among `avoid`, to `first` if there is one now.
+    pub(super) async fn take(&self, first: Option<DcId>, avoid: &[DcId]) -> Result<(Arc<Known>, Kept), NoConnection> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             // Made before looking, so that a return in between is not missed.
             let returned = self.returned.notified();
-            if let Some(taken) = self.take_now(avoid, clock::now()) {
+            if let Some(taken) = self.take_now(first, avoid, clock::now()) {
                 return Ok(taken);
             }
             if !self.capacity.borrow().ready {
@@ -213,7 +213,7 @@ impl Pool {
         }
     }
 
-    fn take_now(&self, avoid: &[DcId], now: Moment) -> Option<(Arc<Known>, Kept)> {
+    fn take_now(&self, first: Option<DcId>, avoid: &[DcId], now: Moment) -> Option<(Arc<Known>, Kept)> {
         let mut state = self.lock();
         let State { idle, dcs } = &mut *state;
         let others = dcs
@@ -225,11 +225,16 @@ impl Pool {
                 .filter(|_| !avoid.contains(id) && !kept.connection.is_closed())?;
             (!others || dc.suspicion.allows(now)).then_some(dc)
         };
+        let preferred = idle
+            .iter()
+            .position(|idle| Some(idle.0) == first && usable(idle).is_some());
         // One of a slow domain controller rather than none: the binds of the others take their time, too.
         let quick = idle
             .iter()
             .position(|idle| usable(idle).is_some_and(|dc| dc.pace.allows(now)));
-        let at = quick.or_else(|| idle.iter().position(|idle| usable(idle).is_some()))?;
+        let at = preferred
+            .or(quick)
+            .or_else(|| idle.iter().position(|idle| usable(idle).is_some()))?;
         let (id, kept) = idle.remove(at)?;
         let dc = dcs.get_mut(&id)?;
         if others && dc.suspicion.stands() {

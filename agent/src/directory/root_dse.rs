@@ -41,6 +41,14 @@ impl RootDse {
         }
     }
 
+    /// Whether it is Active Directory, or calls itself so (MS-ADTS, section 3.1.1.3.4.3.1).
+    pub(crate) fn is_active_directory(&self) -> bool {
+        const LDAP_CAP_ACTIVE_DIRECTORY_OID: &str = "1.2.840.113556.1.4.800";
+        self.supported_capabilities
+            .iter()
+            .any(|oid| oid == LDAP_CAP_ACTIVE_DIRECTORY_OID)
+    }
+
     pub(super) fn read(entry: &Entry) -> Self {
         let all = |attribute| entry.texts(attribute).map(str::to_owned).collect();
         let one = |attribute| entry.texts(attribute).next().map(str::to_owned);

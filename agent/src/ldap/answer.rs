@@ -68,6 +68,11 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// The values of an attribute, whatever the case of its name; none if it is not there.
+    #[cfg(test)]
+    pub(crate) fn new(dn: String, attributes: Vec<(String, Vec<Vec<u8>>)>) -> Self {
+        Self { dn, attributes }
+    }
+
     pub(crate) fn values(&self, attribute: &str) -> &[Vec<u8>] {
         self.attributes
             .iter()

@@ -41,10 +41,8 @@ pub(crate) enum Scope {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Filter {
     /// All of them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for looking names up"))]
     And(Vec<Filter>),
     /// The attribute has this value, by its own matching rule.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for looking names up"))]
     Equality(String, String),
     /// The attribute has a value.
     Present(String),

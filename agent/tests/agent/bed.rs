@@ -21,6 +21,8 @@ pub(crate) const RELAY_NAME: &str = "relay.postern.test";
 pub(crate) struct Bed {
     pub(crate) ca: Ca,
     pub(crate) folder: Folder,
+    /// More of the configuration.
+    pub(crate) sections: String,
     pub(crate) dcs: Vec<Dc>,
     pub(crate) shutdown: Shutdown,
     pub(crate) admin: SocketAddr,
@@ -46,6 +48,7 @@ impl Bed {
         Self {
             ca,
             folder,
+            sections: String::new(),
             dcs: started,
             shutdown: Shutdown::new(),
             admin,
@@ -91,8 +94,8 @@ impl Bed {
             "[agent]\ntrust_domain = \"{TRUST_DOMAIN}\"\ncertificate = \"agent.pem\"\nkey = \"agent-key.pem\"\n\
              [relays]\naddresses = {addresses:?}\nserver_name = \"{RELAY_NAME}\"\nanchors = \"ca.pem\"\n\
              [directory]\nanchors = \"ca.pem\"\nconnections = 4\n{directory}\
-             [admin]\nlisten = \"{}\"\n",
-            self.admin
+             {}[admin]\nlisten = \"{}\"\n",
+            self.sections, self.admin
         );
         config::parse::<Raw>(&text, Path::new("agent.toml"), self.folder.path(), [])
             .unwrap_or_else(|error| panic!("{error}"))

@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use ldap3_proto::LdapCodec;
 use ldap3_proto::proto::{
-    LdapBindCred, LdapBindResponse, LdapMsg, LdapOp, LdapResult, LdapResultCode, LdapSearchResultEntry,
+    LdapBindCred, LdapBindResponse, LdapMsg, LdapOp, LdapPartialAttribute, LdapResult, LdapResultCode,
+    LdapSearchRequest, LdapSearchResultEntry, LdapSearchScope,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
@@ -47,6 +48,10 @@ struct State {
     binds: Vec<Received>,
     script: VecDeque<Reply>,
     root_dse_reads: usize,
+    /// Searches for accounts, each with the number of its connection.
+    searches: Vec<(usize, LdapSearchRequest)>,
+    /// What each of them is answered with; `None` is nothing, for ever.
+    found: Option<Vec<LdapOp>>,
     /// Connections after so many are closed right after the handshake.
     takes: Option<usize>,
 }
@@ -133,6 +138,16 @@ impl Dc {
 
     pub(crate) fn binds(&self) -> Vec<Received> {
         self.state.lock().unwrap().binds.clone()
+    }
+
+    /// From now on searches for accounts are answered so; `None` is nothing, for ever.
+    pub(crate) fn finds(&self, found: Option<Vec<LdapOp>>) {
+        self.state.lock().unwrap().found = found;
+    }
+
+    /// Searches for accounts, each with the number of its connection.
+    pub(crate) fn searches(&self) -> Vec<(usize, LdapSearchRequest)> {
+        self.state.lock().unwrap().searches.clone()
     }
 
     pub(crate) fn root_dse_reads(&self) -> usize {
@@ -248,15 +263,24 @@ async fn serve(
                     Reply::Close => return,
                 }
             }
-            LdapOp::SearchRequest(_) => {
+            LdapOp::SearchRequest(search) if search.base.is_empty() && search.scope == LdapSearchScope::Base => {
                 state.lock().unwrap().root_dse_reads += 1;
-                vec![
-                    LdapOp::SearchResultEntry(LdapSearchResultEntry {
-                        dn: String::new(),
-                        attributes: Vec::new(),
-                    }),
-                    LdapOp::SearchResultDone(result(LdapResultCode::Success, String::new())),
-                ]
+                let root = [
+                    ("defaultNamingContext", b"DC=corp,DC=example,DC=com".as_slice()),
+                    ("supportedCapabilities", b"1.2.840.113556.1.4.800"),
+                ];
+                vec![entry("", &root), done(LdapResultCode::Success)]
+            }
+            LdapOp::SearchRequest(search) => {
+                let found = {
+                    let mut state = state.lock().unwrap();
+                    state.searches.push((connection, search));
+                    state.found.clone()
+                };
+                match found {
+                    Some(found) => found,
+                    None => std::future::pending().await,
+                }
             }
             LdapOp::UnbindRequest => return,
             other => panic!("the agent sent {other:?}"),
@@ -272,6 +296,23 @@ async fn serve(
             }
         }
     }
+}
+
+/// An entry of a search.
+pub(crate) fn entry(dn: &str, attributes: &[(&str, &[u8])]) -> LdapOp {
+    let attributes = attributes.iter().map(|(name, value)| LdapPartialAttribute {
+        atype: (*name).to_owned(),
+        vals: vec![value.to_vec()],
+    });
+    LdapOp::SearchResultEntry(LdapSearchResultEntry {
+        dn: dn.to_owned(),
+        attributes: attributes.collect(),
+    })
+}
+
+/// The end of a search.
+pub(crate) fn done(code: LdapResultCode) -> LdapOp {
+    LdapOp::SearchResultDone(result(code, String::new()))
 }
 
 fn result(code: LdapResultCode, message: String) -> LdapResult {

@@ -46,6 +46,21 @@ fn the_example_is_valid_and_its_commented_defaults_are_too() {
 }
 
 #[test]
+fn the_sections_for_look_ups_are_valid_as_they_stand_in_the_example() {
+    let folder = folder();
+    folder.write("service-password", "secret\n");
+    let sections = ["# [directory.look_up]", "# [directory.alternate_id]"].map(|head| {
+        let (_, rest) = EXAMPLE.split_once(head).unwrap();
+        let keys = rest.lines().skip(1).map_while(|line| line.strip_prefix("# "));
+        let keys: Vec<&str> = keys.take_while(|line| line.contains(" = ")).collect();
+        assert!(keys.len() >= 3, "{keys:?}");
+        format!("{}\n{}\n", head.trim_start_matches("# "), keys.join("\n"))
+    });
+    let text = EXAMPLE.replacen("[opening_key]", &format!("{}[opening_key]", sections.concat()), 1);
+    assert_eq!(check(&text, &folder), Ok(()));
+}
+
+#[test]
 fn every_problem_of_a_configuration_is_named_at_once_with_its_key() {
     let text = "[agent]\ntrust_domain = \"Postern.Test\"\ncertificate = \"none.pem\"\nkey = \"none.pem\"\n\
                 [relays]\naddresses = [\"relay\", \"relay:7011\"]\nserver_name = \"a b\"\n\

@@ -13,6 +13,8 @@ mod dns;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
+mod look_up;
+#[cfg(test)]
 mod pki;
 #[cfg(test)]
 mod relay;

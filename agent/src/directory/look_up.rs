@@ -1,0 +1,312 @@
+//! Looking names up: from the value of an attribute to the one account that has it.
+//!
+//! It is asked as the service account, on connections of its own: one that binds users never searches, one that
+//! searches never binds a user. They are opened when the first name is to be looked up, and kept from then on. A search
+//! may be made again elsewhere, since it changes and counts nothing. What is found is a DN that a user's password is
+//! sent with, so an entry whose DN would make that bind an anonymous one, or another name's, is refused.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use postern_protocol::Subject;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::{Connection, Found, ReadError};
+use super::known::{DcId, Known};
+use crate::clock;
+use crate::config::{LookUpConfig, could_be_dn};
+use crate::core::lease::Lease;
+use crate::core::service_account::ServiceAccount;
+use crate::ldap::{Entry, Filter, Scope, Search};
+use crate::metrics::{Metrics, look_up};
+use password::Passwords;
+
+mod keeper;
+mod password;
+
+/// One match is what is needed, and two show that there is not exactly one.
+const SIZE_LIMIT: usize = 2;
+
+/// The subject: Active Directory's, then what others have in its place.
+const ATTRIBUTES: [&str; 3] = ["objectGUID", "entryUUID", "userPrincipalName"];
+
+/// What a look-up came to.
+#[derive(Debug)]
+pub(crate) enum LookedUp {
+    /// Exactly one account has the value.
+    One(Account),
+    /// None has.
+    None,
+    /// More than one has: nobody knows whose password to check.
+    Several,
+}
+
+/// An account of the directory.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// Never empty.
+    pub(crate) dn: String,
+    /// What to know it by, where the entry shows that.
+    pub(crate) subject: Option<Subject>,
+    /// Where it was found. Another domain controller may not know it yet.
+    pub(crate) dc: DcId,
+}
+
+/// Why a name was not looked up. Says nothing of the name.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoLookUp {
+    /// No connection, or all are in use.
+    #[error("no connection for look-ups is ready")]
+    NotReady,
+    /// No domain controller answered as it should.
+    #[error("{dc}: {trouble}")]
+    Failed {
+        /// The last one.
+        dc: String,
+        /// What was wrong.
+        trouble: String,
+    },
+}
+
+/// The connections of the service account.
+#[derive(Debug)]
+pub(super) struct LookUps {
+    config: LookUpConfig,
+    passwords: Passwords,
+    /// Held during a bind of the service account: one at a time, so that a wrong password is tried once.
+    account: tokio::sync::Mutex<ServiceAccount>,
+    idle: Mutex<VecDeque<Asker>>,
+    returned: Notify,
+    /// Somebody has asked for a look-up.
+    wanted: watch::Sender<bool>,
+    metrics: Arc<Metrics>,
+}
+
+/// A connection in the name of the service account.
+#[derive(Debug)]
+struct Asker {
+    dc: Arc<Known>,
+    connection: Connection,
+    lease: Lease,
+    /// The number of the password that it was bound with.
+    version: u64,
+    base: String,
+    active_directory: bool,
+}
+
+impl LookUps {
+    pub(super) fn new(config: LookUpConfig, metrics: Arc<Metrics>) -> Self {
+        Self {
+            passwords: Passwords::new(config.account.clone()),
+            config,
+            account: tokio::sync::Mutex::default(),
+            idle: Mutex::default(),
+            returned: Notify::new(),
+            wanted: watch::channel(false).0,
+            metrics,
+        }
+    }
+
+    /// Watches the password's file until dropped.
+    pub(super) async fn run(&self) {
+        self.passwords.watch().await;
+    }
+
+    /// The account whose `attribute` has `value`, if that can be said within `patience`.
+    pub(super) async fn find(&self, attribute: &str, value: &str, patience: Duration) -> Result<LookedUp, NoLookUp> {
+        let found = self.ask(attribute, value, patience).await;
+        let result = match &found {
+            Ok(LookedUp::One(_)) => look_up::ONE,
+            Ok(LookedUp::None) => look_up::NONE,
+            Ok(LookedUp::Several) => look_up::SEVERAL,
+            Err(NoLookUp::NotReady) => look_up::NOT_READY,
+            Err(NoLookUp::Failed { .. }) => look_up::FAILED,
+        };
+        self.metrics.look_ups.with_label_values(&[result]).inc();
+        found
+    }
+
+    async fn ask(&self, attribute: &str, value: &str, patience: Duration) -> Result<LookedUp, NoLookUp> {
+        self.wanted.send_if_modified(|wanted| !std::mem::replace(wanted, true));
+        let deadline = Instant::now() + patience;
+        let mut avoid = Vec::new();
+        let mut failure = NoLookUp::NotReady;
+        loop {
+            let Some(mut asker) = self.take(&avoid, deadline).await else {
+                return Err(failure);
+            };
+            // The first one leaves time for another.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let patience = if avoid.is_empty() { left / 2 } else { left };
+            let answer = asker.connection.search(&asker.search(attribute, value), patience).await;
+            let trouble = match answer.map(judge) {
+                Ok(Match::One { dn, subject }) => {
+                    let dc = asker.dc.id;
+                    self.put(asker);
+                    return Ok(LookedUp::One(Account { dn, subject, dc }));
+                }
+                Ok(Match::None) => {
+                    self.put(asker);
+                    return Ok(LookedUp::None);
+                }
+                Ok(Match::Several) => {
+                    self.put(asker);
+                    return Ok(LookedUp::Several);
+                }
+                Ok(Match::Unusable) => "an entry's DN is not one that a password can be sent with".to_owned(),
+                Err(error) => explain(&error),
+            };
+            let dc = asker.dc.name().to_owned();
+            tracing::warn!(%dc, %trouble, "a name cannot be looked up here");
+            // A connection that was refused may have lost its identity; one without an answer is of no use.
+            asker.dc.doubt.notify_one();
+            avoid.push(asker.dc.id);
+            failure = NoLookUp::Failed { dc, trouble };
+        }
+    }
+
+    async fn take(&self, avoid: &[DcId], deadline: Instant) -> Option<Asker> {
+        loop {
+            // Made before looking, so that a return in between is not missed.
+            let returned = self.returned.notified();
+            if let Some(asker) = self.take_now(avoid) {
+                return Some(asker);
+            }
+            // After a failure there is no waiting for a connection that may never come.
+            if !avoid.is_empty() || timeout_at(deadline, returned).await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    fn take_now(&self, avoid: &[DcId]) -> Option<Asker> {
+        let mut idle = self.idle();
+        let at = idle
+            .iter()
+            .position(|asker| !avoid.contains(&asker.dc.id) && !asker.connection.is_closed())?;
+        idle.remove(at)
+    }
+
+    fn put(&self, mut asker: Asker) {
+        if !asker.connection.is_closed() {
+            asker.lease.used(clock::now());
+            self.idle().push_back(asker);
+        }
+        self.returned.notify_waiters();
+    }
+
+    /// Closes what is idle and `fits`. Dropped after the lock is released: the end of a connection's task may come
+    /// back here.
+    fn retire(&self, fits: impl Fn(&Asker) -> bool) {
+        let retired: Vec<Asker> = {
+            let mut idle = self.idle();
+            let (retired, kept): (Vec<Asker>, Vec<Asker>) = idle.drain(..).partition(fits);
+            idle.extend(kept);
+            retired
+        };
+        drop(retired);
+    }
+
+    /// A domain controller is down, or gone.
+    pub(super) fn forget(&self, dc: DcId) {
+        self.retire(|asker| asker.dc.id == dc);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Asker>> {
+        // The queue is whole after every statement, so a panic elsewhere cannot have left it half-written.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asker {
+    fn search(&self, attribute: &str, value: &str) -> Search {
+        let equal = |attribute: &str, value: &str| Filter::Equality(attribute.to_owned(), value.to_owned());
+        let value = equal(attribute, value);
+        let filter = if self.active_directory {
+            // Computers are users, too, and contacts are persons.
+            let person = equal("objectCategory", "person");
+            Filter::And(vec![person, equal("objectClass", "user"), value])
+        } else {
+            value
+        };
+        Search {
+            base: self.base.clone(),
+            scope: Scope::Subtree,
+            filter,
+            attributes: ATTRIBUTES.map(str::to_owned).to_vec(),
+            size_limit: SIZE_LIMIT,
+        }
+    }
+}
+
+/// What the entries found mean.
+#[derive(Debug, PartialEq, Eq)]
+enum Match {
+    One { dn: String, subject: Option<Subject> },
+    None,
+    Several,
+    Unusable,
+}
+
+fn judge(found: Found) -> Match {
+    let mut entries = found.entries.into_iter();
+    match (entries.next(), entries.next(), found.more) {
+        (None, None, false) => Match::None,
+        // An anonymous bind, or a bind by another kind of name, would follow.
+        (Some(entry), None, false) if !could_be_dn(&entry.dn) => Match::Unusable,
+        (Some(entry), None, false) => Match::One {
+            subject: subject(&entry),
+            dn: entry.dn,
+        },
+        _ => Match::Several,
+    }
+}
+
+fn subject(entry: &Entry) -> Option<Subject> {
+    let object_guid = match entry.values("objectGUID") {
+        [only] => <[u8; 16]>::try_from(only.as_slice()).ok(),
+        _ => None,
+    };
+    let text = |attribute: &str| {
+        let mut values = entry.texts(attribute);
+        let first = values.next().map(str::to_owned);
+        first.filter(|_| values.next().is_none())
+    };
+    let subject = Subject {
+        entry_uuid: text("entryUUID").filter(|_| object_guid.is_none()),
+        object_guid,
+        upn: text("userPrincipalName"),
+    };
+    subject.checked().ok()
+}
+
+/// What a refusal means and what to do.
+fn explain(error: &ReadError) -> String {
+    /// RFC 4511, section 4.1.9.
+    mod code {
+        pub(super) const OPERATIONS_ERROR: u32 = 1;
+        pub(super) const REFERRAL: u32 = 10;
+        pub(super) const NO_SUCH_OBJECT: u32 = 32;
+        pub(super) const INVALID_DN: u32 = 34;
+        pub(super) const NO_ACCESS: u32 = 50;
+    }
+    let advice = match error {
+        ReadError::Refused(result) => match result.code {
+            code::OPERATIONS_ERROR => {
+                "; Active Directory answers so to who has not bound: set directory.look_up.account"
+            }
+            code::REFERRAL | code::NO_SUCH_OBJECT | code::INVALID_DN => {
+                "; it does not hold the base: set directory.look_up.base to a DN that it has"
+            }
+            code::NO_ACCESS => "; give the service account the right to read accounts",
+            _ => "",
+        },
+        ReadError::Unanswered(_) => "",
+    };
+    format!("{error}{advice}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! The connections for look-ups at one domain controller: opened once somebody needs one, bound as the service account,
+//! replaced when they or their password are old.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use postern_protocol::Verdict;
+
+use super::password::Numbered;
+use super::{Asker, LookUps};
+use crate::clock;
+use crate::core::backoff::Backoff;
+use crate::core::lease::Lease;
+use crate::directory::connection::{Connection, Sent};
+use crate::directory::dc::Dc;
+use crate::directory::verdict::{self, Reading};
+
+/// For each domain controller: a search takes milliseconds, and a second one need not wait for the first.
+const PER_DC: u32 = 2;
+
+/// The RootDSE and the bind, each: nobody waits for them but the next look-up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Connections are looked at again at least this often, for those that have become too old.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why there is no connection for look-ups.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// The service account was refused before, and may not be tried yet. That was told then.
+    NotNow,
+    /// Told by the health check as well.
+    Connect(String),
+    /// What to tell.
+    Other(String),
+}
+
+/// One open connection in the count.
+struct Counted(Arc<AtomicU32>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl LookUps {
+    /// Keeps the connections to `dc` until dropped.
+    pub(in crate::directory) async fn keep(&self, dc: &Dc) {
+        let (mut wanted, mut passwords) = (self.wanted.subscribe(), self.passwords.changes());
+        let mut changes = dc.shared.pool.changes();
+        let open = Arc::new(AtomicU32::new(0));
+        let mut backoff = Backoff::default();
+        let mut told = None;
+        // The sender is in here: there is always a next change.
+        let _ = wanted.wait_for(|wanted| *wanted).await;
+        loop {
+            passwords.mark_unchanged();
+            changes.mark_unchanged();
+            let now = clock::now();
+            self.retire(|asker| asker.dc.id == dc.known.id && asker.lease.is_over(now));
+            let lacking = open.load(Ordering::Relaxed) < PER_DC || self.has_other_password(dc);
+            if dc.is_awake() && lacking {
+                match self.open(dc, &open).await {
+                    Ok(asker) => {
+                        let version = asker.version;
+                        told = None;
+                        backoff = Backoff::default();
+                        self.put(asker);
+                        // Bound with an older password, and no longer needed now that the new one is known to be right.
+                        self.retire(|asker| asker.dc.id == dc.known.id && asker.version != version);
+                        continue;
+                    }
+                    Err(trouble) => {
+                        self.tell(dc, &trouble, &mut told);
+                        let pause = backoff.next_delay(rand::random()).max(match trouble {
+                            Trouble::NotNow => INTERVAL,
+                            _ => Duration::ZERO,
+                        });
+                        tokio::select! {
+                            biased;
+                            _ = passwords.changed() => {}
+                            () = tokio::time::sleep(pause) => {}
+                        }
+                        continue;
+                    }
+                }
+            }
+            tokio::select! {
+                biased;
+                _ = passwords.changed() => {}
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    fn has_other_password(&self, dc: &Dc) -> bool {
+        let version = self.passwords.current().map_or(0, |current| current.version);
+        self.idle()
+            .iter()
+            .any(|asker| asker.dc.id == dc.known.id && asker.version != version)
+    }
+
+    async fn open(&self, dc: &Dc, open: &Arc<AtomicU32>) -> Result<Asker, Trouble> {
+        let password = match (self.passwords.account(), self.passwords.current()) {
+            (Some(_), None) => return Err(Trouble::NotNow),
+            (_, password) => password,
+        };
+        if let Some(password) = &password {
+            // Before a connection is made for nothing.
+            self.may_bind(password).await?;
+        }
+        let counted = || {
+            open.fetch_add(1, Ordering::Relaxed);
+            Counted(open.clone())
+        };
+        let mut connection = dc
+            .connect(counted)
+            .await
+            .map_err(|error| Trouble::Connect(error.to_string()))?;
+        let root = connection
+            .root_dse(PATIENCE)
+            .await
+            .map_err(|error| Trouble::Other(error.to_string()))?;
+        let only = || match root.naming_contexts.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        };
+        let base = self
+            .config
+            .base
+            .clone()
+            .or(root.default_naming_context.clone())
+            .or_else(only);
+        let Some(base) = base else {
+            let text = "its RootDSE does not say below which DN accounts are; set directory.look_up.base";
+            return Err(Trouble::Other(text.to_owned()));
+        };
+        let version = password.as_ref().map_or(0, |password| password.version);
+        if let Some(password) = password {
+            self.bind(dc, &mut connection, &password).await?;
+        }
+        Ok(Asker {
+            dc: dc.known.clone(),
+            connection,
+            lease: Lease::new(clock::now(), dc.shared.idle_limit, rand::random()),
+            version,
+            base,
+            active_directory: root.is_active_directory(),
+        })
+    }
+
+    async fn may_bind(&self, password: &Numbered) -> Result<(), Trouble> {
+        let may = self.account.lock().await.may_bind(clock::now(), password.version);
+        if may { Ok(()) } else { Err(Trouble::NotNow) }
+    }
+
+    /// Binds as the service account, if that may be tried now.
+    async fn bind(&self, dc: &Dc, connection: &mut Connection, password: &Numbered) -> Result<(), Trouble> {
+        let name = self.passwords.account().unwrap_or_default();
+        let mut account = self.account.lock().await;
+        // Another connection may have been refused meanwhile.
+        if !account.may_bind(clock::now(), password.version) {
+            return Err(Trouble::NotNow);
+        }
+        let (sent, _) = connection.bind(name, &password.password, PATIENCE).await;
+        let (result, reading) = match sent {
+            Sent::Answered {
+                result,
+                password_policy,
+            } => {
+                let reading = verdict::read(result.code, &result.text, password_policy);
+                (result, reading)
+            }
+            Sent::Never => {
+                return Err(Trouble::Other(
+                    "the connection was gone before the bind was sent".to_owned(),
+                ));
+            }
+            Sent::Unknown(why) => {
+                account.unanswered(clock::now());
+                return Err(Trouble::Other(format!("the service account's bind: {why}")));
+            }
+        };
+        let Reading::Verdict { verdict, .. } = reading else {
+            let text = format!(
+                "the service account's bind is refused: result {}, {:?}",
+                result.code, result.text
+            );
+            return Err(Trouble::Other(text));
+        };
+        account.answered(clock::now(), verdict);
+        let refused = verdict != Verdict::Success;
+        self.metrics.service_account_refused.set(i64::from(refused));
+        if refused {
+            tracing::error!(
+                dc = dc.known.name(), account = name, verdict = verdict.as_str(), text = ?result.text,
+                "the directory refuses the service account: {}", advice(verdict),
+            );
+            return Err(Trouble::NotNow);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, dc: &Dc, trouble: &Trouble, told: &mut Option<String>) {
+        let (text, news) = match trouble {
+            Trouble::NotNow => return,
+            Trouble::Connect(text) => (text, false),
+            Trouble::Other(text) => (text, told.as_ref() != Some(text)),
+        };
+        if news {
+            tracing::warn!(dc = dc.known.name(), trouble = text, "names cannot be looked up here");
+            *told = Some(text.clone());
+        } else {
+            tracing::debug!(dc = dc.known.name(), trouble = text, "no connection for look-ups");
+        }
+    }
+}
+
+/// What to do about a service account that is refused.
+fn advice(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Success => "it is not",
+        Verdict::InvalidCredentials | Verdict::Rejected => {
+            "its name or password is wrong. Check directory.look_up.account and write the password to password_file, \
+             which is read again when it changes; this password is not tried again for an hour, so as not to lock the \
+             account"
+        }
+        Verdict::AccountLocked => {
+            "it is locked after too many wrong passwords. Unlock it, and find out who else uses it; it is tried again \
+             every minute"
+        }
+        Verdict::PasswordExpired => {
+            "its password has expired. Set a new one that does not expire and write it to password_file"
+        }
+        Verdict::PasswordMustChange => {
+            "its password must be changed first. Set one without that flag and write it to password_file"
+        }
+        Verdict::AccountDisabled => "it is disabled. Enable it; it is tried again every minute",
+        Verdict::AccountExpired => "it has expired. Move its end; it is tried again every minute",
+        Verdict::LogonHours => "it may not sign in at this hour. Allow it all hours; it is tried again every minute",
+        Verdict::LogonWorkstation => {
+            "it may not sign in from here. Allow it all workstations; it is tried again every minute"
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Names that are looked up: whom a password is checked for, and when it is checked for nobody.
+
+use ldap3_proto::proto::{LdapFilter, LdapOp, LdapResultCode, LdapSearchResultReference};
+use postern_protocol::frame::{Answer, Request, VerdictFrame};
+use postern_protocol::{NotStarted, Subject, Verdict};
+
+use crate::bed::Bed;
+use crate::dc::{Reply, done, entry};
+use crate::pki::AGENT_URI;
+use crate::relay::{Agent, Greeting, Outcome};
+
+const USER: &str = "Ada@mail.example.org";
+const DN: &str = "CN=Ada Lovelace,CN=Users,DC=corp,DC=example,DC=com";
+const SERVICE: &str = "svc@corp.example.com";
+const GUID: [u8; 16] = [7; 16];
+
+const SECTIONS: &str = "[directory.look_up]\naccount = \"svc@corp.example.com\"\npassword_file = \"service-password\"\n\
+                        [directory.alternate_id]\nattribute = \"mail\"\nsuffixes = [\"mail.example.org\"]\n";
+
+fn ada(dn: &str) -> LdapOp {
+    entry(
+        dn,
+        &[
+            ("objectGUID", GUID.as_slice()),
+            ("userPrincipalName", b"ada@corp.example.com"),
+        ],
+    )
+}
+
+fn one(dn: &str) -> Option<Vec<LdapOp>> {
+    Some(vec![ada(dn), done(LdapResultCode::Success)])
+}
+
+/// The usual start, with `dcs` domain controllers that know Ada.
+async fn start(dcs: usize) -> (Bed, Agent) {
+    let mut bed = Bed::new(dcs).await;
+    bed.folder.write("service-password", "service-secret\n");
+    bed.sections = SECTIONS.to_owned();
+    for dc in &bed.dcs {
+        dc.finds(one(DN));
+    }
+    let relay = bed.relay();
+    let issued = bed.ca.issue(Some(AGENT_URI), &[]);
+    let config = bed.config(&[relay.address], &issued, 1_500);
+    bed.run(config);
+    let mut agent = relay.agent(Greeting::default()).await;
+    agent.until_ready(4).await;
+    (bed, agent)
+}
+
+fn alternate(agent: &Agent, id: u8, user: &str) -> Request {
+    Request {
+        alternate_id: true,
+        ..agent.request(id, user, "right")
+    }
+}
+
+async fn ask(agent: &Agent, id: u8, user: &str) -> Outcome {
+    agent.sign_in(&alternate(agent, id, user)).await
+}
+
+/// (verdict, subject) of an answer that must be a verdict.
+fn verdict(outcome: &Outcome) -> (Verdict, Option<Subject>) {
+    match &outcome.answer {
+        Answer::Verdict(VerdictFrame { verdict, subject, .. }) => (Verdict::from_code(*verdict), subject.clone()),
+        _ => panic!("no verdict: {outcome:?}"),
+    }
+}
+
+/// Names of the binds that were not the service account's.
+fn bound(bed: &Bed) -> Vec<String> {
+    let binds = bed.binds().into_iter();
+    binds.map(|(name, _)| name).filter(|name| name != SERVICE).collect()
+}
+
+fn wrong() -> Reply {
+    Reply::Answer(
+        LdapResultCode::InvalidCredentials,
+        "80090308: LdapErr: DSID-0C090569, comment: AcceptSecurityContext error, data 52e, v4f7c\0".to_owned(),
+    )
+}
+
+#[tokio::test]
+async fn the_one_account_that_has_the_name_is_bound_by_its_dn_on_a_connection_that_never_searches() {
+    let (bed, agent) = start(1).await;
+    assert!(
+        bed.binds().is_empty(),
+        "the service account is not bound before it is needed"
+    );
+    let answer = ask(&agent, 1, USER).await;
+    let subject = Subject {
+        object_guid: Some(GUID),
+        entry_uuid: None,
+        upn: Some("ada@corp.example.com".to_owned()),
+    };
+    assert_eq!(verdict(&answer), (Verdict::Success, Some(subject)));
+    assert_eq!(bound(&bed), [DN]);
+    let binds = bed.dcs[0].binds();
+    assert!(binds.iter().any(|bind| bind.name == DN && bind.password == "right"));
+    let service: Vec<_> = binds.iter().filter(|bind| bind.name == SERVICE).collect();
+    assert!(!service.is_empty() && service.iter().all(|bind| bind.password == "service-secret"));
+    let (searched_on, search) = bed.dcs[0].searches().remove(0);
+    assert!(
+        binds
+            .iter()
+            .all(|bind| bind.connection != searched_on || bind.name == SERVICE)
+    );
+    assert_eq!(
+        (search.base.as_str(), search.sizelimit),
+        ("DC=corp,DC=example,DC=com", 2)
+    );
+    assert_eq!(
+        search.filter,
+        LdapFilter::And(vec![
+            LdapFilter::Equality("objectCategory".to_owned(), "person".to_owned()),
+            LdapFilter::Equality("objectClass".to_owned(), "user".to_owned()),
+            LdapFilter::Equality("mail".to_owned(), USER.to_owned()),
+        ])
+    );
+
+    bed.dcs[0].script(wrong());
+    let answer = ask(&agent, 2, USER).await;
+    assert_eq!(
+        verdict(&answer),
+        (Verdict::InvalidCredentials, None),
+        "whose it is, is told with success only"
+    );
+    assert_eq!(bed.metric("postern_agent_look_ups_total{result=\"one\"}").await, 2);
+}
+
+#[tokio::test]
+async fn none_or_more_than_one_account_is_no_match_and_no_password_is_sent() {
+    let (bed, agent) = start(1).await;
+    let cases = [
+        vec![done(LdapResultCode::Success)],
+        vec![ada(DN), ada("CN=Ada2,DC=corp"), done(LdapResultCode::Success)],
+        vec![ada(DN), ada("CN=Ada2,DC=corp"), done(LdapResultCode::SizeLimitExceeded)],
+        vec![ada(DN), done(LdapResultCode::SizeLimitExceeded)],
+    ];
+    for (id, found) in (1..).zip(cases) {
+        bed.dcs[0].finds(Some(found));
+        assert_eq!(
+            ask(&agent, id, USER).await.not_started(),
+            NotStarted::NoMatch,
+            "case {id}"
+        );
+    }
+    assert!(bound(&bed).is_empty());
+    assert_eq!(bed.metric("postern_agent_look_ups_total{result=\"none\"}").await, 1);
+    assert_eq!(bed.metric("postern_agent_look_ups_total{result=\"several\"}").await, 3);
+}
+
+#[tokio::test]
+async fn a_name_is_one_value_whatever_it_looks_like() {
+    let (bed, agent) = start(1).await;
+    for (id, name) in (1..).zip([
+        "a)(b&c!(~@mail.example.org",
+        "o'brien#%00@mail.example.org",
+        "zoë-größe@mail.example.org",
+    ]) {
+        assert_eq!(verdict(&ask(&agent, id, name).await).0, Verdict::Success);
+        let LdapFilter::And(parts) = bed.dcs[0].searches().pop().unwrap().1.filter else {
+            panic!("not one account")
+        };
+        assert_eq!(parts[2], LdapFilter::Equality("mail".to_owned(), name.to_owned()));
+    }
+    let searches = bed.dcs[0].searches().len();
+    for (id, name) in (10..).zip(["*@mail.example.org", "a*@mail.example.org", "a\\2a@mail.example.org"]) {
+        assert_eq!(ask(&agent, id, name).await.not_started(), NotStarted::Refused, "{name}");
+    }
+    assert_eq!(bed.dcs[0].searches().len(), searches);
+}
+
+#[tokio::test]
+async fn references_beside_the_one_entry_are_ignored_and_a_referral_is_no_answer() {
+    let (bed, agent) = start(1).await;
+    let references = || {
+        let uris = vec!["ldap://corp.example.com/CN=Configuration,DC=corp,DC=example,DC=com".to_owned()];
+        LdapOp::SearchResultReference(LdapSearchResultReference { uris })
+    };
+    let success = || done(LdapResultCode::Success);
+    bed.dcs[0].finds(Some(vec![references(), ada(DN), references(), success()]));
+    assert_eq!(verdict(&ask(&agent, 1, USER).await).0, Verdict::Success);
+    bed.dcs[0].finds(Some(vec![references(), success()]));
+    assert_eq!(ask(&agent, 2, USER).await.not_started(), NotStarted::NoMatch);
+    bed.dcs[0].finds(Some(vec![ada(DN), done(LdapResultCode::Referral)]));
+    assert_eq!(ask(&agent, 3, USER).await.not_started(), NotStarted::NoLookUp);
+    assert_eq!(bound(&bed).len(), 1);
+}
+
+#[tokio::test]
+async fn an_entry_without_a_dn_is_never_bound() {
+    let (bed, agent) = start(1).await;
+    for (id, dn) in (1..).zip(["", " ", "ada@corp.example.com"]) {
+        bed.dcs[0].finds(one(dn));
+        assert_eq!(
+            ask(&agent, id, USER).await.not_started(),
+            NotStarted::NoLookUp,
+            "{dn:?}"
+        );
+    }
+    assert!(bound(&bed).is_empty());
+}
+
+#[tokio::test]
+async fn a_dn_is_bound_as_the_directory_wrote_it() {
+    let (bed, agent) = start(1).await;
+    let dn = "CN=Love\\\\lace\\, \\\"Ada\\\"\\+\\<b\\>\\0Ax (é)*,OU=a\\2Cb,DC=corp";
+    bed.dcs[0].finds(one(dn));
+    assert_eq!(verdict(&ask(&agent, 1, USER).await).0, Verdict::Success);
+    assert_eq!(bound(&bed), [dn]);
+}
+
+#[tokio::test]
+async fn a_search_without_an_answer_is_given_up_in_time_and_another_domain_controller_is_asked() {
+    let (bed, agent) = start(2).await;
+    bed.dcs[0].finds(None);
+    let mut verdicts = 0;
+    for id in 1..=6 {
+        // Whether the one that hangs is asked first is a matter of chance.
+        if let Answer::Verdict(_) = ask(&agent, id, USER).await.answer {
+            verdicts += 1;
+        }
+    }
+    assert!(verdicts >= 5, "{verdicts} of 6");
+    bed.dcs[1].finds(None);
+    let mut request = alternate(&agent, 7, USER);
+    request.start_by = agent.clock.now() + std::time::Duration::from_millis(300);
+    let outcome = agent.line().sign_in(&request).await;
+    assert_eq!(outcome.not_started(), NotStarted::NoLookUp);
+    let name = agent.ask(8, "user000001@corp.example.com", "right").await;
+    assert_eq!(name.verdict().0, Verdict::Success, "other names go on");
+}
+
+#[tokio::test]
+async fn a_service_account_with_a_wrong_password_is_bound_once_and_other_names_go_on() {
+    let (bed, agent) = start(2).await;
+    for dc in &bed.dcs {
+        dc.script(wrong());
+    }
+    for id in 1..=5 {
+        let mut request = alternate(&agent, id, USER);
+        request.start_by = agent.clock.now() + std::time::Duration::from_millis(300);
+        assert_eq!(agent.line().sign_in(&request).await.not_started(), NotStarted::NoLookUp);
+    }
+    let names: Vec<_> = bed.binds().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [SERVICE], "one bind, at one of the two");
+    assert_eq!(bed.metric("postern_agent_service_account_refused").await, 1);
+    assert!(bed.admin("/readyz").await.contains("200 OK"));
+    for dc in &bed.dcs {
+        dc.clear_script();
+    }
+    assert_eq!(
+        agent.ask(8, "user000001@corp.example.com", "right").await.verdict().0,
+        Verdict::Success
+    );
+
+    // What mends it is a new password in the file.
+    bed.folder.write("service-password", "new-secret");
+    let mut id = 100;
+    while bed.metric("postern_agent_service_account_refused").await == 1 {
+        let mut request = alternate(&agent, id, USER);
+        request.start_by = agent.clock.now() + std::time::Duration::from_millis(300);
+        agent.line().sign_in(&request).await;
+        id += 1;
+    }
+    assert_eq!(verdict(&ask(&agent, 9, USER).await).0, Verdict::Success);
+    let passwords: Vec<_> = bed
+        .binds()
+        .into_iter()
+        .filter(|(name, _)| name == SERVICE)
+        .map(|(_, p)| p)
+        .collect();
+    assert_eq!(
+        passwords
+            .iter()
+            .filter(|password| *password == "service-secret")
+            .count(),
+        1
+    );
+    assert!(passwords.contains(&"new-secret".to_owned()));
+}
+
+#[tokio::test]
+async fn a_new_password_that_is_wrong_leaves_the_connections_of_the_old_one_in_use() {
+    let (bed, agent) = start(1).await;
+    assert_eq!(verdict(&ask(&agent, 1, USER).await).0, Verdict::Success);
+    let before = bed.binds().len();
+    bed.dcs[0].script(wrong());
+    bed.folder.write("service-password", "new-and-wrong");
+    while bed.metric("postern_agent_service_account_refused").await == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(bed.binds()[before..].contains(&(SERVICE.to_owned(), "new-and-wrong".to_owned())));
+    assert_eq!(verdict(&ask(&agent, 2, USER).await).0, Verdict::Success);
+}
+
+#[tokio::test]
+async fn no_bind_is_made_where_relay_and_agent_do_not_agree_what_a_name_is() {
+    let (bed, agent) = start(1).await;
+    let only_the_agent = agent.ask(1, USER, "right").await;
+    assert_eq!(only_the_agent.not_started(), NotStarted::NoLookUp);
+    for (id, name) in (2..).zip(["ada@corp.example.com", "CORP\\ada"]) {
+        assert_eq!(
+            ask(&agent, id, name).await.not_started(),
+            NotStarted::NoLookUp,
+            "{name}"
+        );
+    }
+    assert!(bed.binds().is_empty() && bed.dcs[0].searches().is_empty());
+}
+
+#[tokio::test]
+async fn the_bind_goes_to_the_domain_controller_that_found_the_account() {
+    let (bed, agent) = start(2).await;
+    // Each knows the account by another DN: one alone would not know the other's.
+    let names = ["CN=Ada,OU=one,DC=corp", "CN=Ada,OU=two,DC=corp"];
+    for (dc, dn) in bed.dcs.iter().zip(names) {
+        dc.until_open(3).await;
+        dc.finds(one(dn));
+    }
+    for id in 1..=8 {
+        assert_eq!(verdict(&ask(&agent, id, USER).await).0, Verdict::Success);
+    }
+    for (dc, dn) in bed.dcs.iter().zip(names) {
+        let users: Vec<_> = dc
+            .binds()
+            .into_iter()
+            .map(|bind| bind.name)
+            .filter(|name| name != SERVICE)
+            .collect();
+        assert!(users.iter().all(|name| name == dn), "{users:?}");
+    }
+    assert_eq!(bound(&bed).len(), 8);
+}
