@@ -103,6 +103,38 @@ pub struct Welcome {
     pub ping_interval_ms: u32,
 }
 
+/// Asks a relay to show itself, instead of [`Hello`] and before any session: for `postern-agent check`. The relay says
+/// [`Probed`], or closes with the reason that an agent with this certificate would get. There is no session then, so
+/// that whoever asks disturbs none of the agent whose certificate it has.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Probe {
+    /// Major version that the asking agent speaks.
+    #[n(0)]
+    pub major: u16,
+    /// Minor version that the asking agent speaks.
+    #[n(1)]
+    pub minor: u16,
+}
+
+/// The relay's answer to [`Probe`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Probed {
+    /// Major version that the relay speaks.
+    #[n(0)]
+    pub major: u16,
+    /// Minor version that the relay speaks.
+    #[n(1)]
+    pub minor: u16,
+    /// The relay's software version, for people.
+    #[n(2)]
+    pub software: String,
+    /// The relay's wall clock when it answered, in milliseconds since 1970.
+    #[n(3)]
+    pub unix_ms: u64,
+}
+
 /// What has changed at an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -312,6 +344,10 @@ pub enum Control {
     GoAway(GoAway),
     /// Agent to relay.
     KeyChange(KeyChange),
+    /// Agent to relay, instead of all others.
+    Probe(Probe),
+    /// Relay to agent, the answer to that.
+    Probed(Probed),
     /// A kind of a later version; to be ignored.
     Unknown(u32),
 }
@@ -329,6 +365,8 @@ impl Control {
             Self::Draining(body) => encode(6, body),
             Self::GoAway(body) => encode(7, body),
             Self::KeyChange(body) => encode(8, body),
+            Self::Probe(body) => encode(9, body),
+            Self::Probed(body) => encode(10, body),
             Self::Unknown(kind) => encode(*kind, Draining {}),
         }
     }
@@ -349,6 +387,8 @@ impl Control {
             6 => Self::Draining(body.decode()?),
             7 => Self::GoAway(body.decode()?),
             8 => Self::KeyChange(body.decode()?),
+            9 => Self::Probe(body.decode()?),
+            10 => Self::Probed(body.decode()?),
             unknown => {
                 body.skip()?;
                 Self::Unknown(unknown)

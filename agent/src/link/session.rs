@@ -351,7 +351,9 @@ impl Parts<'_> {
                 | Control::Welcome(_)
                 | Control::Status(_)
                 | Control::Draining(_)
-                | Control::KeyChange(_) => {
+                | Control::KeyChange(_)
+                | Control::Probe(_)
+                | Control::Probed(_) => {
                     let error = WireError::Frame(postern_protocol::frame::FrameError::Malformed(
                         "a frame that a relay does not send here".to_owned(),
                     ));

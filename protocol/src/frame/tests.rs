@@ -102,6 +102,17 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
             })
             .encode(),
         ),
+        ("probe", Control::Probe(Probe { major: 1, minor: 1 }).encode()),
+        (
+            "probed",
+            Control::Probed(Probed {
+                major: 1,
+                minor: 1,
+                software: "0.1.0".to_owned(),
+                unix_ms: 1_700_000_000_000,
+            })
+            .encode(),
+        ),
         (
             "key_change",
             Control::KeyChange(KeyChange {

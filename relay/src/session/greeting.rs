@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postern_protocol::AgentIdentity;
 use postern_protocol::close::CloseCode;
-use postern_protocol::frame::{Control, Hello, MAJOR, MAX_CONTROL_BYTES, MINOR, Welcome};
+use postern_protocol::frame::{Control, Hello, MAJOR, MAX_CONTROL_BYTES, MINOR, Probe, Probed, Welcome};
 use postern_protocol::identity::CertificateFacts;
 use postern_protocol::seal::SealingKey;
 use postern_protocol::transport::PING_INTERVAL;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::link::{End, LinkContext};
 use super::registry::{Admission, Refusal};
+use crate::clock::unix_ms;
 use crate::core::RealmIndex;
 use crate::driver::Event;
 
@@ -48,14 +49,13 @@ pub(super) async fn greet(
     if let Some(reason) = context.deny.borrow().reason(agent, facts) {
         return Err(End::new(CloseCode::Denied, reason));
     }
-    let (mut send, receive, hello) = hello(connection).await?;
-    if hello.major != MAJOR {
-        let text = format!(
-            "this relay speaks protocol {MAJOR}.{MINOR} and the agent {}.{}; upgrade the older of the two",
-            hello.major, hello.minor
-        );
-        return Err(End::new(CloseCode::Version, text));
-    }
+    let (mut send, receive, first) = first(connection).await?;
+    let hello = match first {
+        Control::Hello(hello) => hello,
+        Control::Probe(probe) => return Err(show(connection, send, &probe, context).await),
+        _ => return Err(End::new(CloseCode::Protocol, "the first frame was not a Hello")),
+    };
+    check_version(hello.major, hello.minor)?;
     let key = SealingKey::from_der(&hello.opening_key)
         .map_err(|error| End::new(CloseCode::Protocol, format!("Hello: {error}")))?;
     check_slots(hello.slots)?;
@@ -87,7 +87,7 @@ pub(super) async fn greet(
     })
 }
 
-async fn hello(connection: &quinn::Connection) -> Result<(quinn::SendStream, quinn::RecvStream, Hello), End> {
+async fn first(connection: &quinn::Connection) -> Result<(quinn::SendStream, quinn::RecvStream, Control), End> {
     let first = async {
         let opened = connection
             .accept_bi()
@@ -98,11 +98,50 @@ async fn hello(connection: &quinn::Connection) -> Result<(quinn::SendStream, qui
         Ok::<_, WireError>((send, receive, frame))
     };
     match timeout(GREETING_TIMEOUT, first).await {
-        Ok(Ok((send, receive, Control::Hello(hello)))) => Ok((send, receive, hello)),
-        Ok(Ok(_)) => Err(End::new(CloseCode::Protocol, "the first frame was not a Hello")),
+        Ok(Ok(first)) => Ok(first),
         Ok(Err(error)) => Err(End::new(CloseCode::Protocol, format!("no Hello: {error}"))),
         Err(_) => Err(End::new(CloseCode::Silent, "no Hello in time")),
     }
+}
+
+/// Answers somebody who only looks. Nothing is known of it afterwards: it has no place in the registry, so the sessions
+/// of the agent whose certificate it has go on as if it had not been there.
+async fn show(
+    connection: &quinn::Connection,
+    mut send: quinn::SendStream,
+    probe: &Probe,
+    context: &LinkContext,
+) -> End {
+    if let Err(end) = check_version(probe.major, probe.minor) {
+        return end;
+    }
+    let probed = Control::Probed(Probed {
+        major: MAJOR,
+        minor: MINOR,
+        software: context.version.to_owned(),
+        unix_ms: unix_ms(),
+    });
+    let answer = async {
+        write_frame(&mut send, &probed.encode()).await?;
+        // A close of ours could overtake the answer; theirs says that they have it.
+        connection.closed().await;
+        Ok::<_, WireError>(())
+    };
+    match timeout(GREETING_TIMEOUT, answer).await {
+        Ok(Ok(())) => End::new(CloseCode::Done, "it only looked"),
+        Ok(Err(error)) => End::new(CloseCode::Done, format!("it only looked: {error}")),
+        Err(_) => End::new(CloseCode::Silent, "it only looked, and did not go"),
+    }
+}
+
+fn check_version(major: u16, minor: u16) -> Result<(), End> {
+    if major == MAJOR {
+        return Ok(());
+    }
+    let text = format!(
+        "this relay speaks protocol {MAJOR}.{MINOR} and the agent {major}.{minor}; upgrade the older of the two"
+    );
+    Err(End::new(CloseCode::Version, text))
 }
 
 async fn admit(

@@ -357,7 +357,12 @@ impl Link {
                     Err(error) => return End::new(CloseCode::Protocol, format!("KeyChange: {error}")),
                 },
                 Control::Unknown(_) => continue,
-                Control::Hello(_) | Control::Welcome(_) | Control::Cancel(_) | Control::GoAway(_) => {
+                Control::Hello(_)
+                | Control::Welcome(_)
+                | Control::Cancel(_)
+                | Control::GoAway(_)
+                | Control::Probe(_)
+                | Control::Probed(_) => {
                     return End::new(CloseCode::Protocol, "a control frame that an agent does not send here");
                 }
             };

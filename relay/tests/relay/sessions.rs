@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use postern_protocol::Verdict;
 use postern_protocol::close::CloseCode;
-use postern_protocol::frame::{Control, Draining, MAJOR, MINOR, Status};
+use postern_protocol::frame::{Control, Draining, MAJOR, MAX_CONTROL_BYTES, MINOR, Probe, Probed, Status};
+use postern_protocol::wire::{read_frame, write_frame};
 use rcgen::SerialNumber;
 use tokio::net::UdpSocket;
 
 use crate::key_exchange::{hybrid_was_negotiated, watched_provider};
 use crate::rig::{AGENT, Agent, Rig, Shown, ca, closed, leaf};
+use crate::sign_ins::{now_ms, verdict};
 
 #[tokio::test]
 async fn an_agent_is_welcomed_over_x25519mlkem768() {
@@ -118,8 +121,54 @@ async fn another_major_version_is_refused_with_both_versions_named() {
     .await;
     let (code, reason) = agent.closed().await;
     assert_eq!(code, Some(CloseCode::Version));
-    let (ours, theirs) = (format!(" {MAJOR}.{MINOR} "), format!(" 2.{MINOR};"));
-    assert!(reason.contains(&ours) && reason.contains(&theirs), "{reason}");
+    assert!(
+        reason.contains(&format!("{MAJOR}.{MINOR}")) && reason.contains(&format!("2.{MINOR}")),
+        "{reason}"
+    );
+}
+
+/// What the relay says to somebody with the certificate of `agent` who only looks.
+async fn look(rig: &Rig, agent: &str) -> Result<Probed, (Option<CloseCode>, String)> {
+    let connection = rig.dial(rig.certificate(agent)).await.unwrap();
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    let probe = Control::Probe(Probe {
+        major: MAJOR,
+        minor: MINOR,
+    });
+    // A refusal may be there before the question.
+    let _ = write_frame(&mut send, &probe.encode()).await;
+    match read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await {
+        Ok(Control::Probed(probed)) => Ok(probed),
+        Ok(other) => panic!("{other:?}"),
+        Err(_) => Err(closed(&connection).await),
+    }
+}
+
+#[tokio::test]
+async fn whoever_only_looks_is_shown_version_and_clock_and_disturbs_no_session_of_the_same_agent() {
+    let rig = Rig::start();
+    let agent = rig.agent("agent-1").await;
+    // As many as there is no room for, had they sessions.
+    for _ in 0..6 {
+        let probed = look(&rig, "agent-1").await.unwrap();
+        assert_eq!((probed.major, probed.minor), (MAJOR, MINOR));
+        assert!(probed.unix_ms.abs_diff(now_ms()) < 60_000, "{}", probed.unix_ms);
+    }
+    // Whoever looked is given nothing: every sign-in is the agent's, whose session is the only one.
+    for _ in 0..6 {
+        let serve = async { agent.request().await.answer(verdict(Verdict::Success)).await };
+        let (answer, ()) = tokio::join!(rig.sign_in("x@corp.example.com", "right"), serve);
+        assert_eq!(answer.0, 200);
+    }
+    assert!(agent.connection.close_reason().is_none());
+}
+
+#[tokio::test]
+async fn whoever_only_looks_is_refused_as_an_agent_would_be() {
+    let rig = Rig::start_with("[deny]\nagents = [\"acme/corp/agent-2\"]\n");
+    let (code, reason) = look(&rig, "agent-2").await.unwrap_err();
+    assert_eq!(code, Some(CloseCode::Denied), "{reason}");
+    assert!(look(&rig, "agent-1").await.is_ok());
 }
 
 #[tokio::test]

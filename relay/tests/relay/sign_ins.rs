@@ -21,7 +21,7 @@ fn not_started(reason: NotStarted) -> Answer {
     Answer::NotStarted(NotStartedFrame { reason: reason.code() })
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     u64::try_from(
         std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
