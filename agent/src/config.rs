@@ -18,6 +18,9 @@ use postern_service::tls;
 use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 
+use crate::core::kind::Kind;
+use crate::directory::trust::{Anchors, Trust};
+
 pub(crate) use discover::Discover;
 pub(crate) use look_up::{AccountConfig, LookUpConfig, PasswordFileError, could_be_dn};
 pub(crate) use raw::DirectoryAlone as RawDirectoryAlone;
@@ -56,7 +59,10 @@ pub(crate) struct RelaysConfig {
 /// The directory.
 #[derive(Debug, Clone)]
 pub(crate) struct DirectoryConfig {
-    pub(crate) tls: Arc<rustls::ClientConfig>,
+    /// Who may have issued the domain controllers' certificates.
+    pub(crate) trust: Trust,
+    /// What the domain controllers are. Without it, what they say they are.
+    pub(crate) kind: Option<Kind>,
     /// Connections to all domain controllers together.
     pub(crate) connections: u32,
     pub(crate) bind_timeout: Duration,
@@ -279,9 +285,15 @@ impl raw::Relays {
 
 impl raw::Directory {
     fn validate(self, base: &Path, problems: &mut Problems) -> Option<DirectoryConfig> {
-        let anchors = problems
-            .require("directory.anchors", self.anchors)
-            .and_then(|path| load_anchors(base, "directory.anchors", &path, problems));
+        let anchors = self
+            .anchors
+            .map_or(Anchors::System, |path| Anchors::File(base.join(path)));
+        let trust = Trust::load(anchors)
+            .map_err(|error| problems.add("directory.anchors", error))
+            .ok();
+        let kind = kind(&self.kind)
+            .map_err(|message| problems.add("directory.kind", message))
+            .ok();
         if !(1..=1_000).contains(&self.connections) {
             problems.add(
                 "directory.connections",
@@ -319,14 +331,9 @@ impl raw::Directory {
             }
         }
         let look_up = look_up::validate(self.look_up, self.alternate_id, base, problems);
-        let tls = rustls::ClientConfig::builder_with_provider(tls::provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| problems.add("directory", error))
-            .ok()?
-            .with_root_certificates(anchors?)
-            .with_no_client_auth();
         Some(DirectoryConfig {
-            tls: Arc::new(tls),
+            trust: trust?,
+            kind: kind?,
             connections: self.connections,
             bind_timeout: Duration::from_millis(self.bind_timeout_ms),
             idle_limit: Duration::from_secs(self.idle_limit_s),
@@ -335,6 +342,18 @@ impl raw::Directory {
             look_up: look_up?,
         })
     }
+}
+
+/// `auto`, or a kind.
+fn kind(text: &str) -> Result<Option<Kind>, String> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let known = Kind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    known.map(Some).ok_or_else(|| {
+        let names: Vec<_> = Kind::ALL.iter().map(|kind| format!("{:?}", kind.as_str())).collect();
+        format!("must be \"auto\" or one of {}, not {text:?}", names.join(", "))
+    })
 }
 
 impl raw::Server {

@@ -5,6 +5,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod cancelled;
+pub(crate) mod kind;
 pub(crate) mod lease;
 pub(crate) mod locator;
 pub(crate) mod names;

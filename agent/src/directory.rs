@@ -5,7 +5,7 @@
 //! connection used for binds is used for nothing else; the next bind on it replaces the identity of the last.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use postern_protocol::Password;
@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::config::DirectoryConfig;
+use crate::core::kind::{Kind, Kinds};
 use crate::metrics::{Metrics, no_verdict};
 use connection::Sent;
 use dc::Shared;
@@ -46,6 +47,7 @@ mod pool;
 mod root_dse;
 pub mod survey;
 mod trouble;
+pub(crate) mod trust;
 mod verdict;
 
 /// For taking leave of the domain controllers.
@@ -60,6 +62,7 @@ pub(crate) struct Directory {
     stop: CancellationToken,
     /// The tasks of all connections.
     connections: TaskTracker,
+    kinds: Arc<Mutex<Kinds<DcId>>>,
     look_ups: Arc<LookUps>,
 }
 
@@ -112,8 +115,11 @@ impl Directory {
         tasks: &mut JoinSet<()>,
     ) -> Arc<Self> {
         let look_ups = Arc::new(LookUps::new(config.look_up.clone(), metrics.clone()));
+        let (tell, tls) = watch::channel(config.trust.tls.clone());
         let shared = Shared {
-            tls: config.tls.clone(),
+            tls,
+            kind: config.kind,
+            kinds: Arc::default(),
             pool: Arc::new(Pool::new(config.connections)),
             stop: CancellationToken::new(),
             connections: TaskTracker::new(),
@@ -128,8 +134,15 @@ impl Directory {
             metrics: shared.metrics.clone(),
             stop: shared.stop.clone(),
             connections: shared.connections.clone(),
+            kinds: shared.kinds.clone(),
             look_ups: look_ups.clone(),
         };
+        let pool = shared.pool.clone();
+        tasks.spawn(config.trust.clone().watch(move |tls| {
+            // First, so that no connection of the authorities before is taken for one of those now.
+            tell.send_replace(tls);
+            pool.renew();
+        }));
         let (found, wanted) = watch::channel(config.servers.iter().map(Wanted::listed).collect());
         if let Some(discover) = &config.discover {
             let discovery = Discovery::new(discover.clone(), config.servers.clone(), shared.clone());
@@ -154,7 +167,9 @@ impl Directory {
 
     /// Whether it takes user names for binds, as Active Directory does. Others take DNs only.
     pub(crate) fn binds_names(&self) -> bool {
-        true
+        let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        // While nobody has said what it is, there is nobody to bind at either.
+        kinds.prevailing().is_none_or(|kind| kind == Kind::ActiveDirectory)
     }
 
     /// A connection to bind on, to none of the domain controllers in `avoid`, and to `first` if there is one now.

@@ -10,7 +10,7 @@ pub(crate) use request::{Encoded, Filter, Scope, Search};
 
 pub(crate) mod answer;
 mod ber;
-mod password_policy;
+pub(crate) mod password_policy;
 pub(crate) mod request;
 
 /// StartTLS (RFC 4511, section 4.14).

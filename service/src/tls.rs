@@ -122,8 +122,16 @@ impl Clone for Identity {
 /// # Errors
 /// [`PemError`] when the file cannot be read, holds none, or holds one that is not a certificate.
 pub fn load_anchors(path: &Path) -> Result<RootCertStore, PemError> {
+    anchors(path, load_certificates(path)?)
+}
+
+/// The trust anchors that were read from a PEM file.
+///
+/// # Errors
+/// [`PemError::NoAnchor`].
+pub fn anchors(path: &Path, certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, PemError> {
     let mut store = RootCertStore::empty();
-    for (index, certificate) in load_certificates(path)?.into_iter().enumerate() {
+    for (index, certificate) in certificates.into_iter().enumerate() {
         store.add(certificate).map_err(|error| PemError::NoAnchor {
             path: path.to_path_buf(),
             index: index + 1,

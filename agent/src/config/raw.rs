@@ -43,6 +43,10 @@ pub(super) struct Relays {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Directory {
+    /// Every directory that is known here says what it is, so nobody has to.
+    #[serde(default = "default_kind")]
+    pub(super) kind: String,
+    /// Without it the system's store: where an organisation's CA is installed on its machines, it is there.
     pub(super) anchors: Option<PathBuf>,
     /// 16: Samba serves some 300 binds a second and no more with more connections; a Windows domain controller and
     /// OpenLDAP serve thousands over as many.
@@ -99,6 +103,10 @@ impl Default for Admin {
             listen: "127.0.0.1:7121".to_owned(),
         }
     }
+}
+
+fn default_kind() -> String {
+    "auto".to_owned()
 }
 
 fn default_connections() -> u32 {

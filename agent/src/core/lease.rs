@@ -42,6 +42,11 @@ impl Lease {
         }
     }
 
+    /// Whether the connection is of the time before.
+    pub(crate) fn opened_before(&self, moment: Moment) -> bool {
+        self.opened < moment
+    }
+
     /// A bind was answered on it.
     pub(crate) fn used(&mut self, now: Moment) {
         self.used = Some(now);

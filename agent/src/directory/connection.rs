@@ -71,6 +71,7 @@ pub(super) struct Connection {
     pub(super) local: SocketAddr,
     shared: Arc<Shared>,
     last_id: i32,
+    asks_password_policy: bool,
 }
 
 /// What the connection and its task have in common.
@@ -137,6 +138,7 @@ impl Connection {
             local,
             shared,
             last_id: 0,
+            asks_password_policy: false,
         })
     }
 
@@ -150,10 +152,15 @@ impl Connection {
         self.shared.closed.cancelled().await;
     }
 
+    /// From now on binds ask what the server's password policy says.
+    pub(super) fn ask_password_policy(&mut self) {
+        self.asks_password_policy = true;
+    }
+
     /// Binds as `name`. Gives what became of it and the LDAP message id. Of no further use unless it was answered.
     pub(super) async fn bind(&mut self, name: &str, password: &Password, patience: Duration) -> (Sent, i32) {
         let id = self.next_id();
-        let request = request::bind(id, name, password.expose(), false);
+        let request = request::bind(id, name, password.expose(), self.asks_password_policy);
         let (reply, answer) = oneshot::channel();
         let sent = match self.ask(id, request, Awaited::Bind(reply), answer, patience).await {
             Ok((result, password_policy)) => Sent::Answered {

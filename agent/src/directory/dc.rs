@@ -9,18 +9,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use postern_protocol::Moment;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::dial::ConnectError;
-use super::known::Known;
+use super::known::{DcId, Facts, Known};
 use super::look_up::LookUps;
 use super::pool::{Health, Kept, Pool};
+use super::root_dse::RootDse;
 use super::trouble::Troubles;
 use crate::clock;
 use crate::config::Server;
 use crate::core::backoff::Backoff;
+use crate::core::kind::{Kind, Kinds};
 use crate::core::lease::Lease;
 use crate::metrics::Metrics;
 
@@ -38,7 +41,11 @@ const SHARE_INTERVAL: Duration = Duration::from_secs(1);
 /// What all domain controllers' tasks work with.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) tls: Arc<rustls::ClientConfig>,
+    /// Changes with the authorities.
+    pub(super) tls: watch::Receiver<Arc<rustls::ClientConfig>>,
+    /// The configured kind of directory.
+    pub(super) kind: Option<Kind>,
+    pub(super) kinds: Arc<Mutex<Kinds<DcId>>>,
     pub(super) pool: Arc<Pool>,
     /// Ends every connection.
     pub(super) stop: CancellationToken,
@@ -52,6 +59,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn kinds(&self) -> std::sync::MutexGuard<'_, Kinds<DcId>> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn troubles(&self) -> std::sync::MutexGuard<'_, Troubles> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,6 +83,7 @@ impl Dc {
             () = gone.cancelled() => {}
             _ = async { tokio::join!(self.watch_health(), self.keep_share(), self.shared.look_ups.keep(&self)) } => {}
         }
+        self.shared.kinds().forget(&self.known.id);
         self.shared.pool.remove(self.known.id);
         self.shared.look_ups.forget(self.known.id);
         self.shared.troubles().forget(&self.known);
@@ -88,8 +100,11 @@ impl Dc {
                 let _ = changes.wait_for(|_| self.is_awake()).await;
             }
             let began = clock::now();
+            // Marked before connecting: no exchange of authorities is missed.
+            let mut tls = self.shared.tls.clone();
+            tls.mark_unchanged();
             let ended = match self.connect(|| ()).await {
-                Ok(connection) => self.read_until_it_ends(connection).await,
+                Ok(connection) => self.read_until_it_ends(connection, tls).await,
                 Err(error) => Err(error.to_string()),
             };
             backoff.ended_after(clock::now().since(began));
@@ -102,18 +117,25 @@ impl Dc {
     }
 
     /// `Ok` when the connection ended after at least one good read, or is no longer needed.
-    async fn read_until_it_ends(&self, mut connection: Connection) -> Result<(), String> {
+    async fn read_until_it_ends(
+        &self,
+        mut connection: Connection,
+        mut tls: watch::Receiver<Arc<rustls::ClientConfig>>,
+    ) -> Result<(), String> {
         let mut changes = self.shared.pool.changes();
         loop {
-            connection
+            let root_dse = connection
                 .root_dse(HEALTH_TIMEOUT)
                 .await
                 .map_err(|error| format!("the RootDSE cannot be read: {error}"))?;
+            self.examine(root_dse)?;
             self.up();
             tokio::select! {
                 biased;
                 () = connection.closed() => return Ok(()),
                 _ = changes.wait_for(|_| !self.is_awake()) => return Ok(()),
+                // Whether other authorities vouch for it as well shows on a new connection.
+                Ok(()) = tls.changed() => return Ok(()),
                 () = self.known.doubt.notified() => {}
                 () = tokio::time::sleep(HEALTH_INTERVAL) => {}
             }
@@ -138,9 +160,13 @@ impl Dc {
                     self.pause(&mut backoff, &mut last_trouble).await;
                     continue;
                 }
+                let began = clock::now();
                 match self.connect(|| pool.count(id)).await {
-                    Ok(connection) => {
-                        let lease = Lease::new(clock::now(), self.shared.idle_limit, rand::random());
+                    Ok(mut connection) => {
+                        if self.known.facts().is_some_and(|facts| facts.has_password_policy()) {
+                            connection.ask_password_policy();
+                        }
+                        let lease = Lease::new(began, self.shared.idle_limit, rand::random());
                         pool.put(id, Kept { connection, lease });
                     }
                     Err(error) => {
@@ -172,14 +198,30 @@ impl Dc {
         &self,
         opened: impl FnOnce() -> G,
     ) -> Result<Connection, ConnectError> {
-        Connection::open(
-            &self.server,
-            &self.shared.tls,
-            &self.shared.connections,
-            &self.shared.stop,
-            opened,
-        )
-        .await
+        let tls = self.shared.tls.borrow().clone();
+        Connection::open(&self.server, &tls, &self.shared.connections, &self.shared.stop, opened).await
+    }
+
+    /// Whether this is a directory that can be used, by what it says of itself.
+    fn examine(&self, root_dse: RootDse) -> Result<(), String> {
+        let kind = self.shared.kind.unwrap_or_else(|| root_dse.kind());
+        if kind != Kind::ActiveDirectory && !self.shared.look_ups.finds_everybody() {
+            // What cannot be used has no say in what the others are.
+            self.shared.kinds().forget(&self.known.id);
+            return Err(format!(
+                "it is of the kind {kind}, whose users bind by DN: set directory.look_up.attribute to what their names \
+                 are looked up by; if it is Active Directory and does not show it, set directory.kind"
+            ));
+        }
+        if !self.shared.kinds().told(self.known.id, kind) {
+            return Err(format!(
+                "it is of the kind {kind}, and most others of this agent are of another; an agent serves one directory"
+            ));
+        }
+        if self.known.learn(Facts { kind, root_dse }) {
+            tracing::debug!(dc = self.known.name(), %kind, "what the domain controller says of itself");
+        }
+        Ok(())
     }
 
     pub(super) fn is_awake(&self) -> bool {

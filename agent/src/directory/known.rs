@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
+use super::root_dse::RootDse;
+use crate::core::kind::Kind;
+use crate::ldap::password_policy;
 use crate::metrics::Metrics;
 
 /// One domain controller from its appearance to its disappearance.
@@ -21,9 +24,47 @@ pub(crate) struct Known {
     series: Arc<Series>,
     /// Asks for a health check now.
     pub(super) doubt: Notify,
+    facts: Mutex<Option<Arc<Facts>>>,
+}
+
+/// What a domain controller is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// The configured kind, or what it says it is.
+    pub(crate) kind: Kind,
+    /// What it says of itself.
+    pub(crate) root_dse: RootDse,
+}
+
+impl Facts {
+    /// Whether it is asked what its password policy says of a bind. Active Directory has no such thing, whatever it
+    /// lists.
+    pub(crate) fn has_password_policy(&self) -> bool {
+        self.kind != Kind::ActiveDirectory && self.root_dse.has_control(password_policy::OID)
+    }
 }
 
 impl Known {
+    /// What it is; nothing before it was asked.
+    pub(crate) fn facts(&self) -> Option<Arc<Facts>> {
+        self.lock().clone()
+    }
+
+    /// It was asked. Gives whether it says something new.
+    pub(super) fn learn(&self, facts: Facts) -> bool {
+        let mut present = self.lock();
+        let news = present.as_deref() != Some(&facts);
+        if news {
+            *present = Some(Arc::new(facts));
+        }
+        news
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Facts>>> {
+        // There are whole facts or none.
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The name in logs and metrics.
     pub(crate) fn name(&self) -> &str {
         &self.series.name
@@ -85,6 +126,7 @@ impl Register {
             id: DcId(self.next),
             series,
             doubt: Notify::new(),
+            facts: Mutex::default(),
         })
     }
 }

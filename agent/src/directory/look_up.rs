@@ -109,6 +109,11 @@ impl LookUps {
         }
     }
 
+    /// Whether every name can be looked up, and not alternate ids alone.
+    pub(super) fn finds_everybody(&self) -> bool {
+        self.config.names.attribute.is_some()
+    }
+
     /// Watches the password's file until dropped.
     pub(super) async fn run(&self) {
         self.passwords.watch().await;

@@ -111,6 +111,8 @@ struct State {
     /// The longest idle first: so binds spread, and slow domain controllers get fewer.
     idle: VecDeque<(DcId, Kept)>,
     dcs: BTreeMap<DcId, Dc>,
+    /// Connections from before are to be replaced.
+    renew_before: Moment,
 }
 
 impl State {
@@ -118,6 +120,12 @@ impl State {
     fn seats(&self, dc: DcId) -> Option<(Vec<Seat>, usize)> {
         let index = self.dcs.keys().position(|&id| id == dc)?;
         Some((self.dcs.values().map(Dc::seat).collect(), index))
+    }
+
+    /// What is to be replaced.
+    fn is_old(&self, now: Moment) -> impl Fn(&Kept) -> bool + use<> {
+        let renew_before = self.renew_before;
+        move |kept| kept.lease.is_over(now) || kept.lease.opened_before(renew_before)
     }
 
     /// Takes out what fits. The caller drops it after the lock is released: dropping a connection ends its task, and
@@ -215,7 +223,7 @@ impl Pool {
 
     fn take_now(&self, first: Option<DcId>, avoid: &[DcId], now: Moment) -> Option<(Arc<Known>, Kept)> {
         let mut state = self.lock();
-        let State { idle, dcs } = &mut *state;
+        let State { idle, dcs, .. } = &mut *state;
         let others = dcs
             .iter()
             .any(|(id, dc)| !avoid.contains(id) && dc.is_up() && dc.open > 0 && !dc.suspicion.stands());
@@ -342,7 +350,13 @@ impl Pool {
     pub(super) fn has_old(&self, dc: DcId) -> bool {
         let now = clock::now();
         let state = self.lock();
-        state.idle.iter().any(|(of, kept)| *of == dc && kept.lease.is_over(now))
+        let is_old = state.is_old(now);
+        state.idle.iter().any(|(of, kept)| *of == dc && is_old(kept))
+    }
+
+    /// From now on every connection that is there is to be replaced.
+    pub(super) fn renew(&self) {
+        self.lock().renew_before = clock::now();
     }
 
     /// Closes up to `count` idle connections of a domain controller that has more than its share, those first that
@@ -352,9 +366,10 @@ impl Pool {
         let mut left = count;
         let ended = {
             let mut state = self.lock();
+            let is_old = state.is_old(now);
             let mut take = |old_only: bool| {
                 state.take_idle(|of, kept| {
-                    let take = of == dc && left > 0 && (!old_only || kept.lease.is_over(now));
+                    let take = of == dc && left > 0 && (!old_only || is_old(kept));
                     left -= u32::from(take);
                     take
                 })

@@ -1,5 +1,6 @@
 //! The RootDSE (RFC 4512, section 5.1): what a server says of itself.
 
+use crate::core::kind::Kind;
 use crate::ldap::{Entry, Filter, Scope, Search};
 
 /// What of it is asked for. Most are operational, and some servers give those by name only.
@@ -41,12 +42,25 @@ impl RootDse {
         }
     }
 
-    /// Whether it is Active Directory, or calls itself so (MS-ADTS, section 3.1.1.3.4.3.1).
-    pub(crate) fn is_active_directory(&self) -> bool {
-        const LDAP_CAP_ACTIVE_DIRECTORY_OID: &str = "1.2.840.113556.1.4.800";
-        self.supported_capabilities
-            .iter()
-            .any(|oid| oid == LDAP_CAP_ACTIVE_DIRECTORY_OID)
+    /// Whether the server lists a control.
+    pub(crate) fn has_control(&self, oid: &str) -> bool {
+        self.supported_controls.iter().any(|control| control == oid)
+    }
+
+    /// What the server is, by what each kind alone says of itself.
+    pub(crate) fn kind(&self) -> Kind {
+        /// MS-ADTS, section 3.1.1.3.4.3.1: LDAP_CAP_ACTIVE_DIRECTORY_OID. Samba says it, too.
+        const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
+        let is_class = |name: &str| self.object_classes.iter().any(|class| class.eq_ignore_ascii_case(name));
+        if self.supported_capabilities.iter().any(|oid| oid == ACTIVE_DIRECTORY) {
+            Kind::ActiveDirectory
+        } else if is_class("OpenLDAProotDSE") {
+            Kind::OpenLdap
+        } else if self.vendor_name.as_deref() == Some("389 Project") {
+            Kind::Ds389
+        } else {
+            Kind::Other
+        }
     }
 
     pub(super) fn read(entry: &Entry) -> Self {
@@ -60,5 +74,32 @@ impl RootDse {
             vendor_name: one("vendorName"),
             object_classes: all("objectClass"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_known_by_what_it_alone_says() {
+        let own = str::to_owned;
+        let samba = RootDse {
+            supported_capabilities: vec![own("1.2.840.113556.1.4.800"), own("1.2.840.113556.1.4.1670")],
+            vendor_name: Some(own("Samba Team (https://www.samba.org)")),
+            ..RootDse::default()
+        };
+        let openldap = RootDse {
+            object_classes: vec![own("top"), own("OpenLDAProotDSE")],
+            ..RootDse::default()
+        };
+        let ds389 = RootDse {
+            vendor_name: Some(own("389 Project")),
+            ..RootDse::default()
+        };
+        assert_eq!(samba.kind(), Kind::ActiveDirectory);
+        assert_eq!(openldap.kind(), Kind::OpenLdap);
+        assert_eq!(ds389.kind(), Kind::Ds389);
+        assert_eq!(RootDse::default().kind(), Kind::Other);
     }
 }

@@ -14,6 +14,7 @@ use super::connection::{Connection, Sent};
 use super::root_dse::RootDse;
 use super::verdict::{self, Reading};
 use crate::config::{DirectoryConfig, RawDirectoryAlone, Server};
+use crate::core::kind::Kind;
 use crate::ldap::{Filter, Scope, Search};
 
 /// For a bind or a RootDSE: longer than an agent waits, since one person waits here and no sign-in does.
@@ -57,12 +58,7 @@ pub struct Facts {
 impl Facts {
     /// Whether it is Active Directory (or Samba, which says the same).
     pub fn is_active_directory(&self) -> bool {
-        /// LDAP_CAP_ACTIVE_DIRECTORY_OID (MS-ADTS, section 3.1.1.3.4.3.1).
-        const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
-        self.root
-            .supported_capabilities
-            .iter()
-            .any(|oid| oid == ACTIVE_DIRECTORY)
+        self.root.kind() == Kind::ActiveDirectory
     }
 
     /// The DN below which its entries are, as far as there is only one.
@@ -147,7 +143,7 @@ impl Survey {
 
     async fn connect(&self) -> Result<Asking, SurveyError> {
         let stop = CancellationToken::new();
-        let opened = Connection::open(&self.server, &self.config.tls, &TaskTracker::new(), &stop, || ()).await;
+        let opened = Connection::open(&self.server, &self.config.trust.tls, &TaskTracker::new(), &stop, || ()).await;
         Ok(Asking {
             connection: opened.map_err(|error| SurveyError::Unreachable(error.to_string()))?,
             _end: stop.drop_guard(),

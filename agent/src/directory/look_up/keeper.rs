@@ -11,6 +11,7 @@ use super::password::Numbered;
 use super::{Asker, LookUps};
 use crate::clock;
 use crate::core::backoff::Backoff;
+use crate::core::kind::Kind;
 use crate::core::lease::Lease;
 use crate::directory::connection::{Connection, Sent};
 use crate::directory::dc::Dc;
@@ -148,7 +149,7 @@ impl LookUps {
             lease: Lease::new(clock::now(), dc.shared.idle_limit, rand::random()),
             version,
             base,
-            active_directory: root.is_active_directory(),
+            active_directory: dc.shared.kind.unwrap_or_else(|| root.kind()) == Kind::ActiveDirectory,
         })
     }
 
