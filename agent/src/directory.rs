@@ -32,7 +32,7 @@ pub(crate) use incoming::Unanswered;
 pub(crate) use known::DcId;
 pub(crate) use look_up::{Account, LookedUp, NoLookUp};
 pub(crate) use pool::{Capacity, NoConnection};
-pub(crate) use verdict::Reading;
+pub(crate) use verdict::{Reading, advice};
 
 mod connection;
 mod dc;

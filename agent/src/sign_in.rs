@@ -17,7 +17,7 @@ use crate::clock;
 use crate::core::names::{Names, NoWay, Way};
 use crate::core::replay::{self, Replays};
 use crate::core::start_window;
-use crate::directory::{Account, Bind, BindResult, DcId, Directory, LookedUp, NoConnection, Reading, Ready};
+use crate::directory::{self, Account, Bind, BindResult, DcId, Directory, LookedUp, NoConnection, Reading, Ready};
 use crate::link::session::Session;
 use crate::metrics::Metrics;
 use crate::opener::{Opened, Opener, Refusal};
@@ -361,7 +361,7 @@ impl Agent {
             BindResult::Answered { result, text, .. } => {
                 let text: String = text.chars().take(LOGGED_TEXT).collect();
                 tracing::warn!(
-                    request_id = %id, %dc, %local, message_id, result, ?text,
+                    request_id = %id, %dc, %local, message_id, result, ?text, advice = directory::advice(*result),
                     "the domain controller did not check the password",
                 );
             }

@@ -11,6 +11,8 @@ use crate::ldap::PasswordPolicy;
 /// LDAP result codes (RFC 4511, section 4.1.9) that are told apart here.
 mod code {
     pub(super) const SUCCESS: u32 = 0;
+    pub(super) const STRONGER_AUTH_REQUIRED: u32 = 8;
+    pub(super) const CONFIDENTIALITY_REQUIRED: u32 = 13;
     pub(super) const INVALID_CREDENTIALS: u32 = 49;
     pub(super) const BUSY: u32 = 51;
     pub(super) const UNAVAILABLE: u32 = 52;
@@ -75,6 +77,16 @@ fn refused_by_policy(result: u32, error: i32) -> Verdict {
         policy::ACCOUNT_LOCKED => Verdict::AccountLocked,
         policy::CHANGE_AFTER_RESET => Verdict::PasswordMustChange,
         _ => Verdict::Rejected,
+    }
+}
+
+/// What to do about a result that says nothing of the password; empty where nobody knows.
+pub(crate) fn advice(result: u32) -> &'static str {
+    match result {
+        code::STRONGER_AUTH_REQUIRED | code::CONFIDENTIALITY_REQUIRED => {
+            "it takes passwords over TLS alone: use ldaps://, or leave insecure out for StartTLS"
+        }
+        _ => "",
     }
 }
 

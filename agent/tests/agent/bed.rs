@@ -68,6 +68,17 @@ impl Bed {
 
     /// The agent's configuration for these relays.
     pub(crate) fn config(&self, relays: &[SocketAddr], agent: &Issued, bind_timeout_ms: u64) -> Config {
+        self.config_adding(relays, agent, bind_timeout_ms, "")
+    }
+
+    /// The same, with something more to every domain controller.
+    pub(crate) fn config_adding(
+        &self,
+        relays: &[SocketAddr],
+        agent: &Issued,
+        bind_timeout_ms: u64,
+        more: &str,
+    ) -> Config {
         let servers: String = self
             .dcs
             .iter()
@@ -75,9 +86,9 @@ impl Bed {
             .map(|(index, dc)| {
                 let number = index + 1;
                 format!(
-                    "[[directory.servers]]\nname = \"dc-{number}\"\nurl = \"ldaps://{}\"\n\
-                     server_name = \"dc-{number}.corp.example.com\"\n",
-                    dc.address
+                    "[[directory.servers]]\nname = \"dc-{number}\"\nurl = \"{}\"\n\
+                     server_name = \"dc-{number}.corp.example.com\"\n{more}\n",
+                    dc.url()
                 )
             })
             .collect();

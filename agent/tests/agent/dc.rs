@@ -1,4 +1,4 @@
-//! A scripted domain controller: LDAPS, simple binds, the RootDSE.
+//! A scripted domain controller: LDAPS, StartTLS or plain LDAP, simple binds, the RootDSE; well or badly behaved.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use ldap3_proto::proto::{
     LdapBindCred, LdapBindResponse, LdapMsg, LdapOp, LdapPartialAttribute, LdapResult, LdapResultCode,
     LdapSearchRequest, LdapSearchResultEntry, LdapSearchScope,
 };
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -33,6 +34,38 @@ pub(crate) enum Reply {
     Silence,
     /// It closes the connection without an answer.
     Close,
+    /// This operation, for the message id that is so much higher.
+    Say(i32, LdapOp),
+    /// These bytes, and then nothing for ever.
+    Bytes(Vec<u8>),
+    /// A success without its last bytes, and the end.
+    Cut,
+}
+
+/// How the domain controller takes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// TLS at once.
+    Ldaps,
+    /// StartTLS.
+    StartTls,
+    /// No TLS at all, and StartTLS is answered with this result.
+    Plain(u8),
+    /// StartTLS is accepted, and what follows is no TLS.
+    NoTls,
+    /// StartTLS is accepted, and the answer to a bind is sent with it.
+    Injects,
+    /// It takes the connection and says nothing.
+    Silent,
+    /// LDAPS, and the RootDSE is no LDAP.
+    GarbageRootDse,
+    /// LDAPS, and the RootDSE is OpenLDAP's.
+    OpenLdap,
+}
+
+/// Result 0 for message 1: an answer to StartTLS, or with another tag to something else.
+fn success(tag: u8) -> Vec<u8> {
+    vec![0x30, 12, 2, 1, 1, tag, 7, 0x0a, 1, 0, 4, 0, 4, 0]
 }
 
 /// A bind as it came.
@@ -59,6 +92,7 @@ struct State {
 /// One domain controller. Without a script it says success.
 pub(crate) struct Dc {
     pub(crate) address: SocketAddr,
+    manner: Manner,
     state: Arc<Mutex<State>>,
     /// Told of every bind.
     bound: Arc<Notify>,
@@ -72,10 +106,14 @@ pub(crate) struct Dc {
 
 impl Dc {
     pub(crate) async fn start(issued: &Issued) -> Self {
-        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), issued)
+        Self::start_as(issued, Manner::Ldaps).await
     }
 
-    pub(crate) fn start_on(listener: TcpListener, issued: &Issued) -> Self {
+    pub(crate) async fn start_as(issued: &Issued, manner: Manner) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), issued, manner)
+    }
+
+    pub(crate) fn start_on(listener: TcpListener, issued: &Issued, manner: Manner) -> Self {
         let tls = rustls::ServerConfig::builder_with_provider(postern_service::tls::provider())
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -106,7 +144,7 @@ impl Dc {
                     counted.send_modify(|open| *open += 1);
                     tokio::select! {
                         _ = closing.changed() => {}
-                        () = serve(acceptor, stream, shared, accepting, bind_came) => {}
+                        () = take(manner, acceptor, stream, shared, accepting, bind_came) => {}
                     }
                     counted.send_modify(|open| {
                         *open -= 1;
@@ -117,6 +155,7 @@ impl Dc {
         });
         Self {
             address,
+            manner,
             state,
             bound,
             hang_up,
@@ -124,6 +163,14 @@ impl Dc {
             least_open,
             accepted,
             _tasks: tasks,
+        }
+    }
+
+    /// As the agent's configuration names it.
+    pub(crate) fn url(&self) -> String {
+        match self.manner {
+            Manner::StartTls | Manner::Plain(_) | Manner::NoTls | Manner::Injects => format!("ldap://{}", self.address),
+            _ => format!("ldaps://{}", self.address),
         }
     }
 
@@ -205,16 +252,64 @@ impl Dc {
     }
 }
 
-async fn serve(
+async fn take(
+    manner: Manner,
     acceptor: TlsAcceptor,
-    stream: TcpStream,
+    mut stream: TcpStream,
     state: Arc<Mutex<State>>,
     accepted: watch::Sender<usize>,
     bound: Arc<Notify>,
 ) {
+    match manner {
+        Manner::Silent => return std::future::pending().await,
+        Manner::Plain(result) => {
+            if begins_with_start_tls(&stream).await {
+                let mut answer = success(0x78);
+                answer[9] = result;
+                let _ = stream.write_all(&answer).await;
+                return;
+            }
+            return serve(manner, stream, state, accepted, bound).await;
+        }
+        Manner::StartTls | Manner::NoTls | Manner::Injects => {
+            let mut request = vec![0; 64];
+            let length = stream.read(&mut request).await.unwrap();
+            assert!(request[..length].ends_with(b"1.3.6.1.4.1.1466.20037"));
+            let mut answer = success(0x78);
+            if manner == Manner::Injects {
+                answer.extend_from_slice(&success(0x61));
+            }
+            if stream.write_all(&answer).await.is_err() {
+                return;
+            }
+            if manner == Manner::NoTls {
+                // The agent's hello, answered in the clear.
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+                return;
+            }
+        }
+        Manner::Ldaps | Manner::GarbageRootDse | Manner::OpenLdap => {}
+    }
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
+    serve(manner, stream, state, accepted, bound).await;
+}
+
+async fn begins_with_start_tls(stream: &TcpStream) -> bool {
+    let mut bytes = [0; 64];
+    let length = stream.peek(&mut bytes).await.unwrap_or(0);
+    bytes[..length].ends_with(b"1.3.6.1.4.1.1466.20037")
+}
+
+async fn serve(
+    manner: Manner,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    state: Arc<Mutex<State>>,
+    accepted: watch::Sender<usize>,
+    bound: Arc<Notify>,
+) {
     let mut connection = 0;
     accepted.send_modify(|number| {
         *number += 1;
@@ -261,13 +356,38 @@ async fn serve(
                     }
                     Reply::Silence => std::future::pending().await,
                     Reply::Close => return,
+                    Reply::Say(higher, op) => {
+                        let message = LdapMsg::new(message.msgid + higher, op);
+                        let _ = framed.send(message).await;
+                        return std::future::pending().await;
+                    }
+                    Reply::Bytes(bytes) => {
+                        let _ = framed.get_mut().write_all(&bytes).await;
+                        let _ = framed.get_mut().flush().await;
+                        return std::future::pending().await;
+                    }
+                    Reply::Cut => {
+                        let mut answer = success(0x61);
+                        answer[4] = u8::try_from(message.msgid).unwrap();
+                        let _ = framed.get_mut().write_all(&answer[..12]).await;
+                        let _ = framed.get_mut().shutdown().await;
+                        return;
+                    }
                 }
             }
             LdapOp::SearchRequest(search) if search.base.is_empty() && search.scope == LdapSearchScope::Base => {
                 state.lock().unwrap().root_dse_reads += 1;
+                if manner == Manner::GarbageRootDse {
+                    let _ = framed.get_mut().write_all(b"220 ready\r\n").await;
+                    let _ = framed.get_mut().flush().await;
+                    return std::future::pending().await;
+                }
                 let root = [
                     ("defaultNamingContext", b"DC=corp,DC=example,DC=com".as_slice()),
-                    ("supportedCapabilities", b"1.2.840.113556.1.4.800"),
+                    match manner {
+                        Manner::OpenLdap => ("objectClass", b"OpenLDAProotDSE"),
+                        _ => ("supportedCapabilities", b"1.2.840.113556.1.4.800"),
+                    },
                 ];
                 vec![entry("", &root), done(LdapResultCode::Success)]
             }

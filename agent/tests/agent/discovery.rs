@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::bed::Bed;
-use crate::dc::{Dc, Reply};
+use crate::dc::{Dc, Manner, Reply};
 use crate::dns::{Dns, Told};
 use crate::pki::AGENT_URI;
 use crate::relay::{Agent, Greeting, Relay};
@@ -45,7 +45,8 @@ impl World {
         };
         for (index, (listener, address)) in listeners.into_iter().zip(addresses).enumerate() {
             let host = host(index + 1);
-            bed.dcs.push(Dc::start_on(listener, &bed.ca.issue(None, &[&host])));
+            bed.dcs
+                .push(Dc::start_on(listener, &bed.ca.issue(None, &[&host]), Manner::Ldaps));
             dns.tell(&host, Told::Address(address));
         }
         let relay = bed.relay();

@@ -1,6 +1,8 @@
 //! The agent as a whole, in one process with a scripted directory and a minimal relay: real TLS, QUIC, LDAPS.
 
 #[cfg(test)]
+mod bad_dc;
+#[cfg(test)]
 mod bed;
 #[cfg(test)]
 mod dc;
