@@ -2,6 +2,7 @@
 
 mod active_directory;
 mod ldap_utils;
+mod parity;
 mod people;
 mod samba;
 mod server;

@@ -1,9 +1,12 @@
 //! `postern up --directory`: the cluster in front of a directory that is there already. Here it is the simulated
 //! directory of another cluster, as a stranger would meet it: by its URL and its CA.
 
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Cluster, Setup};
+use crate::harness::{Cluster, Scratch, Setup, signal};
 
 const SERVICE_ACCOUNT: &str = "user000020@corp.example.com";
 
@@ -123,6 +126,60 @@ async fn the_realm_and_its_names_can_be_other_than_what_the_directory_says() {
     }
     let unknown = cluster.sign_in("CORP\\user000001", "Postern-000001").await;
     assert_eq!(unknown.outcome(), "unknown_realm");
+}
+
+#[tokio::test]
+async fn people_sign_in_by_an_attribute_and_the_service_password_shows_nowhere() {
+    let folder = Scratch::new();
+    let people = folder.path().join("people.toml");
+    let maria =
+        "[[users]]\nsam = \"mm4711\"\npassword = \"Maria-Sample-1\"\nmail = \"maria.moser@people.example.net\"\n";
+    std::fs::write(&people, maria).unwrap();
+    let people = people.to_str().unwrap();
+    let host = ["--agents", "1", "--dcs", "1", "--users", "20", "--dc-config", people];
+    let directory = Setup::new(&host).start().await;
+    let look_up = [
+        "--agents",
+        "1",
+        "--alternate-id",
+        "mail",
+        "--service-account",
+        SERVICE_ACCOUNT,
+        "--upn-suffix",
+        "mail.example.org",
+    ];
+    let setup = in_front_of(&directory, directory.text("/dcs/0/ldaps"), &look_up);
+    let mut cluster = setup.env("POSTERN_SERVICE_PASSWORD", SERVICE_PASSWORD).start().await;
+    for (name, password, outcome) in [
+        ("maria.moser@people.example.net", "Maria-Sample-1", "success"),
+        ("Maria.Moser@People.Example.Net", "Maria-Sample-1", "success"),
+        ("maria.moser@people.example.net", "Wrong-1", "invalid_credentials"),
+        ("mm4711@people.example.net", "Maria-Sample-1", "invalid_credentials"),
+        ("mm4711@corp.example.com", "Maria-Sample-1", "success"),
+    ] {
+        assert_eq!(cluster.sign_in(name, password).await.outcome(), outcome, "{name}");
+    }
+    let kept = std::path::Path::new(cluster.text("/dir")).join("service-password");
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), SERVICE_PASSWORD);
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    for pid in cluster.running.children() {
+        let environment = std::fs::read(format!("/proc/{pid}/environ"));
+        // Only root may look, since the processes cannot be traced.
+        if let Ok(environment) = environment {
+            assert!(
+                !String::from_utf8_lossy(&environment).contains(SERVICE_PASSWORD),
+                "{pid}"
+            );
+        }
+    }
+    signal(cluster.running.pid(), Signal::TERM);
+    assert_eq!(cluster.running.end().await.0.code(), Some(0));
+    assert!(!kept.exists(), "the password is still there");
+    let logs = ["agent-1", "relay-1"].map(|name| std::fs::read_to_string(cluster.running.log(name)).unwrap());
+    let config = std::fs::read_to_string(cluster.running.config("agent-1")).unwrap();
+    for text in logs.iter().chain([&config, &cluster.running.stderr(), &cluster.line]) {
+        assert!(!text.contains(SERVICE_PASSWORD), "{text}");
+    }
 }
 
 #[tokio::test]

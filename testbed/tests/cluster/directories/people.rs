@@ -2,6 +2,7 @@
 
 use postern_testbed::cluster::{NETBIOS, REALM};
 use serde_json::{Value, json};
+use toml::Table;
 
 /// Wrong passwords in a row that lock an account.
 pub(crate) const THRESHOLD: u32 = 3;
@@ -10,13 +11,13 @@ pub(crate) const THRESHOLD: u32 = 3;
 pub(crate) const OTHER_SUFFIX: &str = "mail.example.org";
 
 /// What mail addresses end in: no suffix of principal names.
-const MAIL_SUFFIX: &str = "people.example.net";
+pub(crate) const MAIL_SUFFIX: &str = "people.example.net";
 
 /// Who looks people up.
-const SERVICE_ACCOUNT: &str = "svc-postern@corp.example.com";
+pub(crate) const SERVICE_ACCOUNT: &str = "svc-postern@corp.example.com";
 
 /// Its password.
-const SERVICE_PASSWORD: &str = "Sërvice Passwörd 1";
+pub(crate) const SERVICE_PASSWORD: &str = "Sërvice Passwörd 1";
 
 /// What is not as it should be with an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +82,9 @@ impl Person {
 pub(crate) fn everybody() -> Vec<Person> {
     use State::{AccountExpired, Disabled, MustChange, NeverExpires, NoHours, OtherWorkstation, PasswordExpired};
     let rows: [(&'static str, &'static [State], &'static str); 23] = [
-        ("gina.good", &[], "success"),
+        ("grace.good", &[], "success"),
         ("hugo.good", &[], "success"),
-        ("zoë.größe", &[], "success"),
+        ("jörg.weiß", &[], "success"),
         ("long.password", &[], "success"),
         ("other.suffix", &[], "success"),
         ("nora.never", &[NeverExpires], "success"),
@@ -92,12 +93,12 @@ pub(crate) fn everybody() -> Vec<Person> {
         ("own.starttls", &[], "success"),
         ("own.clear", &[], "success"),
         ("own.service", &[], "success"),
-        ("dora.disabled", &[Disabled], "account_disabled"),
-        ("ed.ended", &[AccountExpired], "account_expired"),
-        ("mona.mustchange", &[MustChange], "password_must_change"),
-        ("peter.past", &[PasswordExpired], "password_expired"),
-        ("walt.workstation", &[OtherWorkstation], "logon_workstation"),
-        ("hanna.hours", &[NoHours], "logon_hours"),
+        ("dean.disabled", &[Disabled], "account_disabled"),
+        ("eva.ended", &[AccountExpired], "account_expired"),
+        ("mark.mustchange", &[MustChange], "password_must_change"),
+        ("paula.past", &[PasswordExpired], "password_expired"),
+        ("wilma.workstation", &[OtherWorkstation], "logon_workstation"),
+        ("hans.hours", &[NoHours], "logon_hours"),
         // Several at once: which is told is the directory's choice.
         ("disabled.ended", &[Disabled, AccountExpired], "account_disabled"),
         ("disabled.past", &[Disabled, PasswordExpired], "account_disabled"),
@@ -117,7 +118,7 @@ pub(crate) fn everybody() -> Vec<Person> {
             sam,
             suffix: if sam == "other.suffix" { OTHER_SUFFIX } else { REALM },
             password: match sam {
-                "zoë.größe" => "Pässwörd-日本-€uro".to_owned(),
+                "jörg.weiß" => "Pässwörd-日本-€uro".to_owned(),
                 "long.password" => "L0ng!".repeat(51) + "!",
                 _ => format!("Right-{sam}-1"),
             },
@@ -156,4 +157,38 @@ pub(crate) fn for_samba(people: &[Person]) -> Value {
         })
     };
     people.iter().map(person).collect()
+}
+
+/// As a file for `--dc-config`, with the same lockout policy.
+pub(crate) fn for_mock_dc(people: &[Person], dialect: &str) -> String {
+    let user = |person: &Person| {
+        let mut user = Table::new();
+        let mut set = |key: &str, value: toml::Value| user.insert(key.to_owned(), value);
+        set("sam", person.sam.into());
+        set("upn", person.upn().into());
+        set("password", person.password.clone().into());
+        if person.mail {
+            set("mail", person.mail_address().into());
+        }
+        for state in person.states {
+            match state {
+                State::NeverExpires => set("password_never_expires", true.into()),
+                State::Disabled => set("disabled", true.into()),
+                State::AccountExpired => set("account_expires", "2020-01-01T00:00:00Z".into()),
+                State::MustChange => set("must_change", true.into()),
+                State::PasswordExpired => set("password_expired", true.into()),
+                State::NoHours => set("logon_hours", "none".into()),
+                State::OtherWorkstation => set("workstations", vec!["FRONTDESK"].into()),
+            };
+        }
+        toml::Value::Table(user)
+    };
+    let mut file = Table::new();
+    file.insert("users".to_owned(), people.iter().map(user).collect::<Vec<_>>().into());
+    let tables = format!(
+        "[domain]\ndialect = \"{dialect}\"\n[policy]\nlockout_threshold = {THRESHOLD}\nlockout_duration_s = 1800\n\
+         lockout_window_s = 1800\n"
+    );
+    file.extend(toml::from_str::<Table>(&tables).unwrap());
+    toml::to_string(&file).unwrap()
 }
