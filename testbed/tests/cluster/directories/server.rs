@@ -3,14 +3,21 @@
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// Ends what it runs when its standard input does, and then removes the folder that it was given, if any.
+/// Ends what it runs when its standard input does, and then removes the folder that it was given, if any. The server has
+/// a process group of its own: its children may live a moment longer than it, and still write.
 const LIFELINE: &str = r#"
 folder=$1; shift
 exec 3<&0
-"$@" <&3 & server=$!
+setsid "$@" <&3 & server=$!
 cat <&3 >/dev/null
 kill "$server" 2>/dev/null
 wait "$server"
+left=50
+while kill -s 0 -- "-$server" 2>/dev/null && [ "$left" -gt 0 ]; do
+  sleep 0.1
+  left=$((left - 1))
+done
+kill -s KILL -- "-$server" 2>/dev/null
 [ -z "$folder" ] || rm -rf "$folder"
 "#;
 
