@@ -83,6 +83,8 @@ pub(crate) struct Server {
     pub(crate) transport: Transport,
     /// The name that its certificate must have.
     pub(crate) tls_name: ServerName<'static>,
+    /// Another name that it must have besides, where the first one is DNS's word.
+    pub(crate) tls_domain: Option<ServerName<'static>>,
     /// Who is asked for the host's addresses; nobody means the system's resolver.
     pub(crate) nameservers: Arc<[SocketAddr]>,
 }
@@ -398,6 +400,7 @@ impl raw::Server {
             port,
             transport,
             tls_name,
+            tls_domain: None,
             nameservers: Arc::default(),
         })
     }

@@ -1,4 +1,8 @@
 //! `[directory.discover]`: domain controllers from DNS SRV records instead of, or beside, a list.
+//!
+//! DNS is not protected, so what it says cannot be what a certificate is checked against (RFC 6125, section 6.2.1): with
+//! the certificate of any machine, whoever forges an answer would be a domain controller. What is checked is the domain
+//! of the configuration, for which domain controllers alone have certificates.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +25,9 @@ pub(super) struct Raw {
     /// LDAPS: nothing is said before the certificate was checked.
     #[serde(default)]
     transport: RawTransport,
+    /// The domain: DNS can be forged, and every machine of a domain may have a certificate for its own name.
+    #[serde(default)]
+    verify: RawVerify,
     port: Option<u16>,
     #[serde(default)]
     nameservers: Vec<String>,
@@ -37,6 +44,14 @@ enum RawTransport {
     StartTls,
 }
 
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawVerify {
+    #[default]
+    Domain,
+    Host,
+}
+
 fn default_refresh_s() -> u64 {
     300
 }
@@ -46,6 +61,9 @@ fn default_refresh_s() -> u64 {
 pub(crate) struct Discover {
     /// A DNS name in lower case, without a final dot.
     pub(crate) domain: String,
+    /// The name that each domain controller's certificate must have besides its own; nothing where the configuration
+    /// believes DNS.
+    tls_domain: Option<ServerName<'static>>,
     /// The site whose domain controllers are preferred.
     pub(crate) site: Option<String>,
     /// What protects the connections; never nothing, for what DNS says is not trusted.
@@ -102,8 +120,14 @@ impl Raw {
             RawTransport::Ldaps => (Transport::Ldaps, Some(self.port.unwrap_or(LDAPS_PORT))),
             RawTransport::StartTls => (Transport::StartTls, self.port),
         };
+        let domain = domain?;
+        let tls_domain = match self.verify {
+            RawVerify::Domain => Some(ServerName::try_from(domain.clone()).ok()?),
+            RawVerify::Host => None,
+        };
         Some(Discover {
-            domain: domain?,
+            domain,
+            tls_domain,
             site: self.site,
             transport,
             port,
@@ -114,8 +138,12 @@ impl Raw {
 }
 
 impl Discover {
-    /// The domain controller that a record names. Its certificate must have that name: whoever can change what DNS says
-    /// cannot have one.
+    /// Whether DNS is believed when it says which machines are domain controllers.
+    pub(crate) fn believes_dns(&self) -> bool {
+        self.tls_domain.is_none()
+    }
+
+    /// The domain controller that a record names. Its certificate must have that name, and the domain's.
     pub(crate) fn server(&self, record: &Record) -> Option<Server> {
         Some(Server {
             name: record.host.clone(),
@@ -123,6 +151,7 @@ impl Discover {
             port: self.port.unwrap_or(record.port),
             transport: self.transport,
             tls_name: ServerName::try_from(record.host.clone()).ok()?,
+            tls_domain: self.tls_domain.clone(),
             nameservers: self.nameservers.clone(),
         })
     }

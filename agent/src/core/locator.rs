@@ -1,7 +1,7 @@
 //! From DNS SRV records (RFC 2782) to domain controllers: which are taken, and in which order of preference.
 //!
-//! Records are what somebody on the network says. Only names that a host can have are taken, only so many of them; and
-//! none is believed: the domain controller must show a certificate for the name.
+//! Records are what somebody on the network says. Only names that a host of the domain can have are taken, only so many
+//! of them; and none is believed: the domain controller must show a certificate for the name and for the domain.
 //!
 //! Priority makes tiers, as the RFC says. Weight makes shares of the connections within a tier instead of an order of
 //! attempts, since an agent works with several domain controllers at once; in the long run that is the same.
@@ -46,6 +46,12 @@ pub(crate) fn host_name(target: &str) -> Option<String> {
         .next()
         .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     (name.len() <= 253 && name.split('.').all(label) && !last_is_a_number).then_some(name)
+}
+
+/// Whether `host` is `domain` itself or has a name below it; both as [`host_name`] gives them.
+pub(crate) fn is_within(domain: &str, host: &str) -> bool {
+    host.strip_suffix(domain)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Chooses from the records of the site, if one is configured, and of the domain. When there are more than [`MOST`],
@@ -115,6 +121,21 @@ mod tests {
             &longer,
         ] {
             assert_eq!(host_name(target), None, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_within_a_domain_by_whole_labels() {
+        for (host, within) in [
+            ("corp.example.com", true),
+            ("dc-1.corp.example.com", true),
+            ("dc-1.berlin.corp.example.com", true),
+            ("dc-1.evilcorp.example.com", false),
+            ("example.com", false),
+            ("corp.example.com.evil.example", false),
+            ("evil.example", false),
+        ] {
+            assert_eq!(is_within("corp.example.com", host), within, "{host}");
         }
     }
 

@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::verify_server_name;
+use rustls::server::ParsedCertificate;
+use rustls_pki_types::{CertificateDer, ServerName};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -125,11 +128,32 @@ async fn connect(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<(St
     let secured = TlsConnector::from(tls.clone())
         .connect(server.tls_name.clone(), stream)
         .await;
-    let stream = secured.map_err(|error| ConnectError::Tls {
+    let tls_error = |message| ConnectError::Tls {
         address: server.address(),
-        message: explain_tls(&error, server),
-    })?;
+        message,
+    };
+    let stream = secured.map_err(|error| tls_error(explain_tls(&error, server)))?;
+    if let Some(domain) = &server.tls_domain {
+        let chain = stream.get_ref().1.peer_certificates();
+        verify_domain(chain, domain).map_err(tls_error)?;
+    }
     Ok((Box::new(stream), local))
+}
+
+/// Whether the certificate of a handshake that was good so far is valid for the domain as well. Nothing was said on the
+/// connection yet.
+fn verify_domain(chain: Option<&[CertificateDer<'_>]>, domain: &ServerName<'_>) -> Result<(), String> {
+    let leaf = chain.and_then(<[_]>::first).ok_or("it showed no certificate")?;
+    ParsedCertificate::try_from(leaf)
+        .and_then(|leaf| verify_server_name(&leaf, domain))
+        .map_err(|_| {
+            format!(
+                "its certificate is not for the domain {domain}, so that DNS alone says that it is a domain controller. \
+                 Give it one with the domain's name as well (AD CS: the template Kerberos Authentication; Samba: an own \
+                 one), or list it in directory.servers, or believe DNS with directory.discover.verify = \"host\"",
+                domain = domain.to_str(),
+            )
+        })
 }
 
 /// Asks for TLS on a plain connection (RFC 4511, section 4.14). Nothing that is read before the handshake is trusted
@@ -220,6 +244,12 @@ fn explain_tls(error: &std::io::Error, server: &Server) -> String {
         }
         Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
             "its certificate is not valid yet, or this machine's clock is wrong".to_owned()
+        }
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } if server.tls_domain.is_some() => {
+            format!(
+                "its certificate is not for {}, the name that DNS gives it",
+                server.tls_name.to_str()
+            )
         }
         Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => format!(
             "its certificate is not for {}; use a name that it has in directory.servers.url, or set server_name",

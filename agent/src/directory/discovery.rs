@@ -2,7 +2,8 @@
 //!
 //! Active Directory registers `_ldap._tcp.dc._msdcs.<domain>` and, for each site, `_ldap._tcp.<site>._sites.dc._msdcs.
 //! <domain>` ([MS-ADTS] section 6.3.2.3). DNS that fails takes no domain controller away: each list stands until there
-//! is another one. What is wrong is logged when it begins and when it is over.
+//! is another one. What is wrong is logged when it begins and when it is over. Hosts outside the domain are not taken:
+//! whoever forges DNS would name one of their own.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,6 +24,8 @@ struct Asked {
     name: String,
     /// The last answer.
     records: Option<Vec<Record>>,
+    /// Hosts of it that are outside the domain.
+    foreign: BTreeSet<String>,
     trouble: Option<String>,
 }
 
@@ -31,20 +34,23 @@ impl Asked {
         Self {
             name,
             records: None,
+            foreign: BTreeSet::new(),
             trouble: None,
         }
     }
 
-    fn heard(&mut self, answer: Result<Vec<Record>, LookupError>) {
-        match answer {
+    fn heard(&mut self, domain: &str, answer: Result<Vec<Record>, LookupError>) {
+        match answer
+            .map_err(|error| error.to_string())
+            .and_then(|records| self.own(domain, records))
+        {
             Ok(records) => {
                 if self.trouble.take().is_some() {
                     tracing::info!(name = %self.name, "DNS tells of domain controllers again");
                 }
                 self.records = Some(records);
             }
-            Err(error) => {
-                let trouble = error.to_string();
+            Err(trouble) => {
                 if self.trouble.as_ref() != Some(&trouble) {
                     let known = self.records.as_ref().map_or(0, Vec::len);
                     tracing::warn!(%trouble, known, "DNS tells of no domain controllers; those known are kept");
@@ -52,6 +58,28 @@ impl Asked {
                 self.trouble = Some(trouble);
             }
         }
+    }
+
+    /// The records of hosts within `domain`; what is wrong if there are none.
+    fn own(&mut self, domain: &str, records: Vec<Record>) -> Result<Vec<Record>, String> {
+        let is_own = |record: &Record| locator::is_within(domain, &record.host);
+        let (own, foreign): (Vec<Record>, Vec<Record>) = records.into_iter().partition(is_own);
+        let foreign: BTreeSet<String> = foreign.into_iter().map(|record| record.host).collect();
+        if !foreign.is_subset(&self.foreign) {
+            tracing::warn!(
+                name = %self.name, hosts = ?foreign,
+                "DNS names domain controllers outside the domain {domain}; they are not used. If they are yours, list them \
+                 in directory.servers; if not, somebody forges DNS",
+            );
+        }
+        self.foreign = foreign;
+        if own.is_empty() {
+            return Err(format!(
+                "all hosts that DNS names for {} are outside the domain; list them in directory.servers if they are yours",
+                self.name
+            ));
+        }
+        Ok(own)
     }
 
     fn known(&self) -> &[Record] {
@@ -79,6 +107,15 @@ impl Discovery {
             .map(|site| Asked::new(site_name(&config.domain, site)));
         let asking = format!("DNS was not asked yet for the domain controllers of {}", config.domain);
         shared.troubles().set_discovery(Some(asking));
+        if config.believes_dns() {
+            tracing::warn!(
+                domain = %config.domain,
+                "INSECURE: directory.discover.verify = \"host\" believes DNS: whoever can forge its answers and has the \
+                 certificate of any machine of the domain gets passwords and decides who may sign in; give the domain \
+                 controllers certificates for the domain's name, too (AD CS: the template Kerberos Authentication), and \
+                 leave the key out",
+            );
+        }
         Self {
             domain: Asked::new(domain_name(&config.domain)),
             config,
@@ -115,9 +152,9 @@ impl Discovery {
         };
         let (of_site, of_domain) = tokio::join!(site, dns::services(nameservers, &self.domain.name));
         if let (Some(site), Some(answer)) = (&mut self.site, of_site) {
-            site.heard(answer);
+            site.heard(&self.config.domain, answer);
         }
-        self.domain.heard(of_domain);
+        self.domain.heard(&self.config.domain, of_domain);
         let troubles = self
             .site
             .iter()

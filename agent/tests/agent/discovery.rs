@@ -17,6 +17,7 @@ use crate::pki::AGENT_URI;
 use crate::relay::{Agent, Greeting, Relay};
 
 const USER: &str = "user000001@corp.example.com";
+const REALM: &str = "corp.example.com";
 const DOMAIN: &str = "_ldap._tcp.dc._msdcs.corp.example.com";
 const SITE: &str = "_ldap._tcp.Berlin._sites.dc._msdcs.corp.example.com";
 
@@ -35,19 +36,28 @@ fn host(number: usize) -> String {
 impl World {
     /// `dcs` domain controllers, of which DNS tells the addresses and nothing else yet.
     async fn new(dcs: u8) -> Self {
+        let hosts: Vec<String> = (1..=usize::from(dcs)).map(host).collect();
+        let names: Vec<[&str; 2]> = hosts.iter().map(|host| [host.as_str(), REALM]).collect();
+        Self::of(&names.iter().map(<[_; 2]>::as_slice).collect::<Vec<_>>()).await
+    }
+
+    /// Servers with certificates for these names; DNS tells the address of each under the first.
+    async fn of(names: &[&[&str]]) -> Self {
         let mut bed = Bed::new(0).await;
         let dns = Dns::start().await;
-        let addresses: Vec<Ipv4Addr> = (1..=dcs).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
+        let addresses: Vec<Ipv4Addr> = (1..)
+            .zip(names)
+            .map(|(last, _)| Ipv4Addr::new(127, 0, 0, last))
+            .collect();
         let (listeners, port) = loop {
             if let Some(listening) = listen(&addresses).await {
                 break listening;
             }
         };
-        for (index, (listener, address)) in listeners.into_iter().zip(addresses).enumerate() {
-            let host = host(index + 1);
+        for ((names, listener), address) in names.iter().zip(listeners).zip(addresses) {
             bed.dcs
-                .push(Dc::start_on(listener, &bed.ca.issue(None, &[&host]), Manner::Ldaps));
-            dns.tell(&host, Told::Address(address));
+                .push(Dc::start_on(listener, &bed.ca.issue(None, names), Manner::Ldaps));
+            dns.tell(names[0], Told::Address(address));
         }
         let relay = bed.relay();
         Self { bed, relay, dns, port }
@@ -254,6 +264,47 @@ async fn one_that_has_no_certificate_for_the_name_that_dns_gives_it_is_not_used(
     let page = world.bed.readyz("not for other.corp.example.com").await;
     assert!(page.contains("503"), "{page}");
     assert_eq!(agent.ask(1, USER, "right").await.not_started(), NotStarted::NoDirectory);
+}
+
+#[tokio::test]
+async fn a_machine_of_the_domain_is_no_domain_controller_because_dns_says_so() {
+    let mut world = World::of(&[&["ws1.corp.example.com", "*.corp.example.com"]]).await;
+    world.dns.tell_services(DOMAIN, &["ws1.corp.example.com"]);
+    let mut agent = world.run("").await;
+    agent.barrier(1).await;
+    let page = world.bed.readyz("not for the domain corp.example.com").await;
+    assert!(
+        page.contains("503") && page.contains("directory.discover.verify"),
+        "{page}"
+    );
+    assert_eq!(agent.ask(1, USER, "right").await.not_started(), NotStarted::NoDirectory);
+    assert!(world.bed.binds().is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_for_the_host_alone_is_enough_only_where_the_configuration_says_so() {
+    let mut world = World::of(&[&["dc-1.corp.example.com"]]).await;
+    world.dns.tell_services(DOMAIN, &[&host(1)]);
+    let mut agent = world.run("verify = \"host\"\n").await;
+    agent.until_ready(4).await;
+    world.dc(1).until_open(5).await;
+    assert_eq!(agent.ask(1, USER, "right").await.verdict().2, host(1));
+}
+
+#[tokio::test]
+async fn a_host_outside_the_domain_is_never_used_whatever_its_certificate_and_the_configuration_say() {
+    for verify in ["domain", "host"] {
+        for evil in ["evil.example", "dc-1.evilcorp.example.com"] {
+            let mut world = World::of(&[&[evil, REALM]]).await;
+            world.dns.tell_services(DOMAIN, &[evil]);
+            let mut agent = world.run(&format!("verify = \"{verify}\"\n")).await;
+            agent.barrier(1).await;
+            let page = world.bed.readyz("outside the domain").await;
+            assert!(page.contains("503") && page.contains(DOMAIN), "{page}");
+            assert_eq!(agent.ask(1, USER, "right").await.not_started(), NotStarted::NoDirectory);
+            assert_eq!(world.dc(1).accepted(), 0);
+        }
+    }
 }
 
 #[tokio::test]

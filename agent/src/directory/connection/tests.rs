@@ -38,6 +38,7 @@ impl Bed {
             port: listener.local_addr().unwrap().port(),
             transport: Transport::Plain,
             tls_name: ServerName::try_from("127.0.0.1").unwrap(),
+            tls_domain: None,
             nameservers: Arc::default(),
         };
         let tls = rustls::ClientConfig::builder_with_provider(postern_service::tls::provider())
