@@ -2,6 +2,7 @@
 
 mod active_directory;
 mod ldap_utils;
+mod openldap;
 mod parity;
 mod people;
 mod samba;
