@@ -26,6 +26,9 @@ mod reading;
 /// The environment's word for the service account's password.
 pub const PASSWORD_VARIABLE: &str = "POSTERN_SERVICE_PASSWORD";
 
+/// What people's names are in directories other than Active Directory (RFC 4519, section 2.39).
+const NAME_ATTRIBUTE: &str = "uid";
+
 /// Values that are read to see what an alternate id looks like: as many as Active Directory gives at once.
 const VALUES: usize = 1_000;
 
@@ -103,17 +106,17 @@ pub async fn find(request: &Request, folder: &Folder) -> anyhow::Result<(Existin
         Some(attribute) => Some(look_at(request, survey, account, context, attribute, &mut domain).await?),
         None => None,
     };
-    let look_up = match account {
-        Some((name, password)) => Some(LookUp {
-            account: Some(Account {
-                name: name.to_owned(),
-                password: PasswordFile::write(folder.path().join("service-password"), password)?,
-            }),
+    // Other directories than Active Directory bind by distinguished name alone: there everybody is looked up.
+    let attribute = (!facts.is_active_directory()).then(|| NAME_ATTRIBUTE.to_owned());
+    let account = match account {
+        Some((name, password)) => Some(Account {
+            name: name.to_owned(),
+            password: PasswordFile::write(folder.path().join("service-password"), password)?,
         }),
-        // Other directories than Active Directory bind with distinguished names alone: people are always looked up.
-        None if alternate.is_some() || !facts.is_active_directory() => Some(LookUp { account: None }),
         None => None,
     };
+    let needed = account.is_some() || alternate.is_some() || attribute.is_some();
+    let look_up = needed.then_some(LookUp { account, attribute });
     let existing = Existing {
         servers,
         anchors,
@@ -204,8 +207,7 @@ fn describe(facts: &Facts) -> String {
     let kind = match (facts.is_active_directory(), facts.vendor()) {
         (true, None) => "Active Directory",
         (true, Some(vendor)) => &format!("Active Directory of {vendor}"),
-        (false, None) => "a directory that does not say who made it",
-        (false, Some(vendor)) => &format!("a directory of {vendor}"),
+        (false, _) => &format!("a directory of the kind {}", facts.kind()),
     };
     match facts.base() {
         Some(base) => format!("{kind}, holding {base}"),

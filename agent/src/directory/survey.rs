@@ -61,6 +61,11 @@ impl Facts {
         self.root.kind() == Kind::ActiveDirectory
     }
 
+    /// What it is, in the words of an agent's `directory.kind`.
+    pub fn kind(&self) -> String {
+        self.root.kind().to_string()
+    }
+
     /// The DN below which its entries are, as far as there is only one.
     pub fn base(&self) -> Option<&str> {
         match (&self.root.default_naming_context, self.root.naming_contexts.as_slice()) {

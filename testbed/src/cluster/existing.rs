@@ -41,6 +41,8 @@ pub struct Server {
 pub struct LookUp {
     /// Who looks; anonymous when `None`.
     pub account: Option<Account>,
+    /// What the part of a name before `@` or after `\` is looked up by, in a directory that binds by DN alone.
+    pub attribute: Option<String>,
 }
 
 /// The account that people are looked up with.

@@ -316,6 +316,7 @@ fn existing_directory(existing: &Existing, domain: &Domain) -> anyhow::Result<sh
         });
         Ok::<_, anyhow::Error>(LookUp {
             account: account.transpose()?,
+            attribute: look_up.attribute.clone(),
         })
     });
     Ok(shapes::Directory {

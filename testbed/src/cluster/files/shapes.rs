@@ -178,6 +178,8 @@ pub(super) struct Server {
 pub(super) struct LookUp {
     #[serde(flatten)]
     pub(super) account: Option<Account>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) attribute: Option<String>,
 }
 
 #[derive(Serialize)]

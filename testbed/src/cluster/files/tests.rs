@@ -108,6 +108,7 @@ fn an_existing_directory_is_what_the_agents_are_configured_for_and_no_simulated_
                 name: "svc@big.example".to_owned(),
                 password: PasswordFile::write(folder.path().join("service-password"), &password).unwrap(),
             }),
+            attribute: None,
         }),
         alternate_id: Some(existing::AlternateId {
             attribute: "mail".to_owned(),
