@@ -23,8 +23,12 @@ pub const REALM: &str = "corp.example.com";
 /// The simulated domain's NetBIOS name.
 pub const NETBIOS: &str = "CORP";
 
-/// A second UPN suffix, as organisations have whose mail domain is not their directory's name.
-pub const SECOND_SUFFIX: &str = "mail.example.org";
+/// What mail addresses end in, for organisations whose mail domain is not their directory's name. No UPN ends so: names
+/// with it are looked up.
+pub const MAIL_SUFFIX: &str = "mail.example.org";
+
+/// The account that looks them up in the simulated directory.
+pub const SERVICE_ACCOUNT: &str = "svc-postern";
 
 /// A directory domain, as far as sign-ins are routed to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +52,8 @@ impl Domain {
             display_name: TENANT_NAME.to_owned(),
             realm: REALM.to_owned(),
             netbios: NETBIOS.to_owned(),
-            upn_suffixes: vec![REALM.to_owned(), SECOND_SUFFIX.to_owned()],
-            alternate_suffixes: Vec::new(),
+            upn_suffixes: vec![REALM.to_owned()],
+            alternate_suffixes: vec![MAIL_SUFFIX.to_owned()],
         }
     }
 }

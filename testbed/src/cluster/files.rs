@@ -1,18 +1,22 @@
 //! The configuration file of every part, as a person would write it, and the command that runs it.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use postern_protocol::Password;
 use postern_protocol::identity::{AgentIdentity, RealmKey, Segment};
 use serde::Serialize;
 use toml::Table;
 
 use super::description::url;
-use super::existing::Existing;
+use super::existing::{AlternateValue, Existing};
 use super::folder::Folder;
 use super::ports::{MockDcPorts, Ports};
-use super::{Counts, Domain, NETBIOS, REALM, SECOND_SUFFIX, TENANT, dc_config, loopback, numbered, users};
+use super::{Counts, Domain, NETBIOS, REALM, TENANT, dc_config, loopback, numbered, users};
 use crate::pki::{Issued, Pki, RELAY_SERVER_NAME};
 use crate::supervisor::{Kind, Part};
 use shapes::{
@@ -31,6 +35,9 @@ const LOCKOUT: Policy = Policy {
     lockout_duration_s: 600,
     lockout_window_s: 600,
 };
+
+/// The file of the service account's password, in the cluster's folder.
+const SERVICE_PASSWORD: &str = "service-password";
 
 /// What the files are written from.
 #[derive(Debug)]
@@ -104,7 +111,11 @@ impl Site<'_> {
     pub fn write(&self) -> anyhow::Result<Parts> {
         let (dcs, lockout) = match (self.directory, self.ports.mock_dc) {
             (Directory::Simulated { dc_config }, Some(ports)) => {
-                let (part, lockout) = self.mock_dc(ports, dc_config)?;
+                // Another in each cluster and each run: it is nobody's to know.
+                let password = Password::new(format!("{:032x}", rand::random::<u128>()).into())?;
+                let (part, lockout) = self.mock_dc(ports, dc_config, &password)?;
+                // It stays with the other files: whoever starts a part again needs it.
+                write_private(&self.folder.path().join(SERVICE_PASSWORD), password.expose())?;
                 (Some(part), lockout)
             }
             _ => (None, None),
@@ -121,7 +132,12 @@ impl Site<'_> {
         })
     }
 
-    fn mock_dc(&self, ports: MockDcPorts, dc_config: Option<&Path>) -> anyhow::Result<(Part, Option<Lockout>)> {
+    fn mock_dc(
+        &self,
+        ports: MockDcPorts,
+        dc_config: Option<&Path>,
+        service_password: &Password,
+    ) -> anyhow::Result<(Part, Option<Lockout>)> {
         let names: Vec<String> = (0..self.ports.dcs.len()).map(dc_host_name).collect();
         let issued = self.pki.domain_controllers(&names)?;
         let dcs = self.ports.dcs.iter().enumerate().map(|(index, ports)| Dc {
@@ -130,12 +146,11 @@ impl Site<'_> {
             ldaps: loopback(ports.ldaps).to_string(),
         });
         let config = MockDc {
-            users: users::directory_entries(),
+            users: users::directory_entries(service_password),
             dcs: dcs.collect(),
             domain: DirectoryDomain {
                 name: REALM,
                 netbios: NETBIOS,
-                upn_suffixes: [SECOND_SUFFIX],
             },
             policy: LOCKOUT,
             generated: Generated {
@@ -244,8 +259,18 @@ impl Site<'_> {
         Ok(shapes::Directory {
             anchors: Some(self.relative(&self.pki.ca())?),
             servers: servers.collect(),
-            look_up: None,
-            alternate_id: None,
+            look_up: Some(LookUp {
+                account: Some(Account {
+                    account: users::service_account(),
+                    password_file: SERVICE_PASSWORD.to_owned(),
+                }),
+                attribute: None,
+            }),
+            alternate_id: Some(AlternateId {
+                attribute: "mail".to_owned(),
+                suffixes: self.domain.alternate_suffixes.clone(),
+                value: AlternateValue::Typed.as_str(),
+            }),
         })
     }
 
@@ -295,6 +320,18 @@ impl Site<'_> {
         let relative = path.strip_prefix(self.folder.path())?;
         Ok(relative.to_str().context("a path that is not UTF-8")?.to_owned())
     }
+}
+
+/// Writes a file that nobody else can read, in the place of one of an earlier run.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let cannot = || format!("cannot write {}", path.display());
+    if path.exists() {
+        std::fs::remove_file(path).with_context(cannot)?;
+    }
+    let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    options
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(cannot)
 }
 
 fn existing_directory(existing: &Existing, domain: &Domain) -> anyhow::Result<shapes::Directory> {

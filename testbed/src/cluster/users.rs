@@ -4,12 +4,12 @@
 //! answer and changes nothing: those that succeed have passwords that never expire, and the lock of the locked one
 //! ends only by an administrator's hand.
 
-use postern_protocol::Verdict;
+use postern_protocol::{Password, Verdict};
 use serde::Serialize;
 use toml::Value;
 use toml::map::Map;
 
-use super::{REALM, SECOND_SUFFIX};
+use super::{MAIL_SUFFIX, REALM, SERVICE_ACCOUNT};
 
 /// A user to try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,8 +25,8 @@ pub struct SampleUser {
 
 struct Sample {
     sam: &'static str,
-    /// An explicit UPN's suffix, when it is not the domain's own.
-    suffix: &'static str,
+    /// It is signed in with by its mail address, which the directory does not take for a name.
+    by_mail: bool,
     cn: &'static str,
     password: &'static str,
     expect: Verdict,
@@ -46,7 +46,7 @@ const NEVER_EXPIRES: (&str, State) = ("password_never_expires", State::Yes);
 const SAMPLES: [Sample; 10] = [
     Sample {
         sam: "gina.good",
-        suffix: REALM,
+        by_mail: false,
         cn: "Gina Good",
         password: "Good-Sample-1",
         expect: Verdict::Success,
@@ -54,25 +54,23 @@ const SAMPLES: [Sample; 10] = [
     },
     Sample {
         sam: "zoë.größe",
-        suffix: REALM,
+        by_mail: false,
         cn: "Zoë Größe",
         password: "Pässwörd-Sample-2",
         expect: Verdict::Success,
         state: &[NEVER_EXPIRES],
     },
-    // An alternate name that is an explicit UPN of the account, with a suffix other than the domain's: the directory
-    // itself knows it, so it needs no look-up by the agent.
     Sample {
         sam: "wanda.wren",
-        suffix: SECOND_SUFFIX,
+        by_mail: true,
         cn: "Wanda Wren",
         password: "Alternate-Sample-3",
         expect: Verdict::Success,
-        state: &[NEVER_EXPIRES, ("mail", State::Text("wanda.wren@mail.example.org"))],
+        state: &[NEVER_EXPIRES],
     },
     Sample {
         sam: "peter.past",
-        suffix: REALM,
+        by_mail: false,
         cn: "Peter Past",
         password: "Expired-Sample-4",
         expect: Verdict::PasswordExpired,
@@ -80,7 +78,7 @@ const SAMPLES: [Sample; 10] = [
     },
     Sample {
         sam: "mona.mustchange",
-        suffix: REALM,
+        by_mail: false,
         cn: "Mona Mustchange",
         password: "Change-Sample-5",
         expect: Verdict::PasswordMustChange,
@@ -88,7 +86,7 @@ const SAMPLES: [Sample; 10] = [
     },
     Sample {
         sam: "dora.disabled",
-        suffix: REALM,
+        by_mail: false,
         cn: "Dora Disabled",
         password: "Disabled-Sample-6",
         expect: Verdict::AccountDisabled,
@@ -96,7 +94,7 @@ const SAMPLES: [Sample; 10] = [
     },
     Sample {
         sam: "ed.ended",
-        suffix: REALM,
+        by_mail: false,
         cn: "Ed Ended",
         password: "Ended-Sample-7",
         expect: Verdict::AccountExpired,
@@ -104,7 +102,7 @@ const SAMPLES: [Sample; 10] = [
     },
     Sample {
         sam: "luke.locked",
-        suffix: REALM,
+        by_mail: false,
         cn: "Luke Locked",
         password: "Locked-Sample-8",
         expect: Verdict::AccountLocked,
@@ -112,7 +110,7 @@ const SAMPLES: [Sample; 10] = [
     },
     Sample {
         sam: "hanna.hours",
-        suffix: REALM,
+        by_mail: false,
         cn: "Hanna Hours",
         password: "Hours-Sample-9",
         expect: Verdict::LogonHours,
@@ -120,7 +118,7 @@ const SAMPLES: [Sample; 10] = [
     },
     Sample {
         sam: "walt.workstation",
-        suffix: REALM,
+        by_mail: false,
         cn: "Walt Workstation",
         password: "Workstation-Sample-10",
         expect: Verdict::LogonWorkstation,
@@ -130,7 +128,11 @@ const SAMPLES: [Sample; 10] = [
 
 impl Sample {
     fn upn(&self) -> String {
-        format!("{}@{}", self.sam, self.suffix)
+        format!("{}@{REALM}", self.sam)
+    }
+
+    fn mail(&self) -> Option<String> {
+        self.by_mail.then(|| format!("{}@{MAIL_SUFFIX}", self.sam))
     }
 }
 
@@ -139,16 +141,33 @@ pub fn samples() -> Vec<SampleUser> {
     SAMPLES
         .iter()
         .map(|sample| SampleUser {
-            username: sample.upn(),
+            username: sample.mail().unwrap_or_else(|| sample.upn()),
             password: sample.password.to_owned(),
             expect: sample.expect,
         })
         .collect()
 }
 
-/// The same users as mock-dc's `[[users]]`.
-pub(super) fn directory_entries() -> Vec<Value> {
-    SAMPLES.iter().map(directory_entry).collect()
+/// The same users as mock-dc's `[[users]]`, and the service account, which is not one to try.
+pub(super) fn directory_entries(service_password: &Password) -> Vec<Value> {
+    let service = [
+        ("sam", SERVICE_ACCOUNT.into()),
+        ("cn", "Postern Service".into()),
+        ("upn", service_account().into()),
+        ("password", service_password.expose().into()),
+        ("password_never_expires", true.into()),
+    ];
+    let service = service
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect();
+    let samples = SAMPLES.iter().map(directory_entry);
+    samples.chain([Value::Table(service)]).collect()
+}
+
+/// The service account's name, as agents bind it.
+pub(super) fn service_account() -> String {
+    format!("{SERVICE_ACCOUNT}@{REALM}")
 }
 
 fn directory_entry(sample: &Sample) -> Value {
@@ -161,6 +180,7 @@ fn directory_entry(sample: &Sample) -> Value {
         ("password", sample.password.to_owned()),
     ];
     entry.extend(texts.map(|(key, text)| (key.to_owned(), Value::String(text))));
+    entry.extend(sample.mail().map(|mail| ("mail".to_owned(), Value::String(mail))));
     for (key, state) in sample.state {
         let value = match state {
             State::Yes => Value::Boolean(true),
@@ -189,7 +209,7 @@ pub fn generated_password(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postern_protocol::{Password, UserName};
+    use postern_protocol::UserName;
     use std::collections::BTreeSet;
 
     #[test]

@@ -8,6 +8,7 @@
     reason = "helpers of tests may panic as the tests themselves may"
 )]
 
+mod alternate_ids;
 mod bad_input;
 mod callers;
 mod contract;

@@ -43,7 +43,6 @@ pub(super) struct MockDc {
 pub(super) struct DirectoryDomain {
     pub(super) name: &'static str,
     pub(super) netbios: &'static str,
-    pub(super) upn_suffixes: [&'static str; 1],
 }
 
 #[derive(Serialize)]

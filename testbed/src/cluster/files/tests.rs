@@ -159,3 +159,18 @@ fn an_existing_directory_is_what_the_agents_are_configured_for_and_no_simulated_
     assert_eq!(realm["upn_suffixes"].as_array().unwrap(), &["big.example".into()]);
     assert_eq!(realm["alternate_id"].as_array().unwrap(), &["mail.example".into()]);
 }
+
+#[test]
+fn the_service_accounts_password_is_another_each_time_and_nobody_elses_to_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    let passwords: std::collections::BTreeSet<String> = (0..2)
+        .map(|_| {
+            write(&scratch, false, None);
+            let file = scratch.path().join("cluster/service-password");
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+            std::fs::read_to_string(file).unwrap()
+        })
+        .collect();
+    assert_eq!(passwords.len(), 2);
+}
