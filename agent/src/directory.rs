@@ -158,11 +158,19 @@ impl Directory {
         self.pool.capacity()
     }
 
-    /// The account whose `attribute` has `value`, if that can be said within `patience`.
-    pub(crate) async fn look_up(&self, attribute: &str, value: &str, patience: Duration) -> Result<LookedUp, NoLookUp> {
-        self.look_ups
-            .find(attribute, value, patience.min(self.bind_timeout))
-            .await
+    /// The account whose `attribute` has `value`, if a domain controller that is not among `avoid` can say so within
+    /// `patience`.
+    pub(crate) async fn look_up(
+        &self,
+        attribute: &str,
+        value: &str,
+        avoid: &[DcId],
+        patience: Duration,
+    ) -> Result<LookedUp, NoLookUp> {
+        // The bind goes where the account was found, so it is best found where a bind can begin.
+        let free = |dc| self.pool.is_free(dc);
+        let patience = patience.min(self.bind_timeout);
+        self.look_ups.find(attribute, value, avoid, free, patience).await
     }
 
     /// Whether it takes user names for binds, as Active Directory does. Others take DNs only.
@@ -172,9 +180,9 @@ impl Directory {
         kinds.prevailing().is_none_or(|kind| kind == Kind::ActiveDirectory)
     }
 
-    /// A connection to bind on, to none of the domain controllers in `avoid`, and to `first` if there is one now.
-    pub(crate) async fn ready(&self, first: Option<DcId>, avoid: &[DcId]) -> Result<Ready, NoConnection> {
-        let (dc, kept) = self.pool.take(first, avoid).await?;
+    /// A connection to bind on, to none of the domain controllers in `avoid`, and to none but `only`, where that is given.
+    pub(crate) async fn ready(&self, only: Option<DcId>, avoid: &[DcId]) -> Result<Ready, NoConnection> {
+        let (dc, kept) = self.pool.take(only, avoid).await?;
         Ok(Ready { dc, kept })
     }
 

@@ -56,7 +56,8 @@ struct Target {
     name: String,
     /// Whose account it is, where it was looked up.
     subject: Option<Subject>,
-    /// Where it was found.
+    /// Where it was found. A DN is one domain controller's word: another may not know the account yet, or know another
+    /// account by it. So it is bound nowhere else.
     dc: Option<DcId>,
 }
 
@@ -122,7 +123,7 @@ impl Agent {
             Ok(opened) => opened,
             Err(reason) => return not_started(reason),
         };
-        let target = match self.target(session, request, received, &opened).await {
+        let target = match self.target(session, request, received, &opened, &[]).await {
             Ok(target) => target,
             Err(reason) => return not_started(reason),
         };
@@ -165,13 +166,14 @@ impl Agent {
         })
     }
 
-    /// What is bound: the name as it is, or the DN of the one account that has it.
+    /// What is bound: the name as it is, or the DN of the one account that has it, at a domain controller not in `avoid`.
     async fn target(
         &self,
         session: &Session,
         request: &Request,
         received: Moment,
         opened: &Opened,
+        avoid: &[DcId],
     ) -> Result<Target, NotStarted> {
         let id = request.request_id;
         let way = self
@@ -194,7 +196,7 @@ impl Agent {
         // Whoever has waited too long already is told so, and the directory is not asked.
         self.window_open(session, request, received)?;
         let patience = session.window().time_left(clock::now(), request.start_by);
-        match self.directory.look_up(attribute, value, patience).await {
+        match self.directory.look_up(attribute, value, avoid, patience).await {
             Ok(LookedUp::One(account)) => {
                 tracing::debug!(request_id = %id, user = opened.user.as_str(), dn = account.dn, "found");
                 Ok(account.into())
@@ -274,7 +276,7 @@ impl Agent {
         request: &Request,
         received: Moment,
         opened: &Opened,
-        target: Target,
+        mut target: Target,
         first: Ready,
     ) -> Answer {
         let mut ready = first;
@@ -308,7 +310,8 @@ impl Agent {
                 BindResult::NeverSent => {}
             }
             // Nothing was checked, so another try is safe while the relay still waits for this agent.
-            ready = match self.ready_again(session, request, received, &avoid).await {
+            let again = self.ready_again(session, request, received, opened, &mut target, &avoid);
+            ready = match again.await {
                 Ok(next) => next,
                 Err(reason) if avoid.is_empty() => {
                     self.replays().never_started(request.request_id);
@@ -326,9 +329,14 @@ impl Agent {
         session: &Session,
         request: &Request,
         received: Moment,
+        opened: &Opened,
+        target: &mut Target,
         avoid: &[DcId],
     ) -> Result<Ready, NotStarted> {
-        let ready = self.directory.ready(None, avoid).await.map_err(no_connection)?;
+        if target.dc.is_some_and(|dc| avoid.contains(&dc)) {
+            *target = self.target(session, request, received, opened, avoid).await?;
+        }
+        let ready = self.directory.ready(target.dc, avoid).await.map_err(no_connection)?;
         if let Err(reason) = self.window_open(session, request, received) {
             self.directory.give_back(ready);
             return Err(reason);
@@ -394,6 +402,8 @@ fn not_started(reason: NotStarted) -> Answer {
 fn no_connection(error: NoConnection) -> NotStarted {
     match error {
         NoConnection::Busy => NotStarted::Busy,
+        // Where the name was found, and nowhere else: other names go on.
+        NoConnection::Unusable => NotStarted::NoLookUp,
         NoConnection::NoDirectory => NotStarted::NoDirectory,
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Account {
     pub(crate) dn: String,
     /// What to know it by, where the entry shows that.
     pub(crate) subject: Option<Subject>,
-    /// Where it was found. Another domain controller may not know it yet.
+    /// Where it was found. Another domain controller may not know it yet, or know another one by this DN.
     pub(crate) dc: DcId,
 }
 
@@ -119,9 +119,17 @@ impl LookUps {
         self.passwords.watch().await;
     }
 
-    /// The account whose `attribute` has `value`, if that can be said within `patience`.
-    pub(super) async fn find(&self, attribute: &str, value: &str, patience: Duration) -> Result<LookedUp, NoLookUp> {
-        let found = self.ask(attribute, value, patience).await;
+    /// The account whose `attribute` has `value`, if a domain controller that is not among `avoid` can say so within
+    /// `patience`; those that are `free` are asked first.
+    pub(super) async fn find(
+        &self,
+        attribute: &str,
+        value: &str,
+        avoid: &[DcId],
+        free: impl Fn(DcId) -> bool,
+        patience: Duration,
+    ) -> Result<LookedUp, NoLookUp> {
+        let found = self.ask(attribute, value, avoid, free, patience).await;
         let result = match &found {
             Ok(LookedUp::One(_)) => look_up::ONE,
             Ok(LookedUp::None) => look_up::NONE,
@@ -133,13 +141,20 @@ impl LookUps {
         found
     }
 
-    async fn ask(&self, attribute: &str, value: &str, patience: Duration) -> Result<LookedUp, NoLookUp> {
+    async fn ask(
+        &self,
+        attribute: &str,
+        value: &str,
+        avoid: &[DcId],
+        free: impl Fn(DcId) -> bool,
+        patience: Duration,
+    ) -> Result<LookedUp, NoLookUp> {
         self.wanted.send_if_modified(|wanted| !std::mem::replace(wanted, true));
         let deadline = Instant::now() + patience;
-        let mut avoid = Vec::new();
+        let mut avoid = avoid.to_vec();
         let mut failure = NoLookUp::NotReady;
         loop {
-            let Some(mut asker) = self.take(&avoid, deadline).await else {
+            let Some(mut asker) = self.take(&avoid, &free, deadline).await else {
                 return Err(failure);
             };
             // The first one leaves time for another.
@@ -172,11 +187,11 @@ impl LookUps {
         }
     }
 
-    async fn take(&self, avoid: &[DcId], deadline: Instant) -> Option<Asker> {
+    async fn take(&self, avoid: &[DcId], free: impl Fn(DcId) -> bool, deadline: Instant) -> Option<Asker> {
         loop {
             // Made before looking, so that a return in between is not missed.
             let returned = self.returned.notified();
-            if let Some(asker) = self.take_now(avoid) {
+            if let Some(asker) = self.take_now(avoid, &free) {
                 return Some(asker);
             }
             // After a failure there is no waiting for a connection that may never come.
@@ -186,11 +201,13 @@ impl LookUps {
         }
     }
 
-    fn take_now(&self, avoid: &[DcId]) -> Option<Asker> {
+    fn take_now(&self, avoid: &[DcId], free: impl Fn(DcId) -> bool) -> Option<Asker> {
         let mut idle = self.idle();
+        let usable = |asker: &Asker| !avoid.contains(&asker.dc.id) && !asker.connection.is_closed();
         let at = idle
             .iter()
-            .position(|asker| !avoid.contains(&asker.dc.id) && !asker.connection.is_closed())?;
+            .position(|asker| usable(asker) && free(asker.dc.id))
+            .or_else(|| idle.iter().position(usable))?;
         idle.remove(at)
     }
 

@@ -24,6 +24,10 @@ use crate::core::tiers::{self, Seat, Standing, Tier};
 /// an answer and its connection's return; a queue here would only hide that another agent is free.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// The same when only one domain controller will do: its few connections come back after a bind's time each, and nobody
+/// else's can take their place.
+const PATIENCE_FOR_ONE: Duration = Duration::from_millis(100);
+
 /// A connection that ended before it was so old does not show that the domain controller takes connections: some
 /// close them right after the handshake, being full, misconfigured, or a load balancer with nothing behind it.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -33,6 +37,8 @@ const SETTLED: Duration = Duration::from_secs(5);
 pub(crate) enum NoConnection {
     /// All are in use.
     Busy,
+    /// The only domain controller that will do cannot be used now.
+    Unusable,
     /// No domain controller can be reached.
     NoDirectory,
 }
@@ -203,14 +209,17 @@ impl Pool {
         self.publish(true);
     }
 
-    /// An idle connection to a domain controller that is not among `avoid`, to `first` if there is one now.
-    pub(super) async fn take(&self, first: Option<DcId>, avoid: &[DcId]) -> Result<(Arc<Known>, Kept), NoConnection> {
-        let deadline = Instant::now() + PATIENCE;
+    /// An idle connection to a domain controller that is not among `avoid`; to none but `only`, where that is given.
+    pub(super) async fn take(&self, only: Option<DcId>, avoid: &[DcId]) -> Result<(Arc<Known>, Kept), NoConnection> {
+        let deadline = Instant::now() + only.map_or(PATIENCE, |_| PATIENCE_FOR_ONE);
         loop {
             // Made before looking, so that a return in between is not missed.
             let returned = self.returned.notified();
-            if let Some(taken) = self.take_now(first, avoid, clock::now()) {
+            if let Some(taken) = self.take_now(only, avoid, clock::now()) {
                 return Ok(taken);
+            }
+            if only.is_some_and(|only| !self.is_usable(only, clock::now())) {
+                return Err(NoConnection::Unusable);
             }
             if !self.capacity.borrow().ready {
                 return Err(NoConnection::NoDirectory);
@@ -221,7 +230,7 @@ impl Pool {
         }
     }
 
-    fn take_now(&self, first: Option<DcId>, avoid: &[DcId], now: Moment) -> Option<(Arc<Known>, Kept)> {
+    fn take_now(&self, only: Option<DcId>, avoid: &[DcId], now: Moment) -> Option<(Arc<Known>, Kept)> {
         let mut state = self.lock();
         let State { idle, dcs, .. } = &mut *state;
         let others = dcs
@@ -230,19 +239,15 @@ impl Pool {
         let usable = |(id, kept): &(DcId, Kept)| {
             let dc = dcs
                 .get(id)
+                .filter(|_| only.is_none_or(|only| only == *id))
                 .filter(|_| !avoid.contains(id) && !kept.connection.is_closed())?;
             (!others || dc.suspicion.allows(now)).then_some(dc)
         };
-        let preferred = idle
-            .iter()
-            .position(|idle| Some(idle.0) == first && usable(idle).is_some());
         // One of a slow domain controller rather than none: the binds of the others take their time, too.
         let quick = idle
             .iter()
             .position(|idle| usable(idle).is_some_and(|dc| dc.pace.allows(now)));
-        let at = preferred
-            .or(quick)
-            .or_else(|| idle.iter().position(|idle| usable(idle).is_some()))?;
+        let at = quick.or_else(|| idle.iter().position(|idle| usable(idle).is_some()))?;
         let (id, kept) = idle.remove(at)?;
         let dc = dcs.get_mut(&id)?;
         if others && dc.suspicion.stands() {
@@ -250,6 +255,29 @@ impl Pool {
         }
         dc.pace.chosen(now);
         Some((dc.known.clone(), kept))
+    }
+
+    /// Whether binds may go to a domain controller, were a connection free.
+    fn is_usable(&self, dc: DcId, now: Moment) -> bool {
+        let state = self.lock();
+        let others = state
+            .dcs
+            .iter()
+            .any(|(id, other)| *id != dc && other.is_up() && other.open > 0 && !other.suspicion.stands());
+        let of = state.dcs.get(&dc).filter(|of| of.is_up());
+        of.is_some_and(|of| !others || of.suspicion.allows(now))
+    }
+
+    /// Whether a bind could begin at a domain controller at once.
+    pub(super) fn is_free(&self, dc: DcId) -> bool {
+        let now = clock::now();
+        let state = self.lock();
+        let allows = |of: &Dc| of.is_up() && of.suspicion.allows(now) && of.pace.allows(now);
+        state.dcs.get(&dc).is_some_and(allows)
+            && state
+                .idle
+                .iter()
+                .any(|(of, kept)| *of == dc && !kept.connection.is_closed())
     }
 
     /// A bind was answered, or was not, after `took`.

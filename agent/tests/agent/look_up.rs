@@ -1,11 +1,14 @@
 //! Names that are looked up: whom a password is checked for, and when it is checked for nobody.
 
+use std::sync::Arc;
+
 use ldap3_proto::proto::{LdapFilter, LdapOp, LdapResultCode, LdapSearchResultReference};
 use postern_protocol::frame::{Answer, Request, VerdictFrame};
 use postern_protocol::{NotStarted, Subject, Verdict};
+use tokio::sync::Notify;
 
 use crate::bed::Bed;
-use crate::dc::{Reply, done, entry};
+use crate::dc::{Dc, Reply, done, entry};
 use crate::pki::AGENT_URI;
 use crate::relay::{Agent, Greeting, Outcome};
 
@@ -332,4 +335,69 @@ async fn the_bind_goes_to_the_domain_controller_that_found_the_account() {
         assert!(users.iter().all(|name| name == dn), "{users:?}");
     }
     assert_eq!(bound(&bed).len(), 8);
+}
+
+/// Until both connections for look-ups at each domain controller are bound.
+async fn until_service_is_bound(bed: &Bed) {
+    let is_bound = |dc: &Dc| dc.binds().iter().filter(|bind| bind.name == SERVICE).count() >= 2;
+    while !bed.dcs.iter().all(is_bound) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+fn users_of(dc: &Dc) -> Vec<String> {
+    let names = dc.binds().into_iter().map(|bind| bind.name);
+    names.filter(|name| name != SERVICE).collect()
+}
+
+#[tokio::test]
+async fn a_dn_is_bound_nowhere_but_where_it_was_found_and_rather_not_at_all() {
+    let (bed, agent) = start(2).await;
+    for dc in &bed.dcs {
+        dc.until_open(3).await;
+    }
+    assert_eq!(verdict(&ask(&agent, 1, USER).await).0, Verdict::Success);
+    until_service_is_bound(&bed).await;
+    // The second one has not heard of the account yet, and does not say so either.
+    bed.dcs[1].finds(Some(vec![done(LdapResultCode::Busy)]));
+    let before = users_of(&bed.dcs[1]).len();
+    let release = Arc::new(Notify::new());
+    for _ in 0..2 {
+        bed.dcs[0].script(Reply::Held(release.clone(), LdapResultCode::Success));
+    }
+    let last = async {
+        while users_of(&bed.dcs[0]).len() + before < 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let outcome = ask(&agent, 4, USER).await;
+        release.notify_waiters();
+        outcome
+    };
+    let (first, second, last) = tokio::join!(ask(&agent, 2, USER), ask(&agent, 3, USER), last);
+    assert_eq!(last.not_started(), NotStarted::Busy);
+    assert_eq!(verdict(&first).0, Verdict::Success);
+    assert_eq!(verdict(&second).0, Verdict::Success);
+    assert_eq!(users_of(&bed.dcs[1]).len(), before);
+}
+
+#[tokio::test]
+async fn where_a_domain_controller_cannot_check_now_the_name_is_looked_up_again_at_the_other() {
+    let (bed, agent) = start(2).await;
+    let names = ["CN=Ada,OU=one,DC=corp", "CN=Ada,OU=two,DC=corp"];
+    for (dc, dn) in bed.dcs.iter().zip(names) {
+        dc.until_open(3).await;
+        dc.finds(one(dn));
+    }
+    assert_eq!(verdict(&ask(&agent, 1, USER).await).0, Verdict::Success);
+    until_service_is_bound(&bed).await;
+    let before = bound(&bed).len();
+    for dc in &bed.dcs {
+        dc.script(Reply::Answer(LdapResultCode::Busy, String::new()));
+    }
+    assert!(!ask(&agent, 2, USER).await.failed().0);
+    assert_eq!(bound(&bed).len(), before + 2);
+    for (dc, dn) in bed.dcs.iter().zip(names) {
+        let users = users_of(dc);
+        assert!(!users.is_empty() && users.iter().all(|name| name == dn), "{users:?}");
+    }
 }
