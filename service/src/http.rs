@@ -1,7 +1,7 @@
 //! Serving HTTP/1.1 and HTTP/2, with or without TLS: one accept loop for the sign-in API and the admin listeners.
 //!
-//! It owns what a router cannot see: the number of connections, the time that a client may take for a TLS handshake
-//! or a request header, and an end that loses nothing: [`Phases::goodbye`] tells every client to take its next
+//! It owns what a router cannot see: the number of connections, the time that a client may take for a TLS handshake,
+//! a request header or an answer, and an end that loses nothing: [`Phases::goodbye`] tells every client to take its next
 //! request elsewhere while every connection, new or kept, is still served; [`Phases::close`] stops accepting, ends
 //! what is idle and waits for the rest. A connection is only ever ended where no request can be on its way that the
 //! client had no reason to send elsewhere.
@@ -34,6 +34,7 @@ use activity::Activity;
 use neighbours::Neighbours;
 
 mod activity;
+mod answer;
 mod neighbours;
 
 /// A TLS handshake that takes longer is a client that will not come; honest ones need a few round trips.
@@ -45,6 +46,10 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// What a client may have sent and nobody have read yet, per connection: a header of HTTP/1, bodies of HTTP/2. hyper's
 /// own 400 KiB and 1 MiB, times thousands of connections, would be a lot of memory for strangers to fill.
 const READ_BUFFER: u32 = 64 * 1024;
+
+/// Requests at once on a connection of HTTP/2. Callers keep a few connections and lose nothing by it; what strangers can
+/// have held for them is this many answers a connection.
+const MAX_STREAMS: u32 = 64;
 
 /// How a listener serves.
 #[derive(Debug, Clone)]
@@ -61,6 +66,9 @@ pub struct Options {
     pub trusted_proxies: Vec<IpAddr>,
     /// From a request's first byte (for the first request: from accepting) to the end of its header.
     pub header_timeout: Duration,
+    /// A client that takes nothing of an answer for so long, or of HTTP/2 nothing of one of its answers, loses its
+    /// connection. Much longer than a stalled mobile link needs to come back.
+    pub answer_timeout: Duration,
     /// A kept connection without a request is closed after this. Longer than the 60 s of common load balancers, so
     /// that the client's side closes first and no request meets a closing connection.
     pub idle_timeout: Duration,
@@ -74,6 +82,7 @@ impl Default for Options {
             max_connections_per_address: None,
             trusted_proxies: Vec::new(),
             header_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
         }
     }
@@ -223,7 +232,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let address = peer.address;
-    let activity = Arc::new(Activity::new(options.header_timeout, options.idle_timeout));
+    let activity = Arc::new(Activity::new(
+        options.header_timeout,
+        options.answer_timeout,
+        options.idle_timeout,
+    ));
     let service = {
         let (activity, goodbye) = (activity.clone(), phases.goodbye.clone());
         hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
@@ -237,7 +250,10 @@ where
                     Ok(response) => response,
                     Err(never) => match never {},
                 };
-                if goodbye.is_cancelled() && !http2 {
+                if http2 {
+                    return Ok(response.map(|body| answer::Watched::body(body, guard.answered())));
+                }
+                if goodbye.is_cancelled() {
                     response
                         .headers_mut()
                         .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -258,7 +274,7 @@ where
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(256)
+        .max_concurrent_streams(MAX_STREAMS)
         .initial_connection_window_size(READ_BUFFER)
         .initial_stream_window_size(READ_BUFFER)
         .keep_alive_interval(Duration::from_secs(30));
@@ -302,17 +318,30 @@ where
                 }
             }
             () = activity.overdue() => {
-                tracing::debug!(%address, "closing a connection without a complete request in time");
+                tracing::debug!(%address, "closing a connection: its client was too slow to send a request or to take an answer");
                 return;
             }
         }
     }
 }
 
-/// A stream whose reads are noted, so that a header that dribbles in has a deadline.
+/// A stream whose reads and writes are noted, so that a header that dribbles in and an answer that nobody takes have a
+/// deadline.
 struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
+}
+
+impl<S> Watched<S> {
+    /// Notes whether the client takes what is written.
+    fn written<T>(&self, polled: Poll<T>) -> Poll<T> {
+        if polled.is_ready() {
+            self.activity.write_moves();
+        } else {
+            self.activity.write_waits();
+        }
+        polled
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -328,7 +357,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(polled)
     }
 
     fn poll_write_vectored(
@@ -336,7 +366,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -344,10 +375,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.written(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.written(polled)
     }
 }

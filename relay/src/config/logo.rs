@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
+
 /// The largest file, in bytes. It is shown 48 pixels high; whatever is larger than this is a photograph, and everybody
 /// who signs in waits for it.
 const MAX_BYTES: u64 = 128 * 1024;
@@ -13,7 +15,7 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logo {
     kind: Kind,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +63,12 @@ impl Logo {
         } else {
             return Err(LogoError::Kind);
         };
+        let bytes = bytes.into();
         Ok(Self { kind, bytes })
     }
 
-    /// The file.
-    pub fn bytes(&self) -> &[u8] {
+    /// The file. Clones share its memory: strangers can have many answers with it under way.
+    pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 

@@ -95,7 +95,7 @@ fn image(logo: &Logo) -> Response {
         (header::CACHE_CONTROL, HeaderValue::from_static(files::FOR_EVER)),
         (header::CONTENT_SECURITY_POLICY, LOGO_POLICY),
     ];
-    let mut response = (headers, logo.bytes().to_vec()).into_response();
+    let mut response = (headers, logo.bytes().clone()).into_response();
     files::guard(response.headers_mut());
     response
 }

@@ -1,6 +1,7 @@
-//! What one HTTP connection is doing, and since when: the clock behind the header and idle deadlines, and what an
-//! orderly end has to know.
+//! What one HTTP connection is doing, and since when: the clock behind the header, answer and idle deadlines, and what
+//! an orderly end has to know.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Shared by the stream (bytes arrive), the service (requests begin and end) and the watcher of the deadline.
+/// Shared by the stream (bytes arrive and go), the service (requests begin and end), the answers of HTTP/2 and the
+/// watcher of the deadlines.
 pub(super) struct Activity {
     header_timeout: Duration,
+    answer_timeout: Duration,
     idle_timeout: Duration,
     state: Mutex<State>,
     changed: Notify,
@@ -25,13 +28,24 @@ struct State {
     first: bool,
     /// Some bytes of a request have come, and not yet all of its header.
     in_header: bool,
+    /// Since when the client takes nothing of what is written: until when it must.
+    stalled: Option<Instant>,
+    /// Answers of HTTP/2 on their way, and until when the client must take a part of each.
+    answers: BTreeMap<u64, Instant>,
+    next_answer: u64,
 }
 
 /// Held while a request is being answered.
 pub(super) struct RequestGuard(Arc<Activity>);
 
+/// Held by an answer of HTTP/2 until it is sent.
+pub(super) struct AnswerGuard {
+    number: u64,
+    request: RequestGuard,
+}
+
 impl Activity {
-    pub(super) fn new(header_timeout: Duration, idle_timeout: Duration) -> Self {
+    pub(super) fn new(header_timeout: Duration, answer_timeout: Duration, idle_timeout: Duration) -> Self {
         let deadline = Some(Instant::now() + header_timeout);
         let state = State {
             http2: false,
@@ -39,9 +53,13 @@ impl Activity {
             deadline,
             first: true,
             in_header: false,
+            stalled: None,
+            answers: BTreeMap::new(),
+            next_answer: 0,
         };
         Self {
             header_timeout,
+            answer_timeout,
             idle_timeout,
             state: Mutex::new(state),
             changed: Notify::new(),
@@ -59,6 +77,20 @@ impl Activity {
                 self.changed.notify_one();
             }
         }
+    }
+
+    /// What the client has not taken yet leaves no room for more.
+    pub(super) fn write_waits(&self) {
+        let mut state = self.lock();
+        if state.stalled.is_none() {
+            state.stalled = Some(Instant::now() + self.answer_timeout);
+            self.changed.notify_one();
+        }
+    }
+
+    /// The client took something.
+    pub(super) fn write_moves(&self) {
+        self.lock().stalled = None;
     }
 
     /// A header is complete.
@@ -90,7 +122,7 @@ impl Activity {
     /// Returns when the client has kept the connection waiting for too long.
     pub(super) async fn overdue(&self) {
         loop {
-            let deadline = self.lock().deadline;
+            let deadline = self.lock().first_deadline();
             match deadline {
                 Some(deadline) if deadline <= Instant::now() => return,
                 Some(deadline) => {
@@ -111,6 +143,42 @@ impl Activity {
     }
 }
 
+impl State {
+    fn first_deadline(&self) -> Option<Instant> {
+        let answers = self.answers.values().copied();
+        answers.chain(self.deadline).chain(self.stalled).min()
+    }
+}
+
+impl RequestGuard {
+    /// The request is answered; the answer is still to go.
+    pub(super) fn answered(self) -> AnswerGuard {
+        let mut state = self.0.lock();
+        let number = state.next_answer;
+        state.next_answer += 1;
+        drop(state);
+        let guard = AnswerGuard { number, request: self };
+        guard.moves();
+        guard
+    }
+}
+
+impl AnswerGuard {
+    /// A part of the answer goes: there is time for the next.
+    pub(super) fn moves(&self) {
+        let activity = &self.request.0;
+        let until = Instant::now() + activity.answer_timeout;
+        activity.lock().answers.insert(self.number, until);
+        activity.changed.notify_one();
+    }
+}
+
+impl Drop for AnswerGuard {
+    fn drop(&mut self) {
+        self.request.0.lock().answers.remove(&self.number);
+    }
+}
+
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         let mut state = self.0.lock();
@@ -127,7 +195,12 @@ mod tests {
     use super::*;
 
     const HEADER: Duration = Duration::from_secs(5);
+    const ANSWER: Duration = Duration::from_secs(30);
     const IDLE: Duration = Duration::from_secs(75);
+
+    fn activity() -> Arc<Activity> {
+        Arc::new(Activity::new(HEADER, ANSWER, IDLE))
+    }
 
     async fn overdue_after(activity: &Activity) -> Duration {
         let from = Instant::now();
@@ -137,13 +210,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_first_request_ends_after_the_header_timeout() {
-        let activity = Arc::new(Activity::new(HEADER, IDLE));
+        let activity = activity();
         assert_eq!(overdue_after(&activity).await, HEADER);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_first_header_that_dribbles_in_has_the_header_timeout_from_the_start() {
-        let activity = Arc::new(Activity::new(HEADER, IDLE));
+        let activity = activity();
         assert!(!activity.in_header());
         tokio::time::advance(Duration::from_secs(1)).await;
         activity.bytes_arrive();
@@ -153,7 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_second_header_that_dribbles_in_has_the_header_timeout_not_the_idle_one() {
-        let activity = Arc::new(Activity::new(HEADER, IDLE));
+        let activity = activity();
         drop(activity.request_begins(false));
         tokio::time::advance(Duration::from_secs(60)).await;
         activity.bytes_arrive();
@@ -164,7 +237,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_in_work_has_no_deadline_and_an_idle_connection_has_the_idle_one() {
-        let activity = Arc::new(Activity::new(HEADER, IDLE));
+        let activity = activity();
         let guard = activity.request_begins(false);
         assert!(
             tokio::time::timeout(Duration::from_secs(3600), activity.overdue())
@@ -173,5 +246,34 @@ mod tests {
         );
         drop(guard);
         assert_eq!(overdue_after(&activity).await, IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_has_the_answer_timeout_from_its_last_part_however_many_others_move() {
+        let activity = activity();
+        let (stuck, moving) = (
+            activity.request_begins(true).answered(),
+            activity.request_begins(true).answered(),
+        );
+        tokio::time::advance(Duration::from_secs(10)).await;
+        moving.moves();
+        assert_eq!(overdue_after(&activity).await, ANSWER - Duration::from_secs(10));
+        drop(stuck);
+        assert_eq!(overdue_after(&activity).await, Duration::from_secs(10));
+        drop(moving);
+        assert_eq!(overdue_after(&activity).await, IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_has_the_answer_timeout_and_one_that_takes_something_has_it_anew() {
+        let activity = activity();
+        let _in_work = activity.request_begins(false);
+        activity.write_waits();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        activity.write_waits();
+        assert_eq!(overdue_after(&activity).await, ANSWER - Duration::from_secs(10));
+        activity.write_moves();
+        activity.write_waits();
+        assert_eq!(overdue_after(&activity).await, ANSWER);
     }
 }

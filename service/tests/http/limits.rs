@@ -7,10 +7,13 @@ use std::time::Duration;
 use postern_service::http::Options;
 use postern_service::tls;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use crate::parts::{Client, GET, Server};
+use crate::parts::{Client, GET, Server, http2};
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test(start_paused = true)]
 async fn a_header_that_does_not_end_in_time_ends_the_connection() {
@@ -42,6 +45,47 @@ async fn a_kept_connection_without_a_request_ends_after_the_idle_timeout() {
     let from = Instant::now();
     client.sees_the_end().await;
     assert!(from.elapsed() >= Options::default().idle_timeout - Duration::from_secs(1));
+}
+
+/// How long a client of HTTP/2 keeps its connection that asks twice and takes `window` bytes of each answer.
+async fn kept_by_a_client_that_takes(window: u32) -> Duration {
+    let server = Server::start(Options {
+        answer_timeout: ANSWER_TIMEOUT,
+        ..Options::default()
+    });
+    let mut client = server.connect().await;
+    client.send(http2::preface_taking(window)).await;
+    let from = Instant::now();
+    client.send([http2::get(1, "/"), http2::get(3, "/")].concat()).await;
+    let mut all = Vec::new();
+    let _ = client.0.read_to_end(&mut all).await;
+    from.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http2_that_takes_no_answer_or_not_all_of_it_loses_its_connection() {
+    let (soon, taken) = (ANSWER_TIMEOUT + Duration::from_secs(1), "hello".len());
+    for window in 0..u32::try_from(taken).expect("a short answer") {
+        let kept = kept_by_a_client_that_takes(window).await;
+        assert!(kept >= ANSWER_TIMEOUT && kept < soon, "{window}: {kept:?}");
+    }
+    assert!(kept_by_a_client_that_takes(5).await > 2 * soon, "it took all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http1_that_takes_no_answer_loses_its_connection() {
+    let server = Server::start(Options {
+        answer_timeout: ANSWER_TIMEOUT,
+        ..Options::default()
+    });
+    let mut client = server.connect().await;
+    client.send("GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let mut first = [0; 1];
+    client.0.read_exact(&mut first).await.expect("the answer begins");
+    server.phases.close.cancel();
+    timeout(2 * ANSWER_TIMEOUT, server.ended())
+        .await
+        .expect("not kept for ever");
 }
 
 #[tokio::test]
@@ -90,7 +134,7 @@ async fn a_failed_tls_handshake_does_not_hurt_others() {
     garbage.send(GET).await;
     // The server's alert, then the end.
     let mut alert = Vec::new();
-    let _ = tokio::io::AsyncReadExt::read_to_end(&mut garbage.0, &mut alert).await;
+    let _ = garbage.0.read_to_end(&mut alert).await;
     assert!(!alert.is_empty() && !alert.starts_with(b"HTTP"), "{alert:?}");
 
     let mut client = tls_client(server.address, client_tls).await;

@@ -15,6 +15,9 @@ use tokio::task::JoinSet;
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
 pub(crate) const GET_HELD: &str = "GET /held HTTP/1.1\r\nhost: test\r\n\r\n";
 
+/// More than any kernel takes for a client that does not read.
+pub(crate) const LARGE: usize = 64 * 1024 * 1024;
+
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) phases: Phases,
@@ -38,6 +41,7 @@ impl Server {
         };
         let app = Router::new()
             .route("/", get(|| async { "hello" }))
+            .route("/large", get(|| async { vec![b'x'; LARGE] }))
             .route("/held", get(held));
         let listener = bind_tcp(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a listener");
         let address = listener.local_addr().expect("its address");
@@ -127,6 +131,7 @@ pub(crate) mod http2 {
     pub(crate) const HEADERS: u8 = 1;
     const SETTINGS: u8 = 4;
     pub(crate) const GOAWAY: u8 = 7;
+    const INITIAL_WINDOW_SIZE: u8 = 4;
     const END_STREAM: u8 = 1;
     const END_HEADERS: u8 = 4;
 
@@ -140,7 +145,20 @@ pub(crate) mod http2 {
     }
 
     pub(crate) fn preface() -> Vec<u8> {
-        [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[])].concat()
+        preface_with(&[])
+    }
+
+    /// The preface of a client that takes so many bytes of each answer before it says more.
+    pub(crate) fn preface_taking(window: u32) -> Vec<u8> {
+        preface_with(&[&[0, INITIAL_WINDOW_SIZE], &window.to_be_bytes()[..]].concat())
+    }
+
+    fn preface_with(settings: &[u8]) -> Vec<u8> {
+        [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            frame(SETTINGS, 0, 0, settings),
+        ]
+        .concat()
     }
 
     /// GET over http, in HPACK (RFC 7541, appendix A): two indexed fields, literal path and authority.
