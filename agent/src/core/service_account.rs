@@ -18,20 +18,29 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 /// A bind without an answer may have been counted.
 const AFTER_SILENCE: Duration = Duration::from_secs(10);
 
+/// Binds in a row without an answer that are forgiven to a password that was right once: a connection may be lost, and
+/// look-ups should not stop for it. One more may be a password that was changed, refused by answers that get lost.
+const FORGIVEN: u32 = 2;
+
 /// What is known of the service account's password.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ServiceAccount {
     /// The password that this is about, by its number.
     version: u64,
     until: Option<Moment>,
+    /// Binds in a row that were sent and not answered.
     silences: u32,
     /// It was right once.
     proven: bool,
 }
 
 impl ServiceAccount {
-    /// Whether a bind with the password of this number may be made. A new number is a new password.
+    /// Whether a bind with the password of this number may be made. A higher number is a new password, a lower one a
+    /// password that has been replaced.
     pub(crate) fn may_bind(&mut self, now: Moment, version: u64) -> bool {
+        if version < self.version {
+            return false;
+        }
         if self.version != version {
             *self = Self {
                 version,
@@ -52,13 +61,22 @@ impl ServiceAccount {
         };
     }
 
-    /// A bind was sent and not answered. One that was right before is not to blame.
-    pub(crate) fn unanswered(&mut self, now: Moment) {
-        if !self.proven {
-            self.silences = self.silences.saturating_add(1);
-            let pause = AFTER_SILENCE.saturating_mul(1 << self.silences.min(16));
+    /// A bind is about to be sent. Until it is answered it counts as one that is not, so that one that is given up
+    /// halfway does, too.
+    pub(crate) fn sending(&mut self, now: Moment) {
+        self.silences = self.silences.saturating_add(1);
+        let forgiven = if self.proven { FORGIVEN } else { 0 };
+        let held_against = self.silences.saturating_sub(forgiven);
+        if held_against > 0 {
+            let pause = AFTER_SILENCE.saturating_mul(1 << held_against.min(16));
             self.until = Some(now + pause.min(AFTER_WRONG_PASSWORD));
         }
+    }
+
+    /// The answer was that the password was not checked.
+    pub(crate) fn unchecked(&mut self) {
+        self.silences = 0;
+        self.until = None;
     }
 }
 
@@ -100,20 +118,49 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_taken_for_a_wrong_password_ever_more_but_not_of_one_that_was_right() {
-        let mut account = ServiceAccount::default();
-        let mut now = START;
-        let mut binds = 0;
-        while now < START + Duration::from_secs(1_800) {
-            if account.may_bind(now, 1) {
-                account.unanswered(now);
-                binds += 1;
+    fn silence_is_taken_for_a_wrong_password_ever_more_and_two_are_forgiven_to_one_that_was_right() {
+        for (proven, most) in [(false, 8), (true, 10)] {
+            let mut account = ServiceAccount::default();
+            assert!(account.may_bind(START, 1));
+            if proven {
+                account.answered(START, Verdict::Success);
             }
-            now = now + Duration::from_secs(1);
+            let mut now = START;
+            let mut binds = 0;
+            while now < START + Duration::from_secs(1_800) {
+                if account.may_bind(now, 1) {
+                    account.sending(now);
+                    binds += 1;
+                }
+                now = now + Duration::from_secs(1);
+            }
+            assert!(binds <= most, "{binds} binds within half an hour");
         }
-        assert!(binds <= 8, "{binds} binds within half an hour");
-        account.answered(now, Verdict::Success);
-        account.unanswered(now);
-        assert!(account.may_bind(now, 1));
+    }
+
+    #[test]
+    fn a_silence_or_two_are_forgotten_with_the_next_answer() {
+        let mut account = ServiceAccount::default();
+        for _ in 0..10 {
+            assert!(account.may_bind(START, 1));
+            account.answered(START, Verdict::Success);
+            for _ in 0..FORGIVEN {
+                account.sending(START);
+                assert!(account.may_bind(START, 1));
+            }
+            account.sending(START);
+            assert!(!account.may_bind(START, 1));
+            account.unchecked();
+        }
+    }
+
+    #[test]
+    fn an_older_password_is_not_tried_and_makes_a_refused_one_no_newer() {
+        let mut account = ServiceAccount::default();
+        assert!(account.may_bind(START, 2));
+        account.answered(START, Verdict::InvalidCredentials);
+        assert!(!account.may_bind(START, 1));
+        assert!(!account.may_bind(START, 2));
+        assert!(account.may_bind(START, 3));
     }
 }

@@ -139,10 +139,10 @@ impl LookUps {
             let text = "its RootDSE does not say below which DN accounts are; set directory.look_up.base";
             return Err(Trouble::Other(text.to_owned()));
         };
-        let version = password.as_ref().map_or(0, |password| password.version);
-        if let Some(password) = password {
-            self.bind(dc, &mut connection, &password).await?;
-        }
+        let version = match password {
+            Some(_) => self.bind(dc, &mut connection).await?,
+            None => 0,
+        };
         Ok(Asker {
             dc: dc.known.clone(),
             connection,
@@ -158,14 +158,17 @@ impl LookUps {
         if may { Ok(()) } else { Err(Trouble::NotNow) }
     }
 
-    /// Binds as the service account, if that may be tried now.
-    async fn bind(&self, dc: &Dc, connection: &mut Connection, password: &Numbered) -> Result<(), Trouble> {
+    /// Binds as the service account, if that may be tried now. Gives the number of the password.
+    async fn bind(&self, dc: &Dc, connection: &mut Connection) -> Result<u64, Trouble> {
         let name = self.passwords.account().unwrap_or_default();
         let mut account = self.account.lock().await;
-        // Another connection may have been refused meanwhile.
+        // As it is now: the file may have changed, and another connection may have been refused meanwhile.
+        let password = self.passwords.current().ok_or(Trouble::NotNow)?;
         if !account.may_bind(clock::now(), password.version) {
             return Err(Trouble::NotNow);
         }
+        let before = account.clone();
+        account.sending(clock::now());
         let (sent, _) = connection.bind(name, &password.password, PATIENCE).await;
         let (result, reading) = match sent {
             Sent::Answered {
@@ -176,16 +179,17 @@ impl LookUps {
                 (result, reading)
             }
             Sent::Never => {
+                *account = before;
                 return Err(Trouble::Other(
                     "the connection was gone before the bind was sent".to_owned(),
                 ));
             }
             Sent::Unknown(why) => {
-                account.unanswered(clock::now());
                 return Err(Trouble::Other(format!("the service account's bind: {why}")));
             }
         };
         let Reading::Verdict { verdict, .. } = reading else {
+            account.unchecked();
             let text = format!(
                 "the service account's bind is refused: result {}, {:?}",
                 result.code, result.text
@@ -202,7 +206,7 @@ impl LookUps {
             );
             return Err(Trouble::NotNow);
         }
-        Ok(())
+        Ok(password.version)
     }
 
     fn tell(&self, dc: &Dc, trouble: &Trouble, told: &mut Option<String>) {
