@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postern_protocol::Verdict;
 
@@ -26,23 +26,53 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Connections are looked at again at least this often, for those that have become too old.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// A connection that ended before it was so old does not show that look-ups work here, whatever it has let pass: each
+/// one costs a bind of the service account.
+const SETTLED: Duration = Duration::from_secs(5);
+
 /// Why there is no connection for look-ups.
 #[derive(Debug, PartialEq, Eq)]
 enum Trouble {
     /// The service account was refused before, and may not be tried yet. That was told then.
     NotNow,
+    /// The last connections did not last.
+    EndedEarly,
     /// Told by the health check as well.
     Connect(String),
     /// What to tell.
     Other(String),
 }
 
+/// The connections to one domain controller.
+#[derive(Default)]
+struct Count {
+    open: AtomicU32,
+    /// Ended before [`SETTLED`], since the domain controller appeared.
+    ended_early: AtomicU32,
+}
+
 /// One open connection in the count.
-struct Counted(Arc<AtomicU32>);
+struct Counted {
+    count: Arc<Count>,
+    since: Instant,
+}
+
+impl Counted {
+    fn new(count: Arc<Count>) -> Self {
+        count.open.fetch_add(1, Ordering::Relaxed);
+        Self {
+            count,
+            since: Instant::now(),
+        }
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        if self.since.elapsed() < SETTLED {
+            self.count.ended_early.fetch_add(1, Ordering::Relaxed);
+        }
+        self.count.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -51,8 +81,9 @@ impl LookUps {
     pub(in crate::directory) async fn keep(&self, dc: &Dc) {
         let (mut wanted, mut passwords) = (self.wanted.subscribe(), self.passwords.changes());
         let mut changes = dc.shared.pool.changes();
-        let open = Arc::new(AtomicU32::new(0));
+        let count = Arc::new(Count::default());
         let mut backoff = Backoff::default();
+        let (mut ended_early, mut last_trouble) = (0, clock::now());
         let mut told = None;
         // The sender is in here: there is always a next change.
         let _ = wanted.wait_for(|wanted| *wanted).await;
@@ -61,13 +92,18 @@ impl LookUps {
             changes.mark_unchanged();
             let now = clock::now();
             self.retire(|asker| asker.dc.id == dc.known.id && asker.lease.is_over(now));
-            let lacking = open.load(Ordering::Relaxed) < PER_DC || self.has_other_password(dc);
+            let lacking = count.open.load(Ordering::Relaxed) < PER_DC || self.has_other_password(dc);
             if dc.is_awake() && lacking {
-                match self.open(dc, &open).await {
+                let ended_early_now = count.ended_early.load(Ordering::Relaxed);
+                let opened = if std::mem::replace(&mut ended_early, ended_early_now) == ended_early_now {
+                    self.open(dc, &count).await
+                } else {
+                    Err(Trouble::EndedEarly)
+                };
+                match opened {
                     Ok(asker) => {
                         let version = asker.version;
                         told = None;
-                        backoff = Backoff::default();
                         self.put(asker);
                         // Bound with an older password, and no longer needed now that the new one is known to be right.
                         self.retire(|asker| asker.dc.id == dc.known.id && asker.version != version);
@@ -75,6 +111,9 @@ impl LookUps {
                     }
                     Err(trouble) => {
                         self.tell(dc, &trouble, &mut told);
+                        // What has gone well for a while makes the next attempt a first one again.
+                        let now = clock::now();
+                        backoff.ended_after(now.since(std::mem::replace(&mut last_trouble, now)));
                         let pause = backoff.next_delay(rand::random()).max(match trouble {
                             Trouble::NotNow => INTERVAL,
                             _ => Duration::ZERO,
@@ -104,7 +143,7 @@ impl LookUps {
             .any(|asker| asker.dc.id == dc.known.id && asker.version != version)
     }
 
-    async fn open(&self, dc: &Dc, open: &Arc<AtomicU32>) -> Result<Asker, Trouble> {
+    async fn open(&self, dc: &Dc, count: &Arc<Count>) -> Result<Asker, Trouble> {
         let password = match (self.passwords.account(), self.passwords.current()) {
             (Some(_), None) => return Err(Trouble::NotNow),
             (_, password) => password,
@@ -113,12 +152,8 @@ impl LookUps {
             // Before a connection is made for nothing.
             self.may_bind(password).await?;
         }
-        let counted = || {
-            open.fetch_add(1, Ordering::Relaxed);
-            Counted(open.clone())
-        };
         let mut connection = dc
-            .connect(counted)
+            .connect(|| Counted::new(count.clone()))
             .await
             .map_err(|error| Trouble::Connect(error.to_string()))?;
         let root = connection
@@ -211,7 +246,7 @@ impl LookUps {
 
     fn tell(&self, dc: &Dc, trouble: &Trouble, told: &mut Option<String>) {
         let (text, news) = match trouble {
-            Trouble::NotNow => return,
+            Trouble::NotNow | Trouble::EndedEarly => return,
             Trouble::Connect(text) => (text, false),
             Trouble::Other(text) => (text, told.as_ref() != Some(text)),
         };
