@@ -6,6 +6,7 @@
 //! sent with, so an entry whose DN would make that bind an anonymous one, or another name's, is refused.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub(super) struct LookUps {
     /// Held during a bind of the service account: one at a time, so that a wrong password is tried once.
     account: tokio::sync::Mutex<ServiceAccount>,
     idle: Mutex<VecDeque<Asker>>,
+    /// Connections that there are, idle or in use, or may be before long: without any nobody waits for one.
+    hopes: Arc<AtomicU32>,
     returned: Notify,
     /// Somebody has asked for a look-up.
     wanted: watch::Sender<bool>,
@@ -103,6 +106,7 @@ impl LookUps {
             config,
             account: tokio::sync::Mutex::default(),
             idle: Mutex::default(),
+            hopes: Arc::default(),
             returned: Notify::new(),
             wanted: watch::channel(false).0,
             metrics,
@@ -194,8 +198,10 @@ impl LookUps {
             if let Some(asker) = self.take_now(avoid, &free) {
                 return Some(asker);
             }
-            // After a failure there is no waiting for a connection that may never come.
-            if !avoid.is_empty() || timeout_at(deadline, returned).await.is_err() {
+            // No waiting for a connection that may never come: the relay has a limit of sign-ins that wait, and those
+            // that need no look-up are among them.
+            let hopeless = !avoid.is_empty() || self.hopes.load(Ordering::Relaxed) == 0;
+            if hopeless || timeout_at(deadline, returned).await.is_err() {
                 return None;
             }
         }

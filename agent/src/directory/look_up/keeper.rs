@@ -51,18 +51,36 @@ struct Count {
     ended_early: AtomicU32,
 }
 
+/// One connection that there is, or that is expected.
+struct Hope(Arc<AtomicU32>);
+
+impl Hope {
+    fn new(hopes: &Arc<AtomicU32>) -> Self {
+        hopes.fetch_add(1, Ordering::Relaxed);
+        Self(hopes.clone())
+    }
+}
+
+impl Drop for Hope {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// One open connection in the count.
 struct Counted {
     count: Arc<Count>,
     since: Instant,
+    _hope: Hope,
 }
 
 impl Counted {
-    fn new(count: Arc<Count>) -> Self {
+    fn new(count: Arc<Count>, hope: Hope) -> Self {
         count.open.fetch_add(1, Ordering::Relaxed);
         Self {
             count,
             since: Instant::now(),
+            _hope: hope,
         }
     }
 }
@@ -85,11 +103,16 @@ impl LookUps {
         let mut backoff = Backoff::default();
         let (mut ended_early, mut last_trouble) = (0, clock::now());
         let mut told = None;
+        // While the last attempt was not in vain, what is missing will be there before long.
+        let mut hope = Some(Hope::new(&self.hopes));
+        let mut in_vain = false;
         // The sender is in here: there is always a next change.
         let _ = wanted.wait_for(|wanted| *wanted).await;
         loop {
             passwords.mark_unchanged();
             changes.mark_unchanged();
+            let hopeful = dc.is_awake() && !in_vain;
+            hope = hopeful.then(|| hope.take().unwrap_or_else(|| Hope::new(&self.hopes)));
             let now = clock::now();
             self.retire(|asker| asker.dc.id == dc.known.id && asker.lease.is_over(now));
             let lacking = count.open.load(Ordering::Relaxed) < PER_DC || self.has_other_password(dc);
@@ -104,12 +127,16 @@ impl LookUps {
                     Ok(asker) => {
                         let version = asker.version;
                         told = None;
+                        in_vain = false;
                         self.put(asker);
                         // Bound with an older password, and no longer needed now that the new one is known to be right.
                         self.retire(|asker| asker.dc.id == dc.known.id && asker.version != version);
                         continue;
                     }
                     Err(trouble) => {
+                        in_vain = true;
+                        drop(hope.take());
+                        self.returned.notify_waiters();
                         self.tell(dc, &trouble, &mut told);
                         // What has gone well for a while makes the next attempt a first one again.
                         let now = clock::now();
@@ -120,7 +147,7 @@ impl LookUps {
                         });
                         tokio::select! {
                             biased;
-                            _ = passwords.changed() => {}
+                            _ = passwords.changed() => in_vain = false,
                             () = tokio::time::sleep(pause) => {}
                         }
                         continue;
@@ -153,7 +180,7 @@ impl LookUps {
             self.may_bind(password).await?;
         }
         let mut connection = dc
-            .connect(|| Counted::new(count.clone()))
+            .connect(|| Counted::new(count.clone(), Hope::new(&self.hopes)))
             .await
             .map_err(|error| Trouble::Connect(error.to_string()))?;
         let root = connection
