@@ -10,6 +10,9 @@ use super::password_policy::{self, PasswordPolicy};
 /// The longest message that is read. A RootDSE has some kilobytes, a user's few attributes less.
 pub(crate) const MAX_MESSAGE: usize = 256 * 1024;
 
+/// Read of a diagnostic text, which goes into log lines and the readiness page. Active Directory's have some hundred.
+const MAX_TEXT: usize = 1_000;
+
 mod tag {
     pub(super) const CONTROLS: u8 = 0xa0;
     pub(super) const BIND: u8 = 0x61;
@@ -175,7 +178,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Message, Violation> {
 fn result(content: &mut Reader<'_>) -> Result<LdapResult, Malformed> {
     let code = ber::number(content.expect(ENUMERATED)?)?.unsigned_abs();
     let _matched_dn = content.expect(OCTET_STRING)?;
-    let text = text(content.expect(OCTET_STRING)?);
+    let said = content.expect(OCTET_STRING)?;
+    let text = text(&said[..said.len().min(MAX_TEXT)]);
     Ok(LdapResult { code, text })
 }
 
@@ -192,7 +196,8 @@ fn extended(mut content: Reader<'_>) -> Result<Answer, Malformed> {
 }
 
 fn entry(mut content: Reader<'_>) -> Result<Entry, Malformed> {
-    let dn = text(content.expect(OCTET_STRING)?);
+    // A password may be sent with it: one that had to be mended could be another's.
+    let dn = std::str::from_utf8(content.expect(OCTET_STRING)?).map_err(|_| Malformed)?;
     let mut list = Reader::new(content.expect(SEQUENCE)?);
     content.skip()?;
     let mut attributes = Vec::new();
@@ -207,7 +212,10 @@ fn entry(mut content: Reader<'_>) -> Result<Entry, Malformed> {
         }
         attributes.push((name, values));
     }
-    Ok(Entry { dn, attributes })
+    Ok(Entry {
+        dn: dn.to_owned(),
+        attributes,
+    })
 }
 
 /// The password policy's word among an answer's controls. Two of them could contradict each other, so there is one.

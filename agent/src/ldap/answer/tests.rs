@@ -260,3 +260,34 @@ proptest! {
         }
     }
 }
+
+/// Message 1 with this content under `tag`; lengths in two bytes.
+fn message(tag: u8, content: &[u8]) -> Vec<u8> {
+    let long = |tag: u8, content: &[u8]| {
+        let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, high, low], content].concat()
+    };
+    long(0x30, &[&[2, 1, 1][..], &long(tag, content)].concat())
+}
+
+#[test]
+fn a_dn_that_is_no_text_is_refused_and_not_mended() {
+    let entry = |dn: &[u8; 4]| message(0x64, &[&[4, 4][..], dn, &[0x30, 0]].concat());
+    assert!(decode(&entry(b"CN=a")).is_ok());
+    assert_eq!(decode(&entry(b"CN=\xff")), Err(Violation::NotLdap));
+}
+
+#[test]
+fn of_a_diagnostic_text_only_the_beginning_is_read() {
+    let text = vec![b'a'; 20_000];
+    let [high, low] = 20_000_u16.to_be_bytes();
+    let content = [&[0x0a, 1, 49, 4, 0, 4, 0x82, high, low][..], &text].concat();
+    let Ok(Message {
+        answer: Answer::Bind(result, None),
+        ..
+    }) = decode(&message(0x61, &content))
+    else {
+        panic!("not read")
+    };
+    assert_eq!((result.code, result.text.len()), (49, MAX_TEXT));
+}
