@@ -1,6 +1,7 @@
 //! Reading a directory's answer to a bind: result code and diagnostic text to a verdict, or to no verdict.
 //!
-//! A success is result code 0, and no error of the password policy with it. Result 49 is read by its sub-code alone (`data 52e` in Active
+//! A success is result code 0, and no error of the password policy with it; such an error is a rejection with the results that
+//! servers give it with, and says nothing with others. Result 49 is read by its sub-code alone (`data 52e` in Active
 //! Directory's text; MS-ADTS section 3.1.1.3.1.9 promises less, and says nothing else of the text). Every other
 //! result means that the password was not checked: never a rejection.
 
@@ -13,6 +14,7 @@ mod code {
     pub(super) const SUCCESS: u32 = 0;
     pub(super) const STRONGER_AUTH_REQUIRED: u32 = 8;
     pub(super) const CONFIDENTIALITY_REQUIRED: u32 = 13;
+    pub(super) const CONSTRAINT_VIOLATION: u32 = 19;
     pub(super) const INVALID_CREDENTIALS: u32 = 49;
     pub(super) const BUSY: u32 = 51;
     pub(super) const UNAVAILABLE: u32 = 52;
@@ -51,7 +53,10 @@ pub(crate) fn read(result: u32, text: &str, policy: Option<PasswordPolicy>) -> R
     };
     match (result, policy.and_then(|policy| policy.error)) {
         (code::BUSY | code::UNAVAILABLE, _) => Reading::Elsewhere,
-        (_, Some(error)) => verdict(refused_by_policy(result, error)),
+        (
+            code::SUCCESS | code::CONSTRAINT_VIOLATION | code::INVALID_CREDENTIALS | code::UNWILLING_TO_PERFORM,
+            Some(error),
+        ) => verdict(refused_by_policy(result, error)),
         (code::SUCCESS, None) => verdict(Verdict::Success),
         (code::INVALID_CREDENTIALS, None) => {
             let sub_code = sub_code(text);
@@ -173,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_password_policy_is_its_own_verdict_whatever_the_result() {
+    fn an_error_of_the_password_policy_is_its_own_verdict_with_the_results_it_comes_with() {
         let says = |result, error| read(result, "", Some(PasswordPolicy { error: Some(error) }));
         let verdict = |verdict| Reading::Verdict {
             verdict,
@@ -191,6 +196,9 @@ mod tests {
         assert_eq!(says(53, 1), verdict(Verdict::AccountDisabled));
         // It did not look.
         assert_eq!(says(51, 1), Reading::Elsewhere);
+        for result in [1, 2, 8, 10, 32, 48, 50, 80, 4096] {
+            assert_eq!(says(result, 1), Reading::Fault, "{result}");
+        }
     }
 
     #[test]
