@@ -172,8 +172,11 @@ impl Discovery {
         let listed: Vec<Wanted> = self.listed.iter().map(Wanted::listed).collect();
         let is_listed = |choice: &Choice| {
             let host = &choice.record.host;
-            let same =
-                |server: &Server| server.name == *host || server.host == *host || server.tls_name.to_str() == *host;
+            let same = |server: &Server| {
+                [&server.name, &server.host, &*server.tls_name.to_str()]
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(host))
+            };
             self.listed.iter().any(same)
         };
         let mut found: Vec<Wanted> = choices
