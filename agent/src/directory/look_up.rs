@@ -30,6 +30,10 @@ mod password;
 /// One match is what is needed, and two show that there is not exactly one.
 const SIZE_LIMIT: usize = 2;
 
+/// With less time than this nothing is asked: a connection without an answer in time has to be closed, and one that is
+/// well would be.
+const LEAST_PATIENCE: Duration = Duration::from_millis(30);
+
 /// The subject: Active Directory's, then what others have in its place.
 const ATTRIBUTES: [&str; 3] = ["objectGUID", "entryUUID", "userPrincipalName"];
 
@@ -161,9 +165,17 @@ impl LookUps {
             let Some(mut asker) = self.take(&avoid, &free, deadline).await else {
                 return Err(failure);
             };
-            // The first one leaves time for another.
             let left = deadline.saturating_duration_since(Instant::now());
-            let patience = if avoid.is_empty() { left / 2 } else { left };
+            if left < LEAST_PATIENCE {
+                self.put(asker);
+                return Err(failure);
+            }
+            // The first one leaves time for another, where there is one.
+            let patience = if self.has_other(&avoid, asker.dc.id) {
+                left / 2
+            } else {
+                left
+            };
             let answer = asker.connection.search(&asker.search(attribute, value), patience).await;
             let trouble = match answer.map(judge) {
                 Ok(Match::One { dn, subject }) => {
@@ -215,6 +227,13 @@ impl LookUps {
             .position(|asker| usable(asker) && free(asker.dc.id))
             .or_else(|| idle.iter().position(usable))?;
         idle.remove(at)
+    }
+
+    /// Whether there is a connection to another domain controller now.
+    fn has_other(&self, avoid: &[DcId], dc: DcId) -> bool {
+        let idle = self.idle();
+        idle.iter()
+            .any(|other| other.dc.id != dc && !avoid.contains(&other.dc.id) && !other.connection.is_closed())
     }
 
     fn put(&self, mut asker: Asker) {
