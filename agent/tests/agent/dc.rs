@@ -34,6 +34,8 @@ pub(crate) enum Reply {
     Silence,
     /// It closes the connection without an answer.
     Close,
+    /// Success, and the end.
+    Last,
     /// This operation, for the message id that is so much higher.
     Say(i32, LdapOp),
     /// These bytes, and then nothing for ever.
@@ -356,6 +358,14 @@ async fn serve(
                     }
                     Reply::Silence => std::future::pending().await,
                     Reply::Close => return,
+                    Reply::Last => {
+                        let answer = LdapOp::BindResponse(LdapBindResponse {
+                            res: result(LdapResultCode::Success, String::new()),
+                            saslcreds: None,
+                        });
+                        let _ = framed.send(LdapMsg::new(message.msgid, answer)).await;
+                        return;
+                    }
                     Reply::Say(higher, op) => {
                         let message = LdapMsg::new(message.msgid + higher, op);
                         let _ = framed.send(message).await;

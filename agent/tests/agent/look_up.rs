@@ -36,6 +36,10 @@ fn one(dn: &str) -> Option<Vec<LdapOp>> {
 
 /// The usual start, with `dcs` domain controllers that know Ada.
 async fn start(dcs: usize) -> (Bed, Agent) {
+    start_with(dcs, 1_500).await
+}
+
+async fn start_with(dcs: usize, bind_timeout_ms: u64) -> (Bed, Agent) {
     let mut bed = Bed::new(dcs).await;
     bed.folder.write("service-password", "service-secret\n");
     bed.sections = SECTIONS.to_owned();
@@ -44,7 +48,7 @@ async fn start(dcs: usize) -> (Bed, Agent) {
     }
     let relay = bed.relay();
     let issued = bed.ca.issue(Some(AGENT_URI), &[]);
-    let config = bed.config(&[relay.address], &issued, 1_500);
+    let config = bed.config(&[relay.address], &issued, bind_timeout_ms);
     bed.run(config);
     let mut agent = relay.agent(Greeting::default()).await;
     agent.until_ready(4).await;
@@ -236,6 +240,21 @@ async fn a_search_without_an_answer_is_given_up_in_time_and_another_domain_contr
 }
 
 #[tokio::test]
+async fn with_almost_no_time_left_nothing_is_asked_and_no_connection_is_lost() {
+    let (bed, agent) = start(1).await;
+    assert_eq!(verdict(&ask(&agent, 1, USER).await).0, Verdict::Success);
+    until_service_is_bound(&bed).await;
+    bed.dcs[0].finds(None);
+    for id in 2..=5 {
+        let mut request = alternate(&agent, id, USER);
+        request.start_by = agent.clock.now() + std::time::Duration::from_millis(20);
+        // Whether the window or the time for the look-up is over first.
+        let _ = agent.sign_in(&request).await.not_started();
+    }
+    assert_eq!(bed.dcs[0].searches().len(), 1);
+}
+
+#[tokio::test]
 async fn a_service_account_with_a_wrong_password_is_bound_once_and_other_names_go_on() {
     let (bed, agent) = start(2).await;
     for dc in &bed.dcs {
@@ -260,12 +279,8 @@ async fn a_service_account_with_a_wrong_password_is_bound_once_and_other_names_g
 
     // What mends it is a new password in the file.
     bed.folder.write("service-password", "new-secret");
-    let mut id = 100;
     while bed.metric("postern_agent_service_account_refused").await == 1 {
-        let mut request = alternate(&agent, id, USER);
-        request.start_by = agent.clock.now() + std::time::Duration::from_millis(300);
-        agent.line().sign_in(&request).await;
-        id += 1;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(verdict(&ask(&agent, 9, USER).await).0, Verdict::Success);
     let passwords: Vec<_> = bed
@@ -282,6 +297,36 @@ async fn a_service_account_with_a_wrong_password_is_bound_once_and_other_names_g
         1
     );
     assert!(passwords.contains(&"new-secret".to_owned()));
+}
+
+#[tokio::test]
+async fn while_nobody_can_look_up_a_sign_in_is_told_so_and_does_not_wait_out_its_window() {
+    let (bed, agent) = start_with(2, 30_000).await;
+    for dc in &bed.dcs {
+        dc.script(wrong());
+    }
+    for id in 1..=3 {
+        let mut request = alternate(&agent, id, USER);
+        request.start_by = agent.clock.now() + std::time::Duration::from_secs(30);
+        // Far below the window, far above what anything here takes.
+        let answered = tokio::time::timeout(std::time::Duration::from_secs(15), agent.sign_in(&request));
+        assert_eq!(answered.await.unwrap().not_started(), NotStarted::NoLookUp);
+    }
+}
+
+#[tokio::test]
+async fn a_domain_controller_that_hangs_up_after_the_bind_is_not_bound_to_again_and_again_at_once() {
+    let (bed, agent) = start(1).await;
+    for _ in 0..1_000 {
+        bed.dcs[0].script(Reply::Last);
+    }
+    let began = std::time::Instant::now();
+    let _ = ask(&agent, 1, USER).await;
+    while bed.binds().len() < 7 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    // Some seconds by the pauses between; without any, handshakes take milliseconds.
+    assert!(began.elapsed() >= std::time::Duration::from_millis(300));
 }
 
 #[tokio::test]
