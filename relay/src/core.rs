@@ -8,6 +8,8 @@
 //! - nothing is sent to an agent beyond its slots, nor to one that is draining or whose directory is down;
 //! - a second bind is possible only where the first agent was sent the request and gave no answer, only under the
 //!   policy `retry-once`, and only once per user within the lockout window;
+//! - where a bind may have been made that no answer speaks of, the outcome is a verdict or `indeterminate`: everything
+//!   else says that the password was not tried;
 //! - no failure becomes a verdict, and whose account it is comes with the verdict that settled and from nowhere else.
 
 mod agents;
@@ -222,9 +224,7 @@ impl Core {
                 Answer::Verdict(verdict, subject) => {
                     self.settle_by(flight, Outcome::Verdict(verdict), Some(id), subject);
                 }
-                Answer::NotChecked => {
-                    self.settle(flight, Outcome::Unavailable(Unavailable::DirectoryDown), Some(id));
-                }
+                Answer::NotChecked => self.not_checked(flight, id),
                 Answer::NotStarted(reason) => self.not_started(now, flight, id, reason),
                 Answer::Lost => self.attempt_lost(now, flight, id, false),
             }
@@ -251,12 +251,7 @@ impl Core {
             return;
         };
         if now >= flight.sign_in.deadline {
-            let outcome = if flight.may_have_been_bound() {
-                Unavailable::Indeterminate
-            } else {
-                Unavailable::Timeout
-            };
-            return self.settle(id, Outcome::Unavailable(outcome), None);
+            return self.settle(id, Outcome::Unavailable(Unavailable::Timeout), None);
         }
         if flight.queued && flight.pause.is_some_and(|until| now >= until) {
             flight.pause = None;
@@ -334,6 +329,20 @@ impl Core {
         }
     }
 
+    /// The directory answered `session`, and did not check the password. Another would, so nobody else is asked.
+    fn not_checked(&mut self, id: FlightId, session: SessionId) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        flight.forget_attempt(session);
+        if flight.is_under_way() {
+            // A late word of an attempt that was given up; the other may still have a verdict.
+            self.set_timer(id);
+        } else {
+            self.settle(id, Outcome::Unavailable(Unavailable::DirectoryDown), Some(session));
+        }
+    }
+
     fn not_started(&mut self, now: Moment, id: FlightId, session: SessionId, reason: NotStarted) {
         let Some(agent) = self.agents.get_mut(session) else {
             return;
@@ -345,23 +354,27 @@ impl Core {
         let client_sealed = flight.sign_in.recipients.is_some();
         let realm = flight.sign_in.realm;
         flight.pause = None;
+        // Else this is a late word of an attempt that was given up: another agent has it, and has the last word.
+        let last = !flight.is_under_way();
         match reason {
             // The caller's doing, and no other agent could do better.
-            NotStarted::Refused => return self.settle(id, Outcome::BadRequest, None),
+            NotStarted::Refused if last => return self.settle(id, Outcome::BadRequest, None),
             // The directory's own word that there is no such user, found by a search and not by a bind.
             NotStarted::NoMatch => {
                 return self.settle(id, Outcome::Verdict(Verdict::InvalidCredentials), Some(session));
             }
-            NotStarted::CannotOpen | NotStarted::Replayed | NotStarted::Expired if client_sealed => {
+            NotStarted::CannotOpen | NotStarted::Replayed | NotStarted::Expired if last && client_sealed => {
                 return self.settle(id, Outcome::BadRequest, None);
             }
             // Somebody made a bind for this id before; only the caller's own copies can be harmless.
-            NotStarted::Replayed => {
+            NotStarted::Replayed if last => {
                 return self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
             }
             NotStarted::Draining => agent.draining = true,
             // It would say so again. (That its directory is down for all, its status says.)
-            NotStarted::CannotOpen
+            NotStarted::Refused
+            | NotStarted::Replayed
+            | NotStarted::CannotOpen
             | NotStarted::NoKey
             | NotStarted::Cancelled
             | NotStarted::NoDirectory
@@ -374,11 +387,13 @@ impl Core {
             | NotStarted::WindowPassed
             | NotStarted::Other => flight.pause_after(now),
         }
+        // So a bind was made once, and whoever has the sign-in now will not speak of it.
+        flight.lost |= reason == NotStarted::Replayed;
         flight.refusal = Some((agent.name.clone(), reason));
-        let (under_way, may_send) = (flight.is_under_way(), flight.sends < MAX_ATTEMPTS);
+        let may_send = flight.sends < MAX_ATTEMPTS;
         self.agent_may_have_left(now, realm);
-        if under_way {
-            // A late word of an attempt that was given up: another agent has it, and binds are not hedged.
+        if !last {
+            // Binds are not hedged.
             self.set_timer(id);
         } else if may_send {
             self.commands.push_back(Command::HandedOff { realm, reason });
@@ -396,6 +411,7 @@ impl Core {
     fn settle_by(&mut self, id: FlightId, outcome: Outcome, by: Option<SessionId>, subject: Option<Box<Subject>>) {
         self.leave_queue(id);
         let Some(flight) = self.flights.remove(&id) else { return };
+        let outcome = flight.as_far_as_known(outcome);
         if let Some(at) = flight.timer {
             self.timers.remove(&(at, id));
         }

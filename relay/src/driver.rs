@@ -143,8 +143,8 @@ impl SignIns {
     pub async fn submit(&self, sign_in: SignIn, envelope: Envelope) -> Settled {
         let id = FlightId(self.next.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = oneshot::channel();
-        let lost = Settled {
-            outcome: Outcome::Unavailable(Unavailable::Draining),
+        let failed = |reason| Settled {
+            outcome: Outcome::Unavailable(reason),
             subject: None,
         };
         let event = Event::SignIn {
@@ -154,7 +154,7 @@ impl SignIns {
             reply,
         };
         if self.events.send(event).await.is_err() {
-            return lost;
+            return failed(Unavailable::Draining);
         }
         let mut guard = CallerGuard {
             events: self.events.clone(),
@@ -162,7 +162,8 @@ impl SignIns {
         };
         let settled = answer.await;
         guard.id = None;
-        settled.unwrap_or(lost)
+        // The driver was ended with it in hand: an agent may have had it.
+        settled.unwrap_or_else(|_| failed(Unavailable::Indeterminate))
     }
 }
 

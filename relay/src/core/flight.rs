@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_protocol::{Moment, NotStarted, Unavailable};
+use postern_protocol::{Moment, NotStarted, Outcome, Unavailable};
 
 use super::agents::AgentSession;
 use super::{AttemptNumber, SessionId, SignIn};
@@ -102,9 +102,15 @@ impl Flight {
         })
     }
 
-    /// Whether a bind may have been made that no answer speaks of.
-    pub(super) fn may_have_been_bound(&self) -> bool {
-        self.lost || !self.attempts.is_empty()
+    /// What its caller is told of an outcome. Where a bind may have been made that no answer speaks of, only a verdict
+    /// says something of the password: everything else would say that it was not tried.
+    pub(super) fn as_far_as_known(&self, outcome: Outcome) -> Outcome {
+        let may_have_been_bound = self.lost || !self.attempts.is_empty();
+        match outcome {
+            Outcome::Verdict(_) => outcome,
+            _ if may_have_been_bound => Outcome::Unavailable(Unavailable::Indeterminate),
+            _ => outcome,
+        }
     }
 
     /// Whether it is unknown of some attempt whether a bind was made. An agent that later says that it made none
@@ -137,9 +143,6 @@ impl Flight {
 
     /// Why there is no verdict, when nobody is left to ask.
     pub(super) fn failure(&self) -> Unavailable {
-        if self.is_ambiguous() {
-            return Unavailable::Indeterminate;
-        }
         match self.refusal.as_ref().map(|(_, reason)| *reason) {
             Some(NotStarted::CannotOpen | NotStarted::NoKey) => Unavailable::CannotOpen,
             Some(NotStarted::Busy) => Unavailable::Overloaded,

@@ -36,14 +36,7 @@ impl Core {
         let fits = realm.queued < realm.rules.queue_length
             && realm.queued_bytes + flight.sign_in.bytes <= realm.rules.queue_bytes;
         if !fits {
-            // "Overloaded" says that no bind was made, and that it is safe to ask again.
-            let bound = flight.may_have_been_bound();
-            let reason = if bound {
-                Unavailable::Indeterminate
-            } else {
-                Unavailable::Overloaded
-            };
-            return self.settle(id, Outcome::Unavailable(reason), None);
+            return self.settle(id, Outcome::Unavailable(Unavailable::Overloaded), None);
         }
         flight.queued = true;
         realm.queued += 1;
@@ -93,13 +86,7 @@ impl Core {
             let returning = realm
                 .agent_left
                 .is_some_and(|left| now.since(left) < realm.rules.agent_return);
-            let ambiguous = flight.is_ambiguous();
-            let outcome = if ambiguous {
-                Unavailable::Indeterminate
-            } else {
-                Unavailable::NoAgent
-            };
-            return (!returning || ambiguous).then_some(Outcome::Unavailable(outcome));
+            return (!returning || flight.is_ambiguous()).then_some(Outcome::Unavailable(Unavailable::NoAgent));
         }
         if !staying().any(|(_, agent)| flight.is_sealed_to(agent)) {
             return Some(Outcome::StaleKey);

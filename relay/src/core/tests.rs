@@ -262,6 +262,63 @@ fn an_agent_that_dies_costs_a_retry_under_retry_once_and_an_answer_under_fail() 
 }
 
 #[test]
+fn after_a_lost_attempt_only_a_verdict_says_more_than_that_a_bind_may_have_been_made() {
+    let retried = |recipients| {
+        let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+        let id = rig.sign_in_of(1, recipients);
+        let first = rig.sent();
+        rig.core.handle_session_down(rig.now, first.1);
+        let second = rig.sent();
+        (rig, id, second)
+    };
+    let words = [
+        Answer::NotChecked,
+        Answer::NotStarted(NotStarted::Refused),
+        Answer::NotStarted(NotStarted::CannotOpen),
+        Answer::NotStarted(NotStarted::Replayed),
+        Answer::NotStarted(NotStarted::Expired),
+    ];
+    for word in words {
+        let (mut rig, id, second) = retried(Some(&["kid"]));
+        rig.answer(second, word.clone());
+        assert_eq!(
+            rig.settled(),
+            [(id, unavailable(Unavailable::Indeterminate))],
+            "{word:?}"
+        );
+    }
+    let (mut rig, id, second) = retried(Some(&["kid"]));
+    for kid in ["new", "newer"] {
+        rig.core.handle_key_change(rig.now, second.1, kid.to_owned());
+    }
+    rig.answer(second, Answer::NotStarted(NotStarted::Busy));
+    assert_eq!(
+        rig.settled(),
+        [(id, unavailable(Unavailable::Indeterminate))],
+        "a stale key would be sealed anew"
+    );
+}
+
+#[test]
+fn a_late_word_without_a_verdict_does_not_end_another_agents_attempt() {
+    for word in [
+        Answer::NotChecked,
+        Answer::NotStarted(NotStarted::Refused),
+        Answer::NotStarted(NotStarted::Replayed),
+    ] {
+        let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+        let id = rig.sign_in();
+        let first = rig.sent();
+        rig.pass(Duration::from_secs(1));
+        let second = rig.sent();
+        rig.answer(first, word.clone());
+        assert_eq!(rig.settled(), [], "{word:?}");
+        rig.answer(second, RIGHT);
+        assert_eq!(rig.settled(), [(id, Outcome::Verdict(Verdict::Success))], "{word:?}");
+    }
+}
+
+#[test]
 fn a_user_gets_one_retry_within_the_lockout_window() {
     let mut rig = Rig::new(Ambiguous::RetryOnce, 4);
     let first = rig.sign_in_of(99, None);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use postern_protocol::{Moment, NotStarted, Outcome, Verdict};
+use postern_protocol::{Moment, NotStarted, Outcome, Unavailable, Verdict};
 use proptest::prelude::*;
 
 use super::{DEADLINE, REALM, Rig};
@@ -54,6 +54,8 @@ struct Watch {
     /// Open streams, each with whether the agent has answered that it made no bind.
     open: Vec<(FlightId, SessionId, AttemptNumber)>,
     answered_without_bind: Vec<(FlightId, AttemptNumber)>,
+    /// Attempts of which the directory said that it did not check the password.
+    not_checked: Vec<(FlightId, AttemptNumber)>,
     /// Slots as each session last announced them.
     slots: BTreeMap<SessionId, usize>,
     user: BTreeMap<FlightId, u64>,
@@ -99,9 +101,16 @@ impl Watch {
                         self.settled.insert(flight, (outcome, rig.now)).is_none(),
                         "settled twice"
                     );
-                    if let Outcome::Verdict(verdict) = outcome {
-                        let given = self.verdicts.get(&flight).is_some_and(|given| given.contains(&verdict));
-                        assert!(given, "a verdict that no agent gave");
+                    match outcome {
+                        Outcome::Verdict(verdict) => {
+                            let given = self.verdicts.get(&flight).is_some_and(|given| given.contains(&verdict));
+                            assert!(given, "a verdict that no agent gave");
+                        }
+                        Outcome::Unavailable(Unavailable::Indeterminate) => {}
+                        other => assert!(
+                            !self.may_have_been_tried(flight),
+                            "{other} of a password that may be tried"
+                        ),
                     }
                 }
                 Command::BecameAmbiguous { flight, .. } => {
@@ -121,6 +130,17 @@ impl Watch {
             self.take(rig);
         }
         rig.now = until;
+    }
+
+    /// Whether some attempt of a flight may have led to a bind that checked the password.
+    fn may_have_been_tried(&self, flight: FlightId) -> bool {
+        let settled = |attempt: AttemptNumber| {
+            let known = (flight, attempt);
+            self.answered_without_bind.contains(&known) || self.not_checked.contains(&known)
+        };
+        self.sent
+            .iter()
+            .any(|(sent, _, attempt)| *sent == flight && !settled(*attempt))
     }
 
     /// Attempts of a flight that may have led to a bind.
@@ -196,7 +216,8 @@ fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
                             }
                         }
                         Answer::Verdict(verdict, _) => watch.verdicts.entry(flight).or_default().push(verdict),
-                        Answer::NotChecked | Answer::Lost => {}
+                        Answer::NotChecked => watch.not_checked.push((flight, attempt)),
+                        Answer::Lost => {}
                     }
                     rig.core.handle_answer(rig.now, session, flight, attempt, answer);
                 }
