@@ -24,10 +24,22 @@ pub struct Callers {
 /// A caller that showed who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller<'a> {
-    /// Its configured name; `None` for somebody on this machine.
-    pub name: Option<&'a str>,
+    /// Who it is.
+    pub who: Who<'a>,
     /// What it is told.
     pub disclose: Disclose,
+}
+
+/// Who asks, as far as that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Who<'a> {
+    /// A configured caller, by its name.
+    Named(&'a str),
+    /// Somebody at the sign-in page. All of them are one caller, so that they cannot crowd out the others however many
+    /// addresses they have.
+    Visitor,
+    /// Somebody on this machine, where no callers are configured.
+    ThisMachine,
 }
 
 /// Why a caller is not taken.
@@ -62,7 +74,7 @@ impl Callers {
         if self.callers.is_empty() {
             return if self.is_from_here(request) {
                 Ok(Caller {
-                    name: None,
+                    who: Who::ThisMachine,
                     disclose: self.loopback,
                 })
             } else {
@@ -89,7 +101,10 @@ impl Callers {
         if self.callers.is_empty() && !self.is_from_here(request) {
             return Err(NotKnown::NotLoopback);
         }
-        Ok(Caller { name: None, disclose })
+        Ok(Caller {
+            who: Who::Visitor,
+            disclose,
+        })
     }
 
     /// Where `request` comes from: the TCP peer, or what a trusted proxy says, read from its end.
@@ -172,7 +187,7 @@ impl Callers {
 
 fn named(caller: &config::Caller) -> Caller<'_> {
     Caller {
-        name: Some(&caller.name),
+        who: Who::Named(&caller.name),
         disclose: caller.disclose,
     }
 }
@@ -269,7 +284,7 @@ mod tests {
             assert_eq!(refused, Err(NotKnown::Unknown), "{wrong}");
         }
         let right = request("192.0.2.1", &[("authorization", "bearer t0ken")]);
-        assert_eq!(some.identify(&right).unwrap().name, Some("front"));
+        assert_eq!(some.identify(&right).unwrap().who, Who::Named("front"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::ApiState;
 use super::answer::{Answer, new_request_id};
 use super::body::{self, Secret};
-use super::caller::Caller;
+use super::caller::{Caller, Who};
 use crate::clock::unix_ms;
 use crate::config::Disclose;
 use crate::core::{RealmIndex, SignIn};
@@ -67,7 +67,10 @@ impl ApiState {
     /// The answer, when one of them is empty.
     pub fn admit(&self, caller: &Caller<'_>, address: Option<IpAddr>, request_id: RequestId) -> Result<(), Answer> {
         let now = self.clock.now();
-        let of_caller = caller.name.map_or(Ok(()), |name| self.per_caller.take(now, name));
+        let of_caller = match caller.who {
+            Who::ThisMachine => Ok(()),
+            who => self.per_caller.take(now, who),
+        };
         let refused = |reason, wait| {
             self.metrics.shed.with_label_values(&[reason]).inc();
             Answer::new(Outcome::TooManyRequests, request_id)

@@ -212,6 +212,7 @@ tenant = "globex"
 name = "plant"
 upn_suffixes = ["plant.example.com"]
 [limits]
+per_caller = { per_second = 1000, burst = 1000 }
 per_user = { per_second = 1000, burst = 1000 }
 per_address = { per_second = 1000, burst = 1000 }
 "#;
