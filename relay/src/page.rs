@@ -19,8 +19,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use postern_protocol::user_name::UserNameError;
-use postern_protocol::{Outcome, RealmKey, UserName, Verdict};
+use postern_protocol::user_name::{MAX_USER_NAME_BYTES, UserNameError};
+use postern_protocol::{Outcome, RealmKey, Unavailable, UserName, Verdict};
 use tokio::time::Instant;
 
 use crate::api::ApiState;
@@ -92,7 +92,7 @@ impl Page {
 
     fn name_step(&self, status: StatusCode, typed: &str, problem: Option<&str>) -> Response {
         let view = View::Name { typed, problem };
-        document(status, &html::page(self.brands.neutral(), &view))
+        document(status, html::page(self.brands.neutral(), &view))
     }
 
     /// The second step, or, with a problem and the id of the try that had it, that step again.
@@ -103,7 +103,7 @@ impl Page {
             problem: again.map(|(problem, _)| problem),
             request_id: again.map(|(_, id)| id),
         };
-        document(status, &html::page(self.brands.of(&person.realm.tenant), &view))
+        document(status, html::page(self.brands.of(&person.realm.tenant), &view))
     }
 
     /// A page that only says something.
@@ -114,7 +114,7 @@ impl Page {
             next: Next::StartAgain,
             ..End::default()
         };
-        document(status, &html::page(self.brands.neutral(), &View::End(end)))
+        document(status, html::page(self.brands.neutral(), &View::End(end)))
     }
 
     /// An answer of the common way, in words. `sealed_in_browser` is `None` where no password was posted.
@@ -140,10 +140,10 @@ impl Page {
                     good: outcome == Outcome::Verdict(Verdict::Success),
                     next: words.next,
                     request_id: Some(&request_id),
-                    sealed_in_browser,
+                    sealed_in_browser: sealed_in_browser.filter(|&in_browser| in_browser || is_sealed_by_then(outcome)),
                 };
                 let brand = person.map_or(self.brands.neutral(), |person| self.brands.of(&person.realm.tenant));
-                document(status, &html::page(brand, &View::End(end)))
+                document(status, html::page(brand, &View::End(end)))
             }
         };
         answer.dress(&mut response);
@@ -160,6 +160,16 @@ impl Page {
             "It can be used from the machine that it runs on only. Whoever runs it opens it to others by configuring \
              [[callers]] for the sign-in API.",
         )
+    }
+}
+
+/// Whether an outcome comes after the place where the relay seals, whatever led to it.
+fn is_sealed_by_then(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Verdict(_) => true,
+        // Also what is answered when sealing fails.
+        Outcome::Unavailable(reason) => reason != Unavailable::Overloaded,
+        _ => false,
     }
 }
 
@@ -205,7 +215,11 @@ async fn sign_in(State(page): State<Arc<Page>>, request: Request) -> Response {
     let Some(secret) = secret else {
         return match person {
             Ok(person) => page.password_step(StatusCode::OK, &person, None),
-            Err(problem) => page.name_step(StatusCode::BAD_REQUEST, &username, Some(problem)),
+            Err(problem) => {
+                // What is too long for a name is not sent back, where it might be many times as long in HTML.
+                let typed = Some(username.as_str()).filter(|name| name.len() <= MAX_USER_NAME_BYTES);
+                page.name_step(StatusCode::BAD_REQUEST, typed.unwrap_or_default(), Some(problem))
+            }
         };
     };
     let sealed_in_browser = matches!(secret, Secret::Jwe(_));
@@ -227,13 +241,13 @@ impl Page {
 }
 
 /// A page, with the headers that every page has.
-fn document(status: StatusCode, html: &str) -> Response {
+fn document(status: StatusCode, html: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
         (header::CONTENT_SECURITY_POLICY, files::CONTENT_SECURITY_POLICY),
     ];
-    let mut response = (status, headers, html.to_owned()).into_response();
+    let mut response = (status, headers, html).into_response();
     files::guard(response.headers_mut());
     response
 }

@@ -185,7 +185,7 @@ fn write_password(
     problem: Option<&str>,
 ) -> fmt::Result {
     html.write_str("<h1>Enter your password</h1>\n")?;
-    write_person(html, user)?;
+    write_person(html, user, "Not you?")?;
     writeln!(
         html,
         r#"<form method="post" action="/sign-in" data-tenant="{}" data-realm="{}">"#,
@@ -213,7 +213,8 @@ fn write_password(
     )
 }
 
-fn write_person(html: &mut String, user: &str) -> fmt::Result {
+/// Who it is about, and the way to somebody else's sign-in.
+fn write_person(html: &mut String, user: &str, other: &str) -> fmt::Result {
     // Where a long name may be broken: before what names the organisation, or after it.
     let at = user
         .find('@')
@@ -222,7 +223,7 @@ fn write_person(html: &mut String, user: &str) -> fmt::Result {
     let (before, after) = user.split_at_checked(at).unwrap_or(("", user));
     writeln!(
         html,
-        r#"<p class="person"><span class="name">{}<wbr>{}</span> <a href="/">Not you?</a></p>"#,
+        r#"<p class="person"><span class="name">{}<wbr>{}</span> <a href="/">{other}</a></p>"#,
         Text(before),
         Text(after)
     )
@@ -252,7 +253,12 @@ fn write_end(html: &mut String, brand: &Brand, end: &End<'_>) -> fmt::Result {
     let kind = if end.good { "good" } else { "bad" };
     writeln!(html, r#"<h1 class="{kind}" tabindex="-1">{}</h1>"#, Text(end.title))?;
     if let Some(user) = end.user {
-        write_person(html, user)?;
+        let other = if end.good {
+            "Sign in as somebody else"
+        } else {
+            "Not you?"
+        };
+        write_person(html, user, other)?;
     }
     for paragraph in end.text {
         writeln!(html, "<p>{}</p>", Text(paragraph))?;

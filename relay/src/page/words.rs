@@ -14,8 +14,10 @@ pub(super) const WRONG: &str = "That user name and password do not match. Check 
 /// The servers' keys changed in just this moment.
 pub(super) const STALE: &str = "That took too long to arrive. Type your password again.";
 
-/// What the script sealed could not be opened, or not read.
-pub(super) const UNREADABLE: &str = "Your sealed password could not be used. Nothing was tried. Type it again.";
+/// What the script sealed could not be opened or read, or came a second time: then the first may have been tried, and
+/// nothing is promised.
+pub(super) const UNREADABLE: &str =
+    "Your sealed password could not be used: it came twice, too late, or damaged. Type it again.";
 
 /// How to change a password, where the page cannot.
 const CHANGE_IT: &str = "Change it where you usually do. On a Windows computer at work: press Ctrl, Alt and Del together and \

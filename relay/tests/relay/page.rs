@@ -117,6 +117,7 @@ async fn a_person_signs_in_with_two_forms_and_no_script() {
     assert_eq!((end.status, end.title()), (200, "You are signed in"));
     assert!(end.html.contains("gina<wbr>@corp.example.com"));
     assert!(end.html.contains("This site sealed your password"));
+    assert!(end.html.contains(r#"<a href="/">Sign in as somebody else</a>"#));
 }
 
 #[tokio::test]
@@ -195,6 +196,7 @@ async fn what_a_browser_sealed_reaches_the_agent_as_it_is() {
     assert!(page.html.contains(&bound.request_id.to_string()));
 
     let again = post(&rig, &form).await;
+    assert!(!again.html.contains("othing was tried"), "the first copy was");
     assert_eq!(
         (again.status, &again.headers["postern-outcome"]),
         (400, &"bad_request".parse().unwrap())
@@ -306,6 +308,9 @@ async fn a_name_that_is_no_name_comes_back_as_text() {
             page.html
         );
     }
+    let page = post(&rig, &[("username", &"&".repeat(2_000))]).await;
+    assert_eq!(page.status, 400);
+    assert!(page.html.contains("too long") && !page.html.contains("&amp;&amp;"));
 }
 
 #[tokio::test]
@@ -398,12 +403,17 @@ async fn the_limits_of_the_api_hold_for_the_page_and_say_how_long_to_wait() {
         page.html
     );
 
-    let rig = Rig::start_changed(|config| {
-        let strict = "per_address = { per_second = 0.1, burst = 1 }";
-        config.replace("per_address = { per_second = 1000, burst = 1000 }", strict) + PAGE
-    });
-    assert_eq!(post(&rig, &[("username", USER)]).await.status, 200);
-    assert_eq!(post(&rig, &[("username", USER)]).await.status, 429);
+    assert!(!page.html.contains("sealed"), "it was not: {}", page.html);
+
+    // All visitors together are one caller.
+    for kind in ["per_address", "per_caller"] {
+        let rig = Rig::start_changed(|config| {
+            let strict = format!("{kind} = {{ per_second = 0.1, burst = 1 }}");
+            config.replace(&format!("{kind} = {{ per_second = 1000, burst = 1000 }}"), &strict) + PAGE
+        });
+        assert_eq!(post(&rig, &[("username", USER)]).await.status, 200, "{kind}");
+        assert_eq!(post(&rig, &[("username", USER)]).await.status, 429, "{kind}");
+    }
 }
 
 #[tokio::test]
