@@ -8,9 +8,9 @@
 // The protected header, in the one form that is accepted.
 const PROTECTED = base64url(utf8('{"alg":"RSA-OAEP-256","enc":"A256GCM","typ":"postern+jwe"}'));
 
-// How long a sealed password may be used, by the clock of the site. Longer than any answer takes, shorter than the
-// minute that is allowed.
-const LIFETIME_MS = 30_000;
+// How long a sealed password may be used, by the clock of the site. It should outlive the site's own deadline, which may
+// be a minute; but a minute is also the most that is taken, and the clocks of the site's machines may differ.
+const LIFETIME_MS = 55_000;
 
 // An envelope has at most as many recipients.
 const MOST_RECIPIENTS = 100;
@@ -21,8 +21,16 @@ const PATIENCE_MS = 70_000;
 // The page can be served where a browser has no cryptography: in the clear, beyond this machine.
 let sealing = Boolean(window.isSecureContext && window.crypto?.subtle);
 
-// What a person is told, because it is known what to do about it.
-class Trouble extends Error {}
+// How often in a row there were no keys to seal to.
+let failures = 0;
+
+// What a person is told: what happened, and what to do about it.
+class Trouble extends Error {
+  constructor(what, next) {
+    super(what);
+    this.next = next;
+  }
+}
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -34,12 +42,15 @@ document.addEventListener("submit", (event) => {
   busy(form, true);
   if (sealing && form.dataset.realm) {
     event.preventDefault();
-    signIn(form).catch((error) => stay(form, error));
+    const attempt = { sent: false };
+    signIn(form, attempt).catch((error) => stay(form, error, attempt));
   }
 });
 
-// Back from the browser's history the form is as it was left: busy.
-window.addEventListener("pageshow", () => {
+// Back from the browser's history the form is as it was left: busy. (A page that is merely loaded shows only after
+// everything on it has come, which can be in the middle of a sign-in.)
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
   for (const form of document.forms) busy(form, false);
 });
 
@@ -54,46 +65,71 @@ function show() {
   note.classList.toggle("sealed", sealing);
 }
 
-async function signIn(form) {
+async function signIn(form, attempt) {
   const field = form.elements.password;
   const password = field.value;
   let keys = await fetchKeys(form.dataset.realm);
   let jwe = await seal(password, form, keys);
   // From here on the page holds the password no longer, whatever becomes of the answer.
   field.value = "";
+  attempt.sent = true;
   let answer = await post(form, jwe);
-  if (answer.headers.get("postern-outcome") === "stale_key") {
+  if (answer.outcome === "stale_key") {
     // A server was exchanged in just this moment. Nothing was tried; there are new keys.
     keys = await fetchKeys(form.dataset.realm);
     jwe = await seal(password, form, keys);
     answer = await post(form, jwe);
   }
-  turnTo(await answer.text());
+  turnTo(answer.html);
 }
 
 async function fetchKeys(realm) {
-  let set;
+  const set = await keySet(realm);
+  failures = 0;
+  if (set.keys.length === 0) {
+    throw new Trouble("Your organisation cannot be reached right now.", "Try again in a minute.");
+  }
+  return set;
+}
+
+// What cannot be had now may be there in a moment. Only when it is not, or is plainly not served, is the other way
+// offered, and openly: perhaps something in between lets the page through and the keys not.
+async function keySet(realm) {
+  let status, text;
   try {
     const answer = await fetch(`/v1/realms/${encodeURIComponent(realm)}/keys`, {
       cache: "no-store",
       signal: AbortSignal.timeout(10_000),
     });
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    set = await answer.json();
-    if (!Array.isArray(set.keys) || !Number.isSafeInteger(set.now)) throw new Error("not a key set");
+    status = answer.status;
+    text = await answer.text();
   } catch {
-    // Perhaps something in between lets the page through and the keys not: offer the other way, openly.
-    sealing = false;
-    show();
-    throw new Trouble(
-      "Your password could not be sealed in this browser, so nothing was sent. If you sign in again, this site will " +
-        "seal it for you instead.",
-    );
+    status = undefined;
   }
-  if (set.keys.length === 0) {
-    throw new Trouble("Your organisation cannot be reached right now. Nothing was sent. Try again in a minute.");
+  if (status === 200) {
+    const set = parse(text);
+    if (Array.isArray(set?.keys) && Number.isSafeInteger(set.now)) return set;
   }
-  return set;
+  // The site would refuse the other way too.
+  if (status === 429) throw new Trouble("There were too many tries from where you are.", "Try again in a minute.");
+  failures += 1;
+  if (status !== 200 && status !== 404 && failures < 2) {
+    throw new Trouble("Your password could not be sealed just now.", "Try again in a moment.");
+  }
+  sealing = false;
+  show();
+  throw new Trouble(
+    "Your password could not be sealed in this browser.",
+    "If you sign in again, this site will seal it for you instead.",
+  );
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 // The envelope: the password under a key of its own, that key under each server's.
@@ -138,15 +174,16 @@ function some(keys) {
 
 async function post(form, jwe) {
   try {
-    return await fetch(form.action, {
+    const answer = await fetch(form.action, {
       method: "POST",
       body: new URLSearchParams({ username: form.elements.username.value, jwe }),
       cache: "no-store",
       redirect: "error",
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
+    return { outcome: answer.headers.get("postern-outcome"), html: await answer.text() };
   } catch {
-    throw new Trouble("No answer came. Check your connection, then type your password again.");
+    throw new Trouble("No answer came.", "Check your connection, then type your password again.");
   }
 }
 
@@ -154,7 +191,7 @@ async function post(form, jwe) {
 function turnTo(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   const main = page.querySelector("main");
-  if (!main) throw new Trouble("An answer came that this page does not understand. Try again in a minute.");
+  if (!main) throw new Trouble("An answer came that this page does not understand.", "Try again in a minute.");
   document.title = page.title;
   document.querySelector("main").replaceWith(document.adoptNode(main));
   show();
@@ -162,12 +199,13 @@ function turnTo(html) {
   (main.querySelector("[autofocus]") ?? main.querySelector("h1"))?.focus();
 }
 
-// Stays where it is and says why.
-function stay(form, error) {
+// Stays where it is and says why, and that nothing was sent only where nothing was.
+function stay(form, error, attempt) {
   busy(form, false);
+  const trouble = error instanceof Trouble ? error : new Trouble("Something went wrong on this page.", "Load it again.");
   const problem = document.getElementById("problem");
-  problem.textContent =
-    error instanceof Trouble ? error.message : "Something went wrong on this page, and nothing was sent. Load it again.";
+  const sentences = [trouble.message, attempt.sent ? "" : "Nothing was sent.", trouble.next];
+  problem.textContent = sentences.filter(Boolean).join(" ");
   problem.hidden = false;
   form.elements.password.focus();
 }
