@@ -78,7 +78,10 @@ struct UpArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "In front of a directory of your own (nothing is written to it)")]
 struct DirectoryArgs {
-    /// A domain controller: ldaps://HOST[:PORT], or ldap://HOST[:PORT] with StartTLS; repeat it for more of them
+    // Not a doc comment: rustdoc would take the brackets for links.
+    #[arg(
+        help = "A domain controller: ldaps://HOST[:PORT], or ldap://HOST[:PORT] with StartTLS; repeat it for more of them"
+    )]
     #[arg(long, value_name = "URL", conflicts_with_all = ["dcs", "users", "dc_config"])]
     directory: Vec<ServerUrl>,
     /// The authorities that issued its certificate (PEM) [default: the system's]
