@@ -28,9 +28,11 @@ use members::{Members, Wanted};
 use pool::{Kept, Pool};
 use trouble::Troubles;
 
+pub(crate) use discovery::look;
 pub(crate) use incoming::Unanswered;
-pub(crate) use known::DcId;
-pub(crate) use look_up::{Account, LookedUp, NoLookUp};
+pub(crate) use known::{DcId, Facts};
+pub(crate) use look_up::keeper::advice as service_account_advice;
+pub(crate) use look_up::{Account, LookedUp, Match, NoLookUp};
 pub(crate) use pool::{Capacity, NoConnection};
 pub(crate) use verdict::{Reading, advice};
 

@@ -24,6 +24,7 @@ use metrics::Metrics;
 use opening_keys::{KeyError, OpeningKeys};
 use sign_in::Agent;
 
+mod check;
 mod clock;
 pub mod config;
 mod core;
@@ -42,6 +43,7 @@ const PROGRAM: Program = Program {
     name: "postern-agent",
     version: env!("CARGO_PKG_VERSION"),
     about: "Postern's on-premises side: dials the relays and asks the directory",
+    tools: &[check::TOOL],
 };
 
 /// Why the agent cannot run.
@@ -77,7 +79,7 @@ impl From<KeyError> for RunError {
     }
 }
 
-/// The command `postern-agent`, from its arguments (the first is its own name) to its exit code.
+/// The command `postern-agent` with its subcommand `check`, from its arguments (the first is its own name) to its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     program::run::<config::Raw, _, _, _>(PROGRAM, arguments, run)
 }

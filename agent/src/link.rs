@@ -28,6 +28,7 @@ use session::Established;
 pub(crate) mod board;
 pub(crate) mod dial;
 pub(crate) mod explain;
+pub(crate) mod probe;
 pub(crate) mod session;
 
 /// How often names are resolved. DNS answers of headless services live for some seconds.
@@ -106,11 +107,7 @@ async fn targets(context: &Context, relays: &RelaysConfig) -> BTreeMap<SocketAdd
     let resolved = join_all(addresses.iter().map(|address| resolve(context, address))).await;
     let mut targets = BTreeMap::new();
     for (address, resolved) in addresses.into_iter().zip(resolved) {
-        let Some(name) = relays
-            .server_name
-            .clone()
-            .or_else(|| ServerName::try_from(address.host.clone()).ok())
-        else {
+        let Some(name) = certificate_name(relays, address) else {
             continue;
         };
         for resolved in resolved {
@@ -125,18 +122,34 @@ async fn resolve(context: &Context, address: &RelayAddress) -> Vec<SocketAddr> {
         return vec![literal];
     }
     let label = address.to_string();
+    match look_up(address).await {
+        Ok(found) => {
+            context.board.resolved(&label);
+            found
+        }
+        Err(trouble) => {
+            context.board.trouble(&label, &trouble);
+            Vec::new()
+        }
+    }
+}
+
+/// The addresses of a relay's name.
+pub(crate) async fn look_up(address: &RelayAddress) -> Result<Vec<SocketAddr>, Trouble> {
     let looked_up = tokio::net::lookup_host((address.host.as_str(), address.port));
     let error = match timeout(RESOLVE_TIMEOUT, looked_up).await {
-        Ok(Ok(found)) => {
-            context.board.resolved(&label);
-            return found.collect();
-        }
+        Ok(Ok(found)) => return Ok(found.collect()),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} seconds", RESOLVE_TIMEOUT.as_secs()),
     };
     let text = format!("{} does not resolve: {error}; check this machine's DNS", address.host);
-    context.board.trouble(&label, &Trouble::new(TroubleKind::Resolve, text));
-    Vec::new()
+    Err(Trouble::new(TroubleKind::Resolve, text))
+}
+
+/// The name that the certificate of a relay at `address` must have.
+pub(crate) fn certificate_name(relays: &RelaysConfig, address: &RelayAddress) -> Option<ServerName<'static>> {
+    let own = || ServerName::try_from(address.host.clone()).ok();
+    relays.server_name.clone().or_else(own)
 }
 
 /// One link: dials, keeps a session, dials again.

@@ -22,7 +22,7 @@ const LONGEST_LIFE: Duration = Duration::from_secs(60);
 
 /// How far this machine's wall clock and the relay's may differ. Domain members are kept within seconds of each
 /// other; Kerberos stops at five minutes.
-const CLOCK_ALLOWANCE: Duration = Duration::from_secs(30);
+pub(crate) const CLOCK_ALLOWANCE: Duration = Duration::from_secs(30);
 
 /// Wall-clock time is compared in whole milliseconds.
 const ROUNDING: Duration = Duration::from_millis(1);

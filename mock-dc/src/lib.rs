@@ -30,6 +30,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         name: "postern-mock-dc",
         version: env!("CARGO_PKG_VERSION"),
         about: "A simulated Active Directory for testing sign-in",
+        tools: &[],
     };
     program::run::<RawFile, _, _, _>(program, arguments, run)
 }

@@ -56,6 +56,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         name: "postern-relay",
         version: env!("CARGO_PKG_VERSION"),
         about: "Takes sign-ins in the cloud and has them validated by agents on premises",
+        tools: &[],
     };
     run_reloading::<config::raw::Raw, _, _, _>(program, arguments, run)
 }

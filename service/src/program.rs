@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::config::{self, RawConfig};
 use crate::shutdown::Shutdown;
@@ -27,6 +27,17 @@ pub struct Program {
     pub version: &'static str,
     /// One line for `--help`.
     pub about: &'static str,
+    /// What it can do beside serving.
+    pub tools: &'static [Tool],
+}
+
+/// A subcommand: something that is done once and ends, with the same configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// Its name, arguments and help.
+    pub command: fn() -> Command,
+    /// Does it, to the exit code.
+    pub run: fn(&ArgMatches) -> ExitCode,
 }
 
 /// Runs a binary from its arguments (the first is its own name) to its exit code: 0 after an orderly end, 64 for bad
@@ -60,6 +71,13 @@ where
             return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
         }
     };
+    if let Some((name, matches)) = matches.subcommand() {
+        let tool = program.tools.iter().find(|tool| (tool.command)().get_name() == name);
+        return tool.map_or(ExitCode::from(EXIT_USAGE), |tool| {
+            tls::install_provider();
+            (tool.run)(matches)
+        });
+    }
     let Some(path) = matches.get_one::<PathBuf>("config") else {
         return ExitCode::from(EXIT_USAGE);
     };
@@ -150,6 +168,10 @@ fn command(program: Program) -> Command {
     Command::new(program.name)
         .version(program.version)
         .about(program.about)
+        .subcommands(program.tools.iter().map(|tool| (tool.command)()))
+        .subcommand_negates_reqs(true)
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
         .arg(
             Arg::new("config")
                 .long("config")

@@ -4,7 +4,7 @@
 //! case, also when the person gives up with Ctrl-C, which therefore is a character here and no signal.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
@@ -43,6 +43,38 @@ pub enum PromptError {
 pub fn ask_password(question: &str) -> Result<Zeroizing<Vec<u8>>, PromptError> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
     ask_at(&terminal.map_err(PromptError::NoTerminal)?, question)
+}
+
+/// As [`ask_password`] while somebody sits at standard input; otherwise the first line that comes from there, as it is.
+/// Blocks.
+///
+/// # Errors
+/// [`PromptError`].
+pub fn read_password(question: &str) -> Result<Zeroizing<Vec<u8>>, PromptError> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        return ask_password(question);
+    }
+    // Not through the library's buffer, which would keep a copy.
+    first_line(File::from(input.as_fd().try_clone_to_owned()?))
+}
+
+fn first_line(mut from: impl Read) -> Result<Zeroizing<Vec<u8>>, PromptError> {
+    let mut line = Zeroizing::new(Vec::with_capacity(MOST));
+    loop {
+        let mut byte = Zeroizing::new([0_u8]);
+        if from.read(&mut *byte)? == 0 || byte[0] == b'\n' {
+            break;
+        }
+        if line.len() == MOST {
+            return Err(PromptError::TooLong);
+        }
+        line.push(byte[0]);
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(line)
 }
 
 fn ask_at(mut terminal: &File, question: &str) -> Result<Zeroizing<Vec<u8>>, PromptError> {
@@ -119,6 +151,15 @@ mod tests {
         assert_eq!(typed("\u{8}\n").unwrap(), "");
         assert!(matches!(typed("sec\u{3}ret\n"), Err(PromptError::Interrupted)));
         assert!(matches!(typed(&"x".repeat(MOST + 1)), Err(PromptError::TooLong)));
+    }
+
+    #[test]
+    fn a_line_that_nobody_types_is_taken_as_it_is() {
+        let line = |bytes: &[u8]| first_line(bytes).map(|line| line.to_vec());
+        assert_eq!(line(b"a\x7fb\x03 \r\nmore\n").unwrap(), b"a\x7fb\x03 ");
+        assert_eq!(line(b"no end").unwrap(), b"no end");
+        assert_eq!(line(b"").unwrap(), b"");
+        assert!(matches!(line(&[b'x'; MOST + 1]), Err(PromptError::TooLong)));
     }
 
     #[test]

@@ -141,10 +141,16 @@ pub fn anchors(path: &Path, certificates: Vec<CertificateDer<'static>>) -> Resul
     Ok(store)
 }
 
+/// The beginning and the end of a certificate's validity in seconds since 1970, or `None` when it is no X.509 certificate.
+pub fn validity(certificate: &CertificateDer<'_>) -> Option<(i64, i64)> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let validity = parsed.validity();
+    Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
+}
+
 /// The end of a certificate's validity in seconds since 1970, or `None` when it is no X.509 certificate.
 pub fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(parsed.validity().not_after.timestamp())
+    validity(certificate).map(|(_, not_after)| not_after)
 }
 
 fn describe(error: rustls_pki_types::pem::Error) -> String {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::dial::{self, ConnectError, Stream};
+use super::dial::{self, ConnectError, Dialled, Stream};
 use super::incoming::{Incoming, Unanswered};
 use super::root_dse::RootDse;
 use crate::config::Server;
@@ -69,6 +69,8 @@ pub(crate) struct Found {
 pub(super) struct Connection {
     /// This end's address, as the domain controller logs it.
     pub(super) local: SocketAddr,
+    /// The end of the domain controller's certificate, in seconds since 1970; `None` where nothing protects this.
+    pub(super) not_after: Option<i64>,
     shared: Arc<Shared>,
     last_id: i32,
     asks_password_policy: bool,
@@ -120,7 +122,11 @@ impl Connection {
         stop: &CancellationToken,
         opened: impl FnOnce() -> G,
     ) -> Result<Self, ConnectError> {
-        let (stream, local) = dial::dial(server, tls).await?;
+        let Dialled {
+            stream,
+            local,
+            not_after,
+        } = dial::dial(server, tls).await?;
         let (reader, writer) = tokio::io::split(stream);
         let shared = Arc::new(Shared {
             slot: Mutex::new(Slot::Idle),
@@ -136,6 +142,7 @@ impl Connection {
         tasks.spawn(task.run(reader));
         Ok(Self {
             local,
+            not_after,
             shared,
             last_id: 0,
             asks_password_policy: false,

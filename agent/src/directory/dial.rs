@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_service::tls::not_after;
 use rustls::client::verify_server_name;
 use rustls::server::ParsedCertificate;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -101,17 +102,24 @@ pub(crate) enum ConnectError {
     Timeout(String),
 }
 
-/// Connects as `server` says. Gives the stream and this end's address.
-pub(super) async fn dial(
-    server: &Server,
-    tls: &Arc<rustls::ClientConfig>,
-) -> Result<(Stream, SocketAddr), ConnectError> {
+/// A domain controller, reached and recognised.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    pub(super) stream: Stream,
+    /// This end's address.
+    pub(super) local: SocketAddr,
+    /// The end of its certificate's validity, in seconds since 1970; `None` where nothing protects the connection.
+    pub(super) not_after: Option<i64>,
+}
+
+/// Connects as `server` says.
+pub(super) async fn dial(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Dialled, ConnectError> {
     timeout(CONNECT_TIMEOUT, connect(server, tls))
         .await
         .map_err(|_| ConnectError::Timeout(server.address()))?
 }
 
-async fn connect(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<(Stream, SocketAddr), ConnectError> {
+async fn connect(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Dialled, ConnectError> {
     let mut stream = connect_tcp(server).await?;
     let tcp_error = |error: std::io::Error| tcp_error(server, error.to_string());
     // Requests are one small write each, and somebody waits for every one of them.
@@ -121,7 +129,13 @@ async fn connect(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<(St
         .map_err(tcp_error)?;
     let local = stream.local_addr().map_err(tcp_error)?;
     match server.transport {
-        Transport::Plain => return Ok((Box::new(stream), local)),
+        Transport::Plain => {
+            return Ok(Dialled {
+                stream: Box::new(stream),
+                local,
+                not_after: None,
+            });
+        }
         Transport::StartTls => start_tls(server, &mut stream).await?,
         Transport::Ldaps => {}
     }
@@ -133,11 +147,15 @@ async fn connect(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<(St
         message,
     };
     let stream = secured.map_err(|error| tls_error(explain_tls(&error, server)))?;
+    let chain = stream.get_ref().1.peer_certificates();
     if let Some(domain) = &server.tls_domain {
-        let chain = stream.get_ref().1.peer_certificates();
         verify_domain(chain, domain).map_err(tls_error)?;
     }
-    Ok((Box::new(stream), local))
+    Ok(Dialled {
+        not_after: chain.and_then(<[_]>::first).and_then(not_after),
+        stream: Box::new(stream),
+        local,
+    })
 }
 
 /// Whether the certificate of a handshake that was good so far is valid for the domain as well. Nothing was said on the
@@ -148,8 +166,8 @@ fn verify_domain(chain: Option<&[CertificateDer<'_>]>, domain: &ServerName<'_>) 
         .and_then(|leaf| verify_server_name(&leaf, domain))
         .map_err(|_| {
             format!(
-                "its certificate is not for the domain {domain}, so that DNS alone says that it is a domain controller. \
-                 Give it one with the domain's name as well (AD CS: the template Kerberos Authentication; Samba: an own \
+                "its certificate is not for the domain {domain}, so that DNS alone says that it is a domain controller; \
+                 give it one with the domain's name as well (AD CS: the template Kerberos Authentication; Samba: an own \
                  one), or list it in directory.servers, or believe DNS with directory.discover.verify = \"host\"",
                 domain = domain.to_str(),
             )
@@ -236,14 +254,14 @@ fn explain_tls(error: &std::io::Error, server: &Server) -> String {
     match problem {
         // A bad signature is an authority made anew under its old name.
         Certificate::UnknownIssuer | Certificate::BadSignature => {
-            "its certificate is not issued by an authority in directory.anchors; add the issuing CA's certificate there"
+            "its certificate is not issued by an authority in directory.anchors; add the issuing CA's to directory.anchors"
                 .to_owned()
         }
         Certificate::Expired | Certificate::ExpiredContext { .. } => {
-            "its certificate has expired, or this machine's clock is wrong".to_owned()
+            "its certificate has expired by this machine's clock; renew it, or set the clock".to_owned()
         }
         Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-            "its certificate is not valid yet, or this machine's clock is wrong".to_owned()
+            "its certificate is not valid yet by this machine's clock; set the clock".to_owned()
         }
         Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } if server.tls_domain.is_some() => {
             format!(

@@ -170,18 +170,9 @@ impl Discovery {
         let choices = locator::choose(site, self.domain.known(), &self.hosts, rand::random);
         self.hosts = choices.iter().map(|choice| choice.record.host.clone()).collect();
         let listed: Vec<Wanted> = self.listed.iter().map(Wanted::listed).collect();
-        let is_listed = |choice: &Choice| {
-            let host = &choice.record.host;
-            let same = |server: &Server| {
-                [&server.name, &server.host, &*server.tls_name.to_str()]
-                    .iter()
-                    .any(|name| name.eq_ignore_ascii_case(host))
-            };
-            self.listed.iter().any(same)
-        };
         let mut found: Vec<Wanted> = choices
             .iter()
-            .filter(|choice| !is_listed(choice))
+            .filter(|choice| !is_listed(&self.listed, choice))
             .filter_map(|choice| {
                 Some(Wanted {
                     server: self.config.server(&choice.record)?,
@@ -223,6 +214,68 @@ impl Discovery {
 
 /// Between two questions even when the first failed at once.
 const LEAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether the configuration names the same domain controller itself.
+fn is_listed(listed: &[Server], choice: &Choice) -> bool {
+    let host = &choice.record.host;
+    let same = |server: &Server| {
+        [&server.name, &server.host, &*server.tls_name.to_str()]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(host))
+    };
+    listed.iter().any(same)
+}
+
+/// What came of asking DNS for a name once.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// The name.
+    pub(crate) name: String,
+    /// The hosts that may be domain controllers.
+    pub(crate) hosts: Vec<String>,
+    /// The hosts that are not taken, because they are outside the domain.
+    pub(crate) foreign: BTreeSet<String>,
+    /// Why there are none.
+    pub(crate) trouble: Option<String>,
+}
+
+impl From<Asked> for Look {
+    fn from(asked: Asked) -> Self {
+        Self {
+            hosts: asked.known().iter().map(|record| record.host.clone()).collect(),
+            name: asked.name,
+            foreign: asked.foreign,
+            trouble: asked.trouble,
+        }
+    }
+}
+
+/// Asks DNS once, as an agent does. Also gives the domain controllers that there are then, those that are listed first.
+pub(crate) async fn look(config: &Discover, listed: &[Server]) -> (Vec<Look>, Vec<Server>) {
+    let ask = async |name| {
+        let mut asked = Asked::new(name);
+        let answer = dns::services(&config.nameservers, &asked.name).await;
+        asked.heard(&config.domain, answer);
+        asked
+    };
+    let site = async {
+        match &config.site {
+            Some(site) => Some(ask(site_name(&config.domain, site)).await),
+            None => None,
+        }
+    };
+    let (site, domain) = tokio::join!(site, ask(domain_name(&config.domain)));
+    let of_site = site.as_ref().map(Asked::known);
+    let choices = locator::choose(of_site, domain.known(), &BTreeSet::new(), rand::random);
+    let mut found: Vec<Server> = choices
+        .iter()
+        .filter(|choice| !is_listed(listed, choice))
+        .filter_map(|choice| config.server(&choice.record))
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    let looks = site.into_iter().chain([domain]).map(Look::from).collect();
+    (looks, listed.iter().cloned().chain(found).collect())
+}
 
 /// The name that all domain controllers of `domain` register.
 pub(crate) fn domain_name(domain: &str) -> String {

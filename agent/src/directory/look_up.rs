@@ -24,7 +24,7 @@ use crate::ldap::{Entry, Filter, Scope, Search};
 use crate::metrics::{Metrics, look_up};
 use password::Passwords;
 
-mod keeper;
+pub(super) mod keeper;
 mod password;
 
 /// One match is what is needed, and two show that there is not exactly one.
@@ -36,6 +36,9 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(30);
 
 /// The subject: Active Directory's, then what others have in its place.
 const ATTRIBUTES: [&str; 3] = ["objectGUID", "entryUUID", "userPrincipalName"];
+
+/// Why nobody can be looked up where nothing says among whom.
+pub(super) const NO_BASE: &str = "its RootDSE does not say below which DN accounts are; set directory.look_up.base";
 
 /// What a look-up came to.
 #[derive(Debug)]
@@ -176,7 +179,10 @@ impl LookUps {
             } else {
                 left
             };
-            let answer = asker.connection.search(&asker.search(attribute, value), patience).await;
+            let answer = asker
+                .connection
+                .search(&search(&asker.base, asker.active_directory, attribute, value), patience)
+                .await;
             let trouble = match answer.map(judge) {
                 Ok(Match::One { dn, subject }) => {
                     let dc = asker.dc.id;
@@ -267,37 +273,36 @@ impl LookUps {
     }
 }
 
-impl Asker {
-    fn search(&self, attribute: &str, value: &str) -> Search {
-        let equal = |attribute: &str, value: &str| Filter::Equality(attribute.to_owned(), value.to_owned());
-        let value = equal(attribute, value);
-        let filter = if self.active_directory {
-            // Computers are users, too, and contacts are persons.
-            let person = equal("objectCategory", "person");
-            Filter::And(vec![person, equal("objectClass", "user"), value])
-        } else {
-            value
-        };
-        Search {
-            base: self.base.clone(),
-            scope: Scope::Subtree,
-            filter,
-            attributes: ATTRIBUTES.map(str::to_owned).to_vec(),
-            size_limit: SIZE_LIMIT,
-        }
+/// The search for the account below `base` whose `attribute` has `value`.
+pub(super) fn search(base: &str, active_directory: bool, attribute: &str, value: &str) -> Search {
+    let equal = |attribute: &str, value: &str| Filter::Equality(attribute.to_owned(), value.to_owned());
+    let value = equal(attribute, value);
+    let filter = if active_directory {
+        // Computers are users, too, and contacts are persons.
+        let person = equal("objectCategory", "person");
+        Filter::And(vec![person, equal("objectClass", "user"), value])
+    } else {
+        value
+    };
+    Search {
+        base: base.to_owned(),
+        scope: Scope::Subtree,
+        filter,
+        attributes: ATTRIBUTES.map(str::to_owned).to_vec(),
+        size_limit: SIZE_LIMIT,
     }
 }
 
 /// What the entries found mean.
 #[derive(Debug, PartialEq, Eq)]
-enum Match {
+pub(crate) enum Match {
     One { dn: String, subject: Option<Subject> },
     None,
     Several,
     Unusable,
 }
 
-fn judge(found: Found) -> Match {
+pub(super) fn judge(found: Found) -> Match {
     let mut entries = found.entries.into_iter();
     match (entries.next(), entries.next(), found.more) {
         (None, None, false) => Match::None,
@@ -330,7 +335,7 @@ fn subject(entry: &Entry) -> Option<Subject> {
 }
 
 /// What a refusal means and what to do.
-fn explain(error: &ReadError) -> String {
+pub(super) fn explain(error: &ReadError) -> String {
     /// RFC 4511, section 4.1.9.
     mod code {
         pub(super) const OPERATIONS_ERROR: u32 = 1;

@@ -42,6 +42,15 @@ impl RootDse {
         }
     }
 
+    /// The DN below which its entries are, as far as there is only one.
+    pub(crate) fn base(&self) -> Option<&str> {
+        match (&self.default_naming_context, self.naming_contexts.as_slice()) {
+            (Some(default), _) => Some(default),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+
     /// Whether the server lists a control.
     pub(crate) fn has_control(&self, oid: &str) -> bool {
         self.supported_controls.iter().any(|control| control == oid)

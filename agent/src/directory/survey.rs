@@ -1,5 +1,7 @@
-//! A look at a directory before agents are put in front of it: what it says of itself, whether an account may bind,
-//! what values an attribute has. Each question has a connection of its own, made as an agent would make it.
+//! A look at a directory by somebody who is not an agent in session with a relay: what it says of itself, whether an
+//! account may bind, what values an attribute has, whom a name stands for. Connections are made as an agent makes them.
+//!
+//! For `postern up --directory`, before agents are put in front of it, and for `postern-agent check`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +13,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Connection, Sent};
+use super::dial::ConnectError;
+use super::known;
+use super::look_up::{self, Match, NO_BASE};
 use super::root_dse::RootDse;
 use super::verdict::{self, Reading};
 use crate::config::{DirectoryConfig, RawDirectoryAlone, Server};
@@ -21,7 +26,7 @@ use crate::ldap::{Filter, Scope, Search};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One domain controller to ask.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Survey {
     config: Arc<DirectoryConfig>,
     server: Server,
@@ -33,6 +38,9 @@ pub enum SurveyError {
     /// It cannot be connected to; says why and what to do.
     #[error("{0}")]
     Unreachable(String),
+    /// It was connected to, and its TLS is not what it should be; says why and what to do.
+    #[error("{0}")]
+    Unprotected(String),
     /// It was asked and did not say.
     #[error("{0}")]
     NoAnswer(String),
@@ -68,11 +76,7 @@ impl Facts {
 
     /// The DN below which its entries are, as far as there is only one.
     pub fn base(&self) -> Option<&str> {
-        match (&self.root.default_naming_context, self.root.naming_contexts.as_slice()) {
-            (Some(default), _) => Some(default),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        }
+        self.root.base()
     }
 
     /// Who made it, where it says so.
@@ -82,6 +86,11 @@ impl Facts {
 }
 
 impl Survey {
+    /// Of one domain controller of a configuration.
+    pub(crate) fn new(config: Arc<DirectoryConfig>, server: Server) -> Self {
+        Self { config, server }
+    }
+
     /// Of each domain controller that an agent's `[directory]` section names; `section` is TOML with that section
     /// and no other.
     ///
@@ -91,10 +100,7 @@ impl Survey {
         let config = config::parse::<RawDirectoryAlone>(section, Path::new("directory"), base, [])?;
         let config = Arc::new(config.directory);
         let servers = config.servers.clone();
-        let surveys = servers.into_iter().map(|server| Self {
-            config: config.clone(),
-            server,
-        });
+        let surveys = servers.into_iter().map(|server| Self::new(config.clone(), server));
         Ok(surveys.collect())
     }
 
@@ -103,9 +109,7 @@ impl Survey {
     /// # Errors
     /// [`SurveyError`].
     pub async fn facts(&self) -> Result<Facts, SurveyError> {
-        let mut asking = self.connect().await?;
-        let read = asking.connection.root_dse(PATIENCE).await;
-        let root = read.map_err(|error| SurveyError::NoAnswer(error.to_string()))?;
+        let root = self.connect().await?.root_dse().await?;
         Ok(Facts { root })
     }
 
@@ -146,24 +150,75 @@ impl Survey {
         Ok(values.map(str::to_owned).collect())
     }
 
-    async fn connect(&self) -> Result<Asking, SurveyError> {
+    /// A connection to ask more than one thing on.
+    pub(crate) async fn connect(&self) -> Result<Asking, SurveyError> {
         let stop = CancellationToken::new();
         let opened = Connection::open(&self.server, &self.config.trust.tls, &TaskTracker::new(), &stop, || ()).await;
         Ok(Asking {
-            connection: opened.map_err(|error| SurveyError::Unreachable(error.to_string()))?,
+            connection: opened?,
             _end: stop.drop_guard(),
         })
     }
 }
 
+impl From<ConnectError> for SurveyError {
+    fn from(error: ConnectError) -> Self {
+        let text = error.to_string();
+        match error {
+            ConnectError::Resolve { .. } | ConnectError::Tcp { .. } | ConnectError::Timeout(_) => {
+                Self::Unreachable(text)
+            }
+            ConnectError::StartTlsRefused { .. }
+            | ConnectError::StartTlsUnanswered { .. }
+            | ConnectError::StartTlsInjected { .. }
+            | ConnectError::Tls { .. } => Self::Unprotected(text),
+        }
+    }
+}
+
 /// A connection that ends with this.
-struct Asking {
+#[derive(Debug)]
+pub(crate) struct Asking {
     connection: Connection,
     _end: DropGuard,
 }
 
 impl Asking {
-    async fn bind(&mut self, name: &str, password: &Password) -> Result<(), SurveyError> {
+    /// The end of the domain controller's certificate, in seconds since 1970; `None` where nothing protects this.
+    pub(crate) fn not_after(&self) -> Option<i64> {
+        self.connection.not_after
+    }
+
+    /// From now on binds ask what the server's password policy says.
+    pub(crate) fn ask_password_policy(&mut self) {
+        self.connection.ask_password_policy();
+    }
+
+    /// Reads the RootDSE.
+    pub(crate) async fn root_dse(&mut self) -> Result<RootDse, SurveyError> {
+        let read = self.connection.root_dse(PATIENCE).await;
+        read.map_err(|error| SurveyError::NoAnswer(error.to_string()))
+    }
+
+    /// Whose account it is whose `attribute` has `value`, as an agent looks it up.
+    pub(crate) async fn look_up(
+        &mut self,
+        facts: &known::Facts,
+        base: Option<&str>,
+        attribute: &str,
+        value: &str,
+    ) -> Result<Match, SurveyError> {
+        let base = base.or(facts.root_dse.base());
+        let base = base.ok_or_else(|| SurveyError::NoAnswer(NO_BASE.to_owned()))?;
+        let search = look_up::search(base, facts.kind == Kind::ActiveDirectory, attribute, value);
+        let found = self.connection.search(&search, PATIENCE).await;
+        found
+            .map(look_up::judge)
+            .map_err(|error| SurveyError::NoAnswer(look_up::explain(&error)))
+    }
+
+    /// Binds once.
+    pub(crate) async fn bind(&mut self, name: &str, password: &Password) -> Result<(), SurveyError> {
         let (result, policy) = match self.connection.bind(name, password, PATIENCE).await.0 {
             Sent::Answered {
                 result,

@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Context;
 use super::board::Joined;
-use super::dial::Dialled;
+use super::dial::{Dialer, Dialled};
 use super::explain::{Trouble, TroubleKind};
 use crate::clock;
 use crate::core::cancelled::Cancelled;
@@ -36,7 +36,7 @@ mod pings;
 use pings::Pings;
 
 /// From the handshake's end to `Welcome`. A relay has it at hand; five seconds are a relay that hangs.
-const WELCOME_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const WELCOME_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a drained session waits for the relay to close it. The relay does so when its own part is done; it knows
 /// best what it still expects.
@@ -126,7 +126,7 @@ impl Established {
         let greeting = timeout(WELCOME_TIMEOUT, exchange(&connection, hello)).await;
         let (control, welcome) = match greeting {
             Ok(Ok(greeted)) => greeted,
-            Ok(Err(GreetError::Wire(error))) => return Err(greeting_failed(&context, &connection, &error).await),
+            Ok(Err(GreetError::Wire(error))) => return Err(greeting_failed(&context.dialer, &connection, &error).await),
             Ok(Err(GreetError::Other(trouble, code))) => {
                 connection.close(code.to_varint(), trouble.text.as_bytes());
                 return Err(trouble);
@@ -283,16 +283,16 @@ async fn exchange(connection: &Connection, hello: Hello) -> Result<((SendStream,
 }
 
 /// The stream broke during the greeting: the connection's end, which may follow it, says why.
-async fn greeting_failed(context: &Context, connection: &Connection, error: &WireError) -> Trouble {
+pub(super) async fn greeting_failed(dialer: &Dialer, connection: &Connection, error: &WireError) -> Trouble {
     if error.is_violation() {
         connection.close(CloseCode::Protocol.to_varint(), error.to_string().as_bytes());
-        return Trouble::new(TroubleKind::Protocol, format!("the relay's Welcome: {error}"));
+        return Trouble::new(TroubleKind::Protocol, format!("the relay's greeting: {error}"));
     }
     match timeout(Duration::from_secs(1), connection.closed()).await {
-        Ok(end) => context.dialer.explain(&end),
+        Ok(end) => dialer.explain(&end),
         Err(_) => {
-            connection.close(CloseCode::Protocol.to_varint(), b"no Welcome");
-            Trouble::new(TroubleKind::Protocol, format!("the relay's Welcome: {error}"))
+            connection.close(CloseCode::Protocol.to_varint(), b"no greeting");
+            Trouble::new(TroubleKind::Protocol, format!("the relay's greeting: {error}"))
         }
     }
 }

@@ -79,8 +79,13 @@ impl Bed {
         bind_timeout_ms: u64,
         more: &str,
     ) -> Config {
-        let servers: String = self
-            .dcs
+        let directory = format!("bind_timeout_ms = {bind_timeout_ms}\n{}", self.servers(more));
+        self.config_with(relays, agent, &directory)
+    }
+
+    /// The domain controllers, as the configuration has them.
+    pub(crate) fn servers(&self, more: &str) -> String {
+        self.dcs
             .iter()
             .enumerate()
             .map(|(index, dc)| {
@@ -91,25 +96,28 @@ impl Bed {
                     dc.url()
                 )
             })
-            .collect();
-        let directory = format!("bind_timeout_ms = {bind_timeout_ms}\n{servers}");
-        self.config_with(relays, agent, &directory)
+            .collect()
     }
 
     /// As [`Self::config`], with other contents of the section `directory`.
     pub(crate) fn config_with(&self, relays: &[SocketAddr], agent: &Issued, directory: &str) -> Config {
+        let text = self.text(relays, agent, directory);
+        config::parse::<Raw>(&text, Path::new("agent.toml"), self.folder.path(), [])
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The configuration file that [`Self::config_with`] reads.
+    pub(crate) fn text(&self, relays: &[SocketAddr], agent: &Issued, directory: &str) -> String {
         self.folder.write("agent.pem", &agent.certificate_pem);
         self.folder.write("agent-key.pem", &agent.key_pem);
         let addresses: Vec<String> = relays.iter().map(SocketAddr::to_string).collect();
-        let text = format!(
+        format!(
             "[agent]\ntrust_domain = \"{TRUST_DOMAIN}\"\ncertificate = \"agent.pem\"\nkey = \"agent-key.pem\"\n\
              [relays]\naddresses = {addresses:?}\nserver_name = \"{RELAY_NAME}\"\nanchors = \"ca.pem\"\n\
              [directory]\nanchors = \"ca.pem\"\nconnections = 4\n{directory}\
              {}[admin]\nlisten = \"{}\"\n",
             self.sections, self.admin
-        );
-        config::parse::<Raw>(&text, Path::new("agent.toml"), self.folder.path(), [])
-            .unwrap_or_else(|error| panic!("{error}"))
+        )
     }
 
     pub(crate) fn run(&mut self, config: Config) {

@@ -5,6 +5,8 @@ mod bad_dc;
 #[cfg(test)]
 mod bed;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod dc;
 #[cfg(test)]
 mod directory;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use postern_protocol::close::CloseCode;
 use postern_protocol::frame::{
-    Answer, Control, DirectoryHealth, Hello, MAJOR, MAX_ANSWER_BYTES, MAX_CONTROL_BYTES, MINOR, Ping, Pong, Request,
-    Welcome,
+    Answer, Control, DirectoryHealth, Hello, MAJOR, MAX_ANSWER_BYTES, MAX_CONTROL_BYTES, MINOR, Ping, Pong, Probed,
+    Request, Welcome,
 };
 use postern_protocol::seal::{AuthenticatedData, ContentKey, SealingKey};
 use postern_protocol::transport::{ALPN, crypto_provider, stream_limit, transport_config};
@@ -74,6 +75,35 @@ impl Relay {
             if let Ok(connection) = incoming.await {
                 return connection;
             }
+        }
+    }
+
+    /// Shows itself to everybody who only looks, with a wall clock that is so much ahead of this machine's.
+    pub(crate) async fn show(&self, ahead: Duration) {
+        loop {
+            let connection = self.connection().await;
+            // Whoever does not like the certificate asks nothing.
+            let Ok((mut send, mut recv)) = connection.accept_bi().await else {
+                continue;
+            };
+            let probe = read_frame(&mut recv, MAX_CONTROL_BYTES, Control::decode).await.unwrap();
+            assert!(matches!(probe, Control::Probe(_)), "{probe:?}");
+            let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + ahead;
+            let probed = Control::Probed(Probed {
+                major: MAJOR,
+                minor: MINOR,
+                software: "test".to_owned(),
+                unix_ms: u64::try_from(clock.as_millis()).unwrap(),
+            });
+            write_frame(&mut send, &probed.encode()).await.unwrap();
+            connection.closed().await;
+        }
+    }
+
+    /// Refuses everybody, for this reason.
+    pub(crate) async fn refuse(&self, code: CloseCode) {
+        loop {
+            self.connection().await.close(code.to_varint(), b"not you");
         }
     }
 

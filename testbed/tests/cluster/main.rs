@@ -13,6 +13,7 @@ mod bad_input;
 mod callers;
 mod contract;
 mod directories;
+mod doctor;
 mod envelopes;
 mod existing;
 mod harness;

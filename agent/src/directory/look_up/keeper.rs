@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use postern_protocol::Verdict;
 
 use super::password::Numbered;
-use super::{Asker, LookUps};
+use super::{Asker, LookUps, NO_BASE};
 use crate::clock;
 use crate::core::backoff::Backoff;
 use crate::core::kind::Kind;
@@ -187,19 +187,9 @@ impl LookUps {
             .root_dse(PATIENCE)
             .await
             .map_err(|error| Trouble::Other(error.to_string()))?;
-        let only = || match root.naming_contexts.as_slice() {
-            [only] => Some(only.clone()),
-            _ => None,
-        };
-        let base = self
-            .config
-            .base
-            .clone()
-            .or(root.default_naming_context.clone())
-            .or_else(only);
-        let Some(base) = base else {
-            let text = "its RootDSE does not say below which DN accounts are; set directory.look_up.base";
-            return Err(Trouble::Other(text.to_owned()));
+        let base = self.config.base.as_deref().or(root.base());
+        let Some(base) = base.map(str::to_owned) else {
+            return Err(Trouble::Other(NO_BASE.to_owned()));
         };
         let version = match password {
             Some(_) => self.bind(dc, &mut connection).await?,
@@ -287,7 +277,7 @@ impl LookUps {
 }
 
 /// What to do about a service account that is refused.
-fn advice(verdict: Verdict) -> &'static str {
+pub(crate) fn advice(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Success => "it is not",
         Verdict::InvalidCredentials | Verdict::Rejected => {
