@@ -2,7 +2,7 @@
 //!
 //! Two steps, as people know it: the user name, then, with that name in sight, the password. A sign-in goes the way of
 //! the API ([`ApiState::admit`], [`ApiState::complete`]); only what comes in (a form) and goes out (words) is decided
-//! here. The page works without JavaScript; with it, [`files`] has the script that seals the password in the browser.
+//! here. The page works without JavaScript; with it, `files` has the script that seals the password in the browser.
 //! A password is never part of what is rendered: nothing that renders is given one.
 
 mod brand;

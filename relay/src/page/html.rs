@@ -253,11 +253,7 @@ fn write_end(html: &mut String, brand: &Brand, end: &End<'_>) -> fmt::Result {
     let kind = if end.good { "good" } else { "bad" };
     writeln!(html, r#"<h1 class="{kind}" tabindex="-1">{}</h1>"#, Text(end.title))?;
     if let Some(user) = end.user {
-        let other = if end.good {
-            "Sign in as somebody else"
-        } else {
-            "Not you?"
-        };
+        let other = if end.good { "Switch user" } else { "Not you?" };
         write_person(html, user, other)?;
     }
     for paragraph in end.text {

@@ -117,7 +117,7 @@ async fn a_person_signs_in_with_two_forms_and_no_script() {
     assert_eq!((end.status, end.title()), (200, "You are signed in"));
     assert!(end.html.contains("gina<wbr>@corp.example.com"));
     assert!(end.html.contains("This site sealed your password"));
-    assert!(end.html.contains(r#"<a href="/">Sign in as somebody else</a>"#));
+    assert!(end.html.contains(r#"<a href="/">Switch user</a>"#));
 }
 
 #[tokio::test]

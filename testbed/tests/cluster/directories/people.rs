@@ -14,7 +14,8 @@ pub(crate) const OTHER_SUFFIX: &str = "mail.example.org";
 pub(crate) const MAIL_SUFFIX: &str = "people.example.net";
 
 /// Who looks people up.
-pub(crate) const SERVICE_ACCOUNT: &str = "svc-postern@corp.example.com";
+/// Not that of `postern up` itself, which the simulated directory has as well.
+pub(crate) const SERVICE_ACCOUNT: &str = "svc-look-up@corp.example.com";
 
 /// Its password.
 pub(crate) const SERVICE_PASSWORD: &str = "Sërvice Passwörd 1";
