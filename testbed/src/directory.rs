@@ -82,9 +82,7 @@ pub async fn find(request: &Request, folder: &Folder) -> anyhow::Result<(Existin
     ));
     let mut domain = Domain {
         display_name: realm.clone(),
-        upn_suffixes: std::iter::once(realm.clone())
-            .chain(request.upn_suffixes.iter().cloned())
-            .collect(),
+        upn_suffixes: each_once(std::iter::once(&realm).chain(&request.upn_suffixes)),
         alternate_suffixes: Vec::new(),
         netbios,
         realm,
@@ -145,13 +143,26 @@ async fn look_at(
         }
     })?;
     let (alternate, suffixes) = alternate_id(attribute, &values, &request.alternate_suffixes, domain)?;
+    let suffixes = each_once(suffixes.iter());
     progress(format_args!(
         "  Names that end in @{} are looked up by {attribute}",
         suffixes.join(", @")
     ));
+    // In lower case, all of them.
     domain.upn_suffixes.retain(|suffix| !suffixes.contains(suffix));
     domain.alternate_suffixes = suffixes;
     Ok(alternate)
+}
+
+/// In lower case, as names are routed, and the first of those that are the same: what is claimed twice is refused.
+fn each_once<'a>(suffixes: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut once = Vec::new();
+    for suffix in suffixes.map(|suffix| suffix.to_lowercase()) {
+        if !once.contains(&suffix) {
+            once.push(suffix);
+        }
+    }
+    once
 }
 
 /// What each that can be used says of itself.
@@ -261,6 +272,7 @@ fn service_password(account: &str) -> anyhow::Result<Password> {
 pub fn suffix(text: &str) -> Result<String, String> {
     let text = text.strip_prefix('@').unwrap_or(text);
     match UserName::parse(&format!("x@{text}")) {
+        Ok(_) if text.contains(char::is_whitespace) => Err("a suffix has no white space".to_owned()),
         Ok(_) => Ok(text.to_lowercase()),
         Err(error) => Err(error.to_string()),
     }
@@ -312,9 +324,16 @@ mod tests {
     }
 
     #[test]
+    fn a_suffix_that_is_given_twice_is_there_once_whatever_its_case() {
+        let given = ["Corp.Example.com", "mail.example.org", "corp.example.COM"].map(str::to_owned);
+        assert_eq!(each_once(given.iter()), ["corp.example.com", "mail.example.org"]);
+    }
+
+    #[test]
     fn what_is_no_suffix_account_or_netbios_name_is_refused_before_anything_is_asked() {
         assert_eq!(suffix("@Mail.Example.org").unwrap(), "mail.example.org");
         assert!(suffix("").is_err() && suffix("a@b").is_err() && suffix("a b*").is_err());
+        assert!(suffix("mail example.org").is_err());
         assert!(account("svc@corp.example.com").is_ok() && account("cn=svc,dc=example").is_ok());
         assert!(account("svc").is_err());
         assert!(netbios("CORP").is_ok() && netbios("CO\\RP").is_err() && netbios("").is_err());

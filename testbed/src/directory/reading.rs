@@ -79,6 +79,10 @@ pub(super) fn alternate_id(
 /// In lower case; `None` where the value could not be typed as a name.
 fn suffix_of(value: &str) -> Option<String> {
     let (_, suffix) = value.rsplit_once('@')?;
+    // Relay and agent take no white space in a suffix, and one odd value must not end the whole cluster.
+    if suffix.contains(char::is_whitespace) {
+        return None;
+    }
     UserName::parse(&format!("x@{suffix}")).ok()?;
     Some(suffix.to_lowercase())
 }
@@ -129,6 +133,8 @@ mod tests {
             "c@corp.example.com",
             "d@x.example",
             "e",
+            "f@x.example ",
+            "g@an other.example",
         ];
         assert_eq!(
             of("mail", &mails, &[]).unwrap(),
