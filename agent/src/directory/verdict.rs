@@ -56,7 +56,7 @@ pub(crate) fn read(result: u32, text: &str, policy: Option<PasswordPolicy>) -> R
         (
             code::SUCCESS | code::CONSTRAINT_VIOLATION | code::INVALID_CREDENTIALS | code::UNWILLING_TO_PERFORM,
             Some(error),
-        ) => verdict(refused_by_policy(result, error)),
+        ) => verdict(refused_by_policy(error)),
         (code::SUCCESS, None) => verdict(Verdict::Success),
         (code::INVALID_CREDENTIALS, None) => {
             let sub_code = sub_code(text);
@@ -74,11 +74,14 @@ pub(crate) fn read(result: u32, text: &str, policy: Option<PasswordPolicy>) -> R
 ///
 /// It is a rejection with result 0 as well: after a reset the bind succeeds only so that the password can be changed,
 /// and a success that comes with an error of any other kind is none that somebody may be let in on.
-fn refused_by_policy(result: u32, error: i32) -> Verdict {
+///
+/// OpenLDAP 2.5 tells all of them with 49, but a change after a reset with 0. 389 DS 2.3 tells expired with 49, a change
+/// after a reset with 0, locked with 19, and locked with 53 where an administrator did it (`nsAccountLock`), before it
+/// looks at the password. So that is locked here too: a disabled account is told to public callers, which is right only
+/// of what the directory tells with the right password alone.
+fn refused_by_policy(error: i32) -> Verdict {
     match error {
         policy::PASSWORD_EXPIRED => Verdict::PasswordExpired,
-        // 389 DS says so of accounts that an administrator has inactivated, with this result.
-        policy::ACCOUNT_LOCKED if result == code::UNWILLING_TO_PERFORM => Verdict::AccountDisabled,
         policy::ACCOUNT_LOCKED => Verdict::AccountLocked,
         policy::CHANGE_AFTER_RESET => Verdict::PasswordMustChange,
         _ => Verdict::Rejected,
@@ -184,7 +187,7 @@ mod tests {
             verdict,
             sub_code: None,
         };
-        for result in [0, 19, 49] {
+        for result in [0, 19, 49, 53] {
             assert_eq!(says(result, 0), verdict(Verdict::PasswordExpired));
             assert_eq!(says(result, 1), verdict(Verdict::AccountLocked));
             assert_eq!(says(result, 2), verdict(Verdict::PasswordMustChange));
@@ -192,8 +195,6 @@ mod tests {
                 assert_eq!(says(result, other), verdict(Verdict::Rejected), "{result} {other}");
             }
         }
-        // 389 DS: "Account inactivated."
-        assert_eq!(says(53, 1), verdict(Verdict::AccountDisabled));
         // It did not look.
         assert_eq!(says(51, 1), Reading::Elsewhere);
         for result in [1, 2, 8, 10, 32, 48, 50, 80, 4096] {

@@ -1,6 +1,8 @@
 //! Sign-ins through Postern against directories that people have, and their clients against the simulated one.
 
 mod active_directory;
+mod by_dn;
+mod ds389;
 mod ldap_utils;
 mod openldap;
 mod parity;
