@@ -2,8 +2,7 @@
 //!
 //! It is asked as the service account, on connections of its own: one that binds users never searches, one that
 //! searches never binds a user. They are opened when the first name is to be looked up, and kept from then on. A search
-//! may be made again elsewhere, since it changes and counts nothing. What is found is a DN that a user's password is
-//! sent with, so an entry whose DN would make that bind an anonymous one, or another name's, is refused.
+//! may be made again elsewhere, since it changes and counts nothing.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,31 +13,25 @@ use postern_protocol::Subject;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, Found, ReadError};
+use super::connection::Connection;
 use super::known::{DcId, Known};
 use crate::clock;
-use crate::config::{LookUpConfig, could_be_dn};
+use crate::config::LookUpConfig;
 use crate::core::lease::Lease;
 use crate::core::service_account::ServiceAccount;
-use crate::ldap::{Entry, Filter, Scope, Search};
 use crate::metrics::{Metrics, look_up};
+use entries::{explain, judge, search};
 use password::Passwords;
 
+pub(crate) use entries::Match;
+
+pub(super) mod entries;
 pub(super) mod keeper;
 mod password;
-
-/// One match is what is needed, and two show that there is not exactly one.
-const SIZE_LIMIT: usize = 2;
 
 /// With less time than this nothing is asked: a connection without an answer in time has to be closed, and one that is
 /// well would be.
 const LEAST_PATIENCE: Duration = Duration::from_millis(30);
-
-/// The subject: Active Directory's, then what others have in its place.
-const ATTRIBUTES: [&str; 3] = ["objectGUID", "entryUUID", "userPrincipalName"];
-
-/// Why nobody can be looked up where nothing says among whom.
-pub(super) const NO_BASE: &str = "its RootDSE does not say below which DN accounts are; set directory.look_up.base";
 
 /// What a look-up came to.
 #[derive(Debug)]
@@ -272,93 +265,3 @@ impl LookUps {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// The search for the account below `base` whose `attribute` has `value`.
-pub(super) fn search(base: &str, active_directory: bool, attribute: &str, value: &str) -> Search {
-    let equal = |attribute: &str, value: &str| Filter::Equality(attribute.to_owned(), value.to_owned());
-    let value = equal(attribute, value);
-    let filter = if active_directory {
-        // Computers are users, too, and contacts are persons.
-        let person = equal("objectCategory", "person");
-        Filter::And(vec![person, equal("objectClass", "user"), value])
-    } else {
-        value
-    };
-    Search {
-        base: base.to_owned(),
-        scope: Scope::Subtree,
-        filter,
-        attributes: ATTRIBUTES.map(str::to_owned).to_vec(),
-        size_limit: SIZE_LIMIT,
-    }
-}
-
-/// What the entries found mean.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Match {
-    One { dn: String, subject: Option<Subject> },
-    None,
-    Several,
-    Unusable,
-}
-
-pub(super) fn judge(found: Found) -> Match {
-    let mut entries = found.entries.into_iter();
-    match (entries.next(), entries.next(), found.more) {
-        (None, None, false) => Match::None,
-        // An anonymous bind, or a bind by another kind of name, would follow.
-        (Some(entry), None, false) if !could_be_dn(&entry.dn) => Match::Unusable,
-        (Some(entry), None, false) => Match::One {
-            subject: subject(&entry),
-            dn: entry.dn,
-        },
-        _ => Match::Several,
-    }
-}
-
-fn subject(entry: &Entry) -> Option<Subject> {
-    let object_guid = match entry.values("objectGUID") {
-        [only] => <[u8; 16]>::try_from(only.as_slice()).ok(),
-        _ => None,
-    };
-    let text = |attribute: &str| {
-        let mut values = entry.texts(attribute);
-        let first = values.next().map(str::to_owned);
-        first.filter(|_| values.next().is_none())
-    };
-    let subject = Subject {
-        entry_uuid: text("entryUUID").filter(|_| object_guid.is_none()),
-        object_guid,
-        upn: text("userPrincipalName"),
-    };
-    subject.checked().ok()
-}
-
-/// What a refusal means and what to do.
-pub(super) fn explain(error: &ReadError) -> String {
-    /// RFC 4511, section 4.1.9.
-    mod code {
-        pub(super) const OPERATIONS_ERROR: u32 = 1;
-        pub(super) const REFERRAL: u32 = 10;
-        pub(super) const NO_SUCH_OBJECT: u32 = 32;
-        pub(super) const INVALID_DN: u32 = 34;
-        pub(super) const NO_ACCESS: u32 = 50;
-    }
-    let advice = match error {
-        ReadError::Refused(result) => match result.code {
-            code::OPERATIONS_ERROR => {
-                "; Active Directory answers so to who has not bound: set directory.look_up.account"
-            }
-            code::REFERRAL | code::NO_SUCH_OBJECT | code::INVALID_DN => {
-                "; it does not hold the base: set directory.look_up.base to a DN that it has"
-            }
-            code::NO_ACCESS => "; give the service account the right to read accounts",
-            _ => "",
-        },
-        ReadError::Unanswered(_) => "",
-    };
-    format!("{error}{advice}")
-}
-
-#[cfg(test)]
-mod tests;

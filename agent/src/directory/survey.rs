@@ -15,7 +15,8 @@ use tokio_util::task::TaskTracker;
 use super::connection::{Connection, Sent};
 use super::dial::ConnectError;
 use super::known;
-use super::look_up::{self, Match, NO_BASE};
+use super::look_up::Match;
+use super::look_up::entries::{self, NO_BASE};
 use super::root_dse::RootDse;
 use super::verdict::{self, Reading};
 use crate::config::{DirectoryConfig, RawDirectoryAlone, Server};
@@ -210,11 +211,11 @@ impl Asking {
     ) -> Result<Match, SurveyError> {
         let base = base.or(facts.root_dse.base());
         let base = base.ok_or_else(|| SurveyError::NoAnswer(NO_BASE.to_owned()))?;
-        let search = look_up::search(base, facts.kind == Kind::ActiveDirectory, attribute, value);
+        let search = entries::search(base, facts.kind == Kind::ActiveDirectory, attribute, value);
         let found = self.connection.search(&search, PATIENCE).await;
         found
-            .map(look_up::judge)
-            .map_err(|error| SurveyError::NoAnswer(look_up::explain(&error)))
+            .map(entries::judge)
+            .map_err(|error| SurveyError::NoAnswer(entries::explain(&error)))
     }
 
     /// Binds once.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use postern_protocol::Verdict;
 
+use super::entries::NO_BASE;
 use super::password::Numbered;
-use super::{Asker, LookUps, NO_BASE};
+use super::{Asker, LookUps};
 use crate::clock;
 use crate::core::backoff::Backoff;
 use crate::core::kind::Kind;

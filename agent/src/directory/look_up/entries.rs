@@ -1,0 +1,110 @@
+//! The searches for accounts, and what their answers mean. No socket and no clock in here.
+//!
+//! What is found is a DN that a user's password is sent with, so an entry whose DN would make that bind an anonymous
+//! one, or another name's, is refused.
+
+use postern_protocol::Subject;
+
+use crate::config::could_be_dn;
+use crate::directory::connection::{Found, ReadError};
+use crate::ldap::{Entry, Filter, Scope, Search};
+
+/// One match is what is needed, and two show that there is not exactly one.
+const SIZE_LIMIT: usize = 2;
+
+/// The subject: Active Directory's, then what others have in its place.
+const ATTRIBUTES: [&str; 3] = ["objectGUID", "entryUUID", "userPrincipalName"];
+
+/// Why nobody can be looked up where nothing says among whom.
+pub(in crate::directory) const NO_BASE: &str =
+    "its RootDSE does not say below which DN accounts are; set directory.look_up.base";
+
+/// The search for the account below `base` whose `attribute` has `value`.
+pub(in crate::directory) fn search(base: &str, active_directory: bool, attribute: &str, value: &str) -> Search {
+    let equal = |attribute: &str, value: &str| Filter::Equality(attribute.to_owned(), value.to_owned());
+    let value = equal(attribute, value);
+    let filter = if active_directory {
+        // Computers are users, too, and contacts are persons.
+        let person = equal("objectCategory", "person");
+        Filter::And(vec![person, equal("objectClass", "user"), value])
+    } else {
+        value
+    };
+    Search {
+        base: base.to_owned(),
+        scope: Scope::Subtree,
+        filter,
+        attributes: ATTRIBUTES.map(str::to_owned).to_vec(),
+        size_limit: SIZE_LIMIT,
+    }
+}
+
+/// What the entries found mean.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    One { dn: String, subject: Option<Subject> },
+    None,
+    Several,
+    Unusable,
+}
+
+pub(in crate::directory) fn judge(found: Found) -> Match {
+    let mut entries = found.entries.into_iter();
+    match (entries.next(), entries.next(), found.more) {
+        (None, None, false) => Match::None,
+        // An anonymous bind, or a bind by another kind of name, would follow.
+        (Some(entry), None, false) if !could_be_dn(&entry.dn) => Match::Unusable,
+        (Some(entry), None, false) => Match::One {
+            subject: subject(&entry),
+            dn: entry.dn,
+        },
+        _ => Match::Several,
+    }
+}
+
+fn subject(entry: &Entry) -> Option<Subject> {
+    let object_guid = match entry.values("objectGUID") {
+        [only] => <[u8; 16]>::try_from(only.as_slice()).ok(),
+        _ => None,
+    };
+    let text = |attribute: &str| {
+        let mut values = entry.texts(attribute);
+        let first = values.next().map(str::to_owned);
+        first.filter(|_| values.next().is_none())
+    };
+    let subject = Subject {
+        entry_uuid: text("entryUUID").filter(|_| object_guid.is_none()),
+        object_guid,
+        upn: text("userPrincipalName"),
+    };
+    subject.checked().ok()
+}
+
+/// What a refusal means and what to do.
+pub(in crate::directory) fn explain(error: &ReadError) -> String {
+    /// RFC 4511, section 4.1.9.
+    mod code {
+        pub(super) const OPERATIONS_ERROR: u32 = 1;
+        pub(super) const REFERRAL: u32 = 10;
+        pub(super) const NO_SUCH_OBJECT: u32 = 32;
+        pub(super) const INVALID_DN: u32 = 34;
+        pub(super) const NO_ACCESS: u32 = 50;
+    }
+    let advice = match error {
+        ReadError::Refused(result) => match result.code {
+            code::OPERATIONS_ERROR => {
+                "; Active Directory answers so to who has not bound: set directory.look_up.account"
+            }
+            code::REFERRAL | code::NO_SUCH_OBJECT | code::INVALID_DN => {
+                "; it does not hold the base: set directory.look_up.base to a DN that it has"
+            }
+            code::NO_ACCESS => "; give the service account the right to read accounts",
+            _ => "",
+        },
+        ReadError::Unanswered(_) => "",
+    };
+    format!("{error}{advice}")
+}
+
+#[cfg(test)]
+mod tests;
