@@ -70,6 +70,14 @@ pub(crate) enum NoWay {
 }
 
 impl Names {
+    /// The attributes that names may be looked up by, in a directory that binds user names or does not.
+    pub(crate) fn attributes(&self, binds_names: bool) -> impl Iterator<Item = &str> {
+        let alternate = self.alternate_id.as_ref().map(|alternate| alternate.attribute.as_str());
+        let others = self.attribute.as_deref().filter(|_| !binds_names);
+        let others = others.filter(|others| alternate.is_none_or(|alternate| !alternate.eq_ignore_ascii_case(others)));
+        alternate.into_iter().chain(others)
+    }
+
     /// What is done with `user`, which the relay calls an alternate id or not. `binds_names` where the directory is
     /// one (Active Directory) that takes user names for binds.
     pub(crate) fn way<'a>(
@@ -122,6 +130,16 @@ mod tests {
 
     fn user(name: &str) -> UserName {
         UserName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn the_attributes_are_those_that_some_name_is_looked_up_by() {
+        let of = |names: &Names, binds_names| names.attributes(binds_names).map(str::to_owned).collect::<Vec<_>>();
+        let both = names(ValueOf::Typed, Some("uid"));
+        assert_eq!(of(&both, true), ["mail"]);
+        assert_eq!(of(&both, false), ["mail", "uid"]);
+        assert_eq!(of(&names(ValueOf::Typed, Some("Mail")), false), ["mail"]);
+        assert!(of(&Names::default(), false).is_empty());
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Dc {
         }
         self.shared.kinds().forget(&self.known.id);
         self.shared.pool.remove(self.known.id);
-        self.shared.look_ups.forget(self.known.id);
+        self.shared.look_ups.remove(self.known.id);
         self.shared.troubles().forget(&self.known);
     }
 

@@ -4,30 +4,30 @@
 //! searches never binds a user. They are opened when the first name is to be looked up, and kept from then on. A search
 //! may be made again elsewhere, since it changes and counts nothing.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_protocol::Subject;
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::connection::Connection;
-use super::known::{DcId, Known};
+use super::known::DcId;
 use crate::clock;
 use crate::config::LookUpConfig;
-use crate::core::lease::Lease;
 use crate::core::service_account::ServiceAccount;
 use crate::metrics::{Metrics, look_up};
-use entries::{explain, judge, search};
+use askers::{Asker, Askers};
+use entries::{SIGHT_ADVICE, explain, judge, sees_nobody};
 use password::Passwords;
+use sight::{Sight, Whom, Witnesses};
 
 pub(crate) use entries::Match;
 
+mod askers;
 pub(super) mod entries;
 pub(super) mod keeper;
 mod password;
+pub(super) mod sight;
 
 /// With less time than this nothing is asked: a connection without an answer in time has to be closed, and one that is
 /// well would be.
@@ -78,25 +78,20 @@ pub(super) struct LookUps {
     passwords: Passwords,
     /// Held during a bind of the service account: one at a time, so that a wrong password is tried once.
     account: tokio::sync::Mutex<ServiceAccount>,
-    idle: Mutex<VecDeque<Asker>>,
-    /// Connections that there are, idle or in use, or may be before long: without any nobody waits for one.
-    hopes: Arc<AtomicU32>,
-    returned: Notify,
+    askers: Askers,
+    witnesses: Witnesses,
     /// Somebody has asked for a look-up.
     wanted: watch::Sender<bool>,
     metrics: Arc<Metrics>,
 }
 
-/// A connection in the name of the service account.
+/// Why a connection did not say who has a name.
 #[derive(Debug)]
-struct Asker {
-    dc: Arc<Known>,
-    connection: Connection,
-    lease: Lease,
-    /// The number of the password that it was bound with.
-    version: u64,
-    base: String,
-    active_directory: bool,
+enum Trouble {
+    /// It shows nobody at all, which was told when that was found.
+    Blind(String),
+    /// It is of no further use.
+    Lost(String),
 }
 
 impl LookUps {
@@ -105,9 +100,8 @@ impl LookUps {
             passwords: Passwords::new(config.account.clone()),
             config,
             account: tokio::sync::Mutex::default(),
-            idle: Mutex::default(),
-            hopes: Arc::default(),
-            returned: Notify::new(),
+            askers: Askers::default(),
+            witnesses: Witnesses::default(),
             wanted: watch::channel(false).0,
             metrics,
         }
@@ -158,110 +152,134 @@ impl LookUps {
         let mut avoid = avoid.to_vec();
         let mut failure = NoLookUp::NotReady;
         loop {
-            let Some(mut asker) = self.take(&avoid, &free, deadline).await else {
+            let Some(mut asker) = self.askers.take(attribute, &avoid, &free, deadline).await else {
                 return Err(failure);
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left < LEAST_PATIENCE {
-                self.put(asker);
+                self.askers.put(asker);
                 return Err(failure);
             }
+            let known = asker.dc.clone();
             // The first one leaves time for another, where there is one.
-            let patience = if self.has_other(&avoid, asker.dc.id) {
+            let patience = if self.askers.has_other(&avoid, known.id) {
                 left / 2
             } else {
                 left
             };
-            let answer = asker
-                .connection
-                .search(&search(&asker.base, asker.active_directory, attribute, value), patience)
-                .await;
-            let trouble = match answer.map(judge) {
-                Ok(Match::One { dn, subject }) => {
-                    let dc = asker.dc.id;
-                    self.put(asker);
-                    return Ok(LookedUp::One(Account { dn, subject, dc }));
+            let (dc, trouble) = (known.name(), self.look(&mut asker, attribute, value, patience).await);
+            let trouble = match trouble {
+                Ok(looked_up) => {
+                    self.askers.put(asker);
+                    return Ok(looked_up);
                 }
-                Ok(Match::None) => {
-                    self.put(asker);
-                    return Ok(LookedUp::None);
+                Err(Trouble::Blind(trouble)) => {
+                    self.askers.put(asker);
+                    tracing::debug!(%dc, %trouble, "a name cannot be looked up here");
+                    trouble
                 }
-                Ok(Match::Several) => {
-                    self.put(asker);
-                    return Ok(LookedUp::Several);
+                Err(Trouble::Lost(trouble)) => {
+                    tracing::warn!(%dc, %trouble, "a name cannot be looked up here");
+                    // A connection that was refused may have lost its identity; one without an answer is of no use.
+                    known.doubt.notify_one();
+                    trouble
                 }
-                Ok(Match::Unusable) => "an entry's DN is not one that a password can be sent with".to_owned(),
-                Err(error) => explain(&error),
             };
-            let dc = asker.dc.name().to_owned();
-            tracing::warn!(%dc, %trouble, "a name cannot be looked up here");
-            // A connection that was refused may have lost its identity; one without an answer is of no use.
-            asker.dc.doubt.notify_one();
-            avoid.push(asker.dc.id);
-            failure = NoLookUp::Failed { dc, trouble };
+            avoid.push(known.id);
+            failure = NoLookUp::Failed {
+                dc: dc.to_owned(),
+                trouble,
+            };
         }
     }
 
-    async fn take(&self, avoid: &[DcId], free: impl Fn(DcId) -> bool, deadline: Instant) -> Option<Asker> {
-        loop {
-            // Made before looking, so that a return in between is not missed.
-            let returned = self.returned.notified();
-            if let Some(asker) = self.take_now(avoid, &free) {
-                return Some(asker);
+    /// Searches on one connection.
+    async fn look(
+        &self,
+        asker: &mut Asker,
+        attribute: &str,
+        value: &str,
+        patience: Duration,
+    ) -> Result<LookedUp, Trouble> {
+        let deadline = Instant::now() + patience;
+        let search = entries::search(&asker.base, asker.active_directory, attribute, value);
+        let found = asker.connection.search(&search, patience).await;
+        let found = found.map_err(|error| Trouble::Lost(explain(&error)))?;
+        if let Some(dn) = entries::somebody_else(&found, self.passwords.account()) {
+            self.witnesses.add(attribute, dn);
+            self.tell_sight(asker, attribute, None);
+        }
+        let dc = asker.dc.id;
+        match judge(found) {
+            Match::One { dn, subject } => Ok(LookedUp::One(Account { dn, subject, dc })),
+            Match::Several => Ok(LookedUp::Several),
+            Match::None => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.confirm(asker, attribute, left).await?;
+                Ok(LookedUp::None)
             }
-            // No waiting for a connection that may never come: the relay has a limit of sign-ins that wait, and those
-            // that need no look-up are among them.
-            let hopeless = !avoid.is_empty() || self.hopes.load(Ordering::Relaxed) == 0;
-            if hopeless || timeout_at(deadline, returned).await.is_err() {
-                return None;
+            Match::Unusable => {
+                let trouble = "an entry's DN is not one that a password can be sent with";
+                Err(Trouble::Lost(trouble.to_owned()))
             }
         }
     }
 
-    fn take_now(&self, avoid: &[DcId], free: impl Fn(DcId) -> bool) -> Option<Asker> {
-        let mut idle = self.idle();
-        let usable = |asker: &Asker| !avoid.contains(&asker.dc.id) && !asker.connection.is_closed();
-        let at = idle
-            .iter()
-            .position(|asker| usable(asker) && free(asker.dc.id))
-            .or_else(|| idle.iter().position(usable))?;
-        idle.remove(at)
-    }
-
-    /// Whether there is a connection to another domain controller now.
-    fn has_other(&self, avoid: &[DcId], dc: DcId) -> bool {
-        let idle = self.idle();
-        idle.iter()
-            .any(|other| other.dc.id != dc && !avoid.contains(&other.dc.id) && !other.connection.is_closed())
-    }
-
-    fn put(&self, mut asker: Asker) {
-        if !asker.connection.is_closed() {
-            asker.lease.used(clock::now());
-            self.idle().push_back(asker);
+    /// Whether that nobody was found says something: only if somebody would be.
+    async fn confirm(&self, asker: &mut Asker, attribute: &str, patience: Duration) -> Result<(), Trouble> {
+        if self.askers.is_blind(asker.dc.id, attribute, clock::now()) {
+            return Err(Trouble::Blind(sees_nobody(attribute)));
         }
-        self.returned.notify_waiters();
-    }
-
-    /// Closes what is idle and `fits`. Dropped after the lock is released: the end of a connection's task may come
-    /// back here.
-    fn retire(&self, fits: impl Fn(&Asker) -> bool) {
-        let retired: Vec<Asker> = {
-            let mut idle = self.idle();
-            let (retired, kept): (Vec<Asker>, Vec<Asker>) = idle.drain(..).partition(fits);
-            idle.extend(kept);
-            retired
+        let whom = Whom {
+            base: &asker.base,
+            active_directory: asker.active_directory,
+            attribute,
+            account: self.passwords.account(),
         };
-        drop(retired);
+        let sight = sight::look(&mut asker.connection, whom, self.witnesses.of(attribute), patience).await;
+        match sight.map_err(|error| Trouble::Lost(explain(&error)))? {
+            Sight::Somebody(dn) => {
+                self.witnesses.replace(attribute, dn);
+                self.tell_sight(asker, attribute, None);
+                Ok(())
+            }
+            Sight::Nobody => {
+                let trouble = sees_nobody(attribute);
+                self.tell_sight(asker, attribute, Some(&trouble));
+                Err(Trouble::Blind(trouble))
+            }
+            Sight::Untold(why) => {
+                self.tell_sight(asker, attribute, Some(&why));
+                Err(Trouble::Blind(why))
+            }
+        }
     }
 
-    /// A domain controller is down, or gone.
+    /// Whether a domain controller shows somebody: told when it changes.
+    fn tell_sight(&self, asker: &Asker, attribute: &str, trouble: Option<&str>) {
+        let dc = asker.dc.name();
+        let news = self.askers.saw(asker.dc.id, attribute, trouble.is_none(), clock::now());
+        match trouble.filter(|_| news) {
+            Some(trouble) => tracing::error!(
+                dc,
+                trouble,
+                base = asker.base,
+                account = self.passwords.account().unwrap_or("none"),
+                "names that are not found here are no wrong passwords, and their sign-ins fail: {}",
+                SIGHT_ADVICE,
+            ),
+            None if news => tracing::info!(dc, attribute, "accounts are seen again here"),
+            None => {}
+        }
+    }
+
+    /// A domain controller is down.
     pub(super) fn forget(&self, dc: DcId) {
-        self.retire(|asker| asker.dc.id == dc);
+        self.askers.forget(dc);
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<Asker>> {
-        // The queue is whole after every statement, so a panic elsewhere cannot have left it half-written.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A domain controller is gone.
+    pub(super) fn remove(&self, dc: DcId) {
+        self.askers.remove(dc);
     }
 }

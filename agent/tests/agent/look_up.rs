@@ -12,6 +12,8 @@ use crate::dc::{Dc, Reply, done, entry};
 use crate::pki::AGENT_URI;
 use crate::relay::{Agent, Greeting, Outcome};
 
+mod sight;
+
 const USER: &str = "Ada@mail.example.org";
 const DN: &str = "CN=Ada Lovelace,CN=Users,DC=corp,DC=example,DC=com";
 const SERVICE: &str = "svc@corp.example.com";

@@ -12,23 +12,53 @@ use crate::ldap::{Entry, Filter, Scope, Search};
 /// One match is what is needed, and two show that there is not exactly one.
 const SIZE_LIMIT: usize = 2;
 
-/// The subject: Active Directory's, then what others have in its place.
-const ATTRIBUTES: [&str; 3] = ["objectGUID", "entryUUID", "userPrincipalName"];
+/// The subject: Active Directory's, then what others have in its place; and by what an account is known to be the one
+/// that asks.
+const ATTRIBUTES: [&str; 4] = ["objectGUID", "entryUUID", "userPrincipalName", "sAMAccountName"];
 
 /// Why nobody can be looked up where nothing says among whom.
 pub(in crate::directory) const NO_BASE: &str =
     "its RootDSE does not say below which DN accounts are; set directory.look_up.base";
 
+/// What to do where nobody is seen.
+pub(crate) const SIGHT_ADVICE: &str = "give the service account the right to read accounts and that attribute (an anonymous look-up: configure \
+     directory.look_up.account); is directory.look_up.base above them, and do they have the attribute that \
+     directory.alternate_id.attribute or directory.look_up.attribute names?";
+
+/// Nobody is seen, whoever is asked for.
+pub(crate) fn sees_nobody(attribute: &str) -> String {
+    format!("nobody is shown who has the attribute {attribute}")
+}
+
 /// The search for the account below `base` whose `attribute` has `value`.
 pub(in crate::directory) fn search(base: &str, active_directory: bool, attribute: &str, value: &str) -> Search {
+    let value = Filter::Equality(attribute.to_owned(), value.to_owned());
+    among_accounts(base, active_directory, value)
+}
+
+/// A search for somebody below `base` who has `attribute`, in all else like [`search`].
+pub(in crate::directory) fn anybody(base: &str, active_directory: bool, attribute: &str) -> Search {
+    // The account that asks may be one of the two.
+    among_accounts(base, active_directory, Filter::Present(attribute.to_owned()))
+}
+
+/// Whether the account `dn` still shows that it has `attribute`: [`anybody`] where somebody was seen before, so that
+/// no directory is large for it.
+pub(in crate::directory) fn witness(dn: &str, active_directory: bool, attribute: &str) -> Search {
+    Search {
+        scope: Scope::Base,
+        ..anybody(dn, active_directory, attribute)
+    }
+}
+
+fn among_accounts(base: &str, active_directory: bool, which: Filter) -> Search {
     let equal = |attribute: &str, value: &str| Filter::Equality(attribute.to_owned(), value.to_owned());
-    let value = equal(attribute, value);
     let filter = if active_directory {
         // Computers are users, too, and contacts are persons.
         let person = equal("objectCategory", "person");
-        Filter::And(vec![person, equal("objectClass", "user"), value])
+        Filter::And(vec![person, equal("objectClass", "user"), which])
     } else {
-        value
+        which
     };
     Search {
         base: base.to_owned(),
@@ -78,6 +108,40 @@ fn subject(entry: &Entry) -> Option<Subject> {
         upn: text("userPrincipalName"),
     };
     subject.checked().ok()
+}
+
+/// Somebody other than `account` itself: most directories show everybody their own entry, whatever else they hide.
+pub(in crate::directory) fn somebody_else(found: &Found, account: Option<&str>) -> Option<String> {
+    let is_itself = |entry: &Entry| account.is_some_and(|account| is(entry, account));
+    let mut others = found.entries.iter().filter(|entry| !is_itself(entry));
+    others
+        .find(|entry| could_be_dn(&entry.dn))
+        .map(|entry| entry.dn.clone())
+}
+
+/// Whether `entry` is the account that binds as `name`: a DN, a UPN or `DOMAIN\name`.
+fn is(entry: &Entry, name: &str) -> bool {
+    // Case and blanks around separators are written as one likes.
+    let plain = |dn: &str| {
+        let parts = dn.split(',').flat_map(|part| part.split('='));
+        let parts: Vec<_> = parts.map(|part| part.trim().to_lowercase()).collect();
+        parts
+    };
+    let short = name.split_once('\\').map(|(_, name)| name);
+    let short = short.or(name.split_once('@').map(|(name, _)| name));
+    let has = |attribute, name: &str| {
+        let mut texts = entry.texts(attribute);
+        texts.any(|text| text.to_lowercase() == name.to_lowercase())
+    };
+    plain(&entry.dn) == plain(name)
+        || has("userPrincipalName", name)
+        || short.is_some_and(|short| has("sAMAccountName", short))
+}
+
+/// Whether a refusal says that the search would have taken too long, and nothing of the rights to it: time limit,
+/// administrative limit, unwilling to search without an index.
+pub(super) fn is_of_limits(error: &ReadError) -> bool {
+    matches!(error, ReadError::Refused(result) if matches!(result.code, 3 | 11 | 53))
 }
 
 /// What a refusal means and what to do.

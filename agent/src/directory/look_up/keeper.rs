@@ -2,14 +2,14 @@
 //! replaced when they or their password are old.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_protocol::Verdict;
 
+use super::LookUps;
+use super::askers::{Asker, Count, Counted};
 use super::entries::NO_BASE;
 use super::password::Numbered;
-use super::{Asker, LookUps};
 use crate::clock;
 use crate::core::backoff::Backoff;
 use crate::core::kind::Kind;
@@ -24,12 +24,11 @@ const PER_DC: u32 = 2;
 /// The RootDSE and the bind, each: nobody waits for them but the next look-up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The first search for somebody who is seen: a directory without an index for it looks at every entry.
+const SIGHT_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Connections are looked at again at least this often, for those that have become too old.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// A connection that ended before it was so old does not show that look-ups work here, whatever it has let pass: each
-/// one costs a bind of the service account.
-const SETTLED: Duration = Duration::from_secs(5);
 
 /// Why there is no connection for look-ups.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,68 +43,18 @@ enum Trouble {
     Other(String),
 }
 
-/// The connections to one domain controller.
-#[derive(Default)]
-struct Count {
-    open: AtomicU32,
-    /// Ended before [`SETTLED`], since the domain controller appeared.
-    ended_early: AtomicU32,
-}
-
-/// One connection that there is, or that is expected.
-struct Hope(Arc<AtomicU32>);
-
-impl Hope {
-    fn new(hopes: &Arc<AtomicU32>) -> Self {
-        hopes.fetch_add(1, Ordering::Relaxed);
-        Self(hopes.clone())
-    }
-}
-
-impl Drop for Hope {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// One open connection in the count.
-struct Counted {
-    count: Arc<Count>,
-    since: Instant,
-    _hope: Hope,
-}
-
-impl Counted {
-    fn new(count: Arc<Count>, hope: Hope) -> Self {
-        count.open.fetch_add(1, Ordering::Relaxed);
-        Self {
-            count,
-            since: Instant::now(),
-            _hope: hope,
-        }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if self.since.elapsed() < SETTLED {
-            self.count.ended_early.fetch_add(1, Ordering::Relaxed);
-        }
-        self.count.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl LookUps {
     /// Keeps the connections to `dc` until dropped.
     pub(in crate::directory) async fn keep(&self, dc: &Dc) {
         let (mut wanted, mut passwords) = (self.wanted.subscribe(), self.passwords.changes());
         let mut changes = dc.shared.pool.changes();
         let count = Arc::new(Count::default());
+        self.askers.add(dc.known.id);
         let mut backoff = Backoff::default();
         let (mut ended_early, mut last_trouble) = (0, clock::now());
         let mut told = None;
         // While the last attempt was not in vain, what is missing will be there before long.
-        let mut hope = Some(Hope::new(&self.hopes));
+        let mut hope = Some(self.askers.hope());
         let mut in_vain = false;
         // The sender is in here: there is always a next change.
         let _ = wanted.wait_for(|wanted| *wanted).await;
@@ -113,12 +62,13 @@ impl LookUps {
             passwords.mark_unchanged();
             changes.mark_unchanged();
             let hopeful = dc.is_awake() && !in_vain;
-            hope = hopeful.then(|| hope.take().unwrap_or_else(|| Hope::new(&self.hopes)));
+            hope = hopeful.then(|| hope.take().unwrap_or_else(|| self.askers.hope()));
             let now = clock::now();
-            self.retire(|asker| asker.dc.id == dc.known.id && asker.lease.is_over(now));
-            let lacking = count.open.load(Ordering::Relaxed) < PER_DC || self.has_other_password(dc);
+            self.askers
+                .retire(|asker| asker.dc.id == dc.known.id && asker.lease.is_over(now));
+            let lacking = count.open() < PER_DC || self.has_other_password(dc);
             if dc.is_awake() && lacking {
-                let ended_early_now = count.ended_early.load(Ordering::Relaxed);
+                let ended_early_now = count.ended_early();
                 let opened = if std::mem::replace(&mut ended_early, ended_early_now) == ended_early_now {
                     self.open(dc, &count).await
                 } else {
@@ -129,15 +79,16 @@ impl LookUps {
                         let version = asker.version;
                         told = None;
                         in_vain = false;
-                        self.put(asker);
+                        self.askers.put(asker);
                         // Bound with an older password, and no longer needed now that the new one is known to be right.
-                        self.retire(|asker| asker.dc.id == dc.known.id && asker.version != version);
+                        self.askers
+                            .retire(|asker| asker.dc.id == dc.known.id && asker.version != version);
                         continue;
                     }
                     Err(trouble) => {
                         in_vain = true;
                         drop(hope.take());
-                        self.returned.notify_waiters();
+                        self.askers.wake();
                         self.tell(dc, &trouble, &mut told);
                         // What has gone well for a while makes the next attempt a first one again.
                         let now = clock::now();
@@ -166,9 +117,8 @@ impl LookUps {
 
     fn has_other_password(&self, dc: &Dc) -> bool {
         let version = self.passwords.current().map_or(0, |current| current.version);
-        self.idle()
-            .iter()
-            .any(|asker| asker.dc.id == dc.known.id && asker.version != version)
+        self.askers
+            .has(|asker| asker.dc.id == dc.known.id && asker.version != version)
     }
 
     async fn open(&self, dc: &Dc, count: &Arc<Count>) -> Result<Asker, Trouble> {
@@ -180,8 +130,9 @@ impl LookUps {
             // Before a connection is made for nothing.
             self.may_bind(password).await?;
         }
+        let life = self.askers.life(dc.known.id);
         let mut connection = dc
-            .connect(|| Counted::new(count.clone(), Hope::new(&self.hopes)))
+            .connect(|| Counted::new(count.clone(), self.askers.hope()))
             .await
             .map_err(|error| Trouble::Connect(error.to_string()))?;
         let root = connection
@@ -196,14 +147,29 @@ impl LookUps {
             Some(_) => self.bind(dc, &mut connection).await?,
             None => 0,
         };
-        Ok(Asker {
+        let mut asker = Asker {
             dc: dc.known.clone(),
             connection,
             lease: Lease::new(clock::now(), dc.shared.idle_limit, rand::random()),
             version,
             base,
             active_directory: dc.shared.kind.unwrap_or_else(|| root.kind()) == Kind::ActiveDirectory,
-        })
+            life,
+        };
+        self.look_around(&mut asker).await?;
+        Ok(asker)
+    }
+
+    /// Whether the account sees anybody, told before somebody wants to sign in. A connection that shows nobody is kept:
+    /// others may be seen by another attribute, and whoever is found on it after all is found.
+    async fn look_around(&self, asker: &mut Asker) -> Result<(), Trouble> {
+        for attribute in self.config.names.attributes(asker.active_directory) {
+            match self.confirm(asker, attribute, SIGHT_PATIENCE).await {
+                Ok(()) | Err(super::Trouble::Blind(_)) => {}
+                Err(super::Trouble::Lost(trouble)) => return Err(Trouble::Other(trouble)),
+            }
+        }
+        Ok(())
     }
 
     async fn may_bind(&self, password: &Numbered) -> Result<(), Trouble> {

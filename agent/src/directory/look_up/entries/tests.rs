@@ -74,3 +74,26 @@ fn what_cannot_be_a_subject_is_left_out() {
         assert_eq!(subject(&entry("cn=a", attributes)), None, "{attributes:?}");
     }
 }
+
+#[test]
+fn whoever_is_seen_is_somebody_unless_it_is_the_account_that_asks() {
+    let svc: (&str, &[&[u8]]) = ("sAMAccountName", &[b"Svc"]);
+    let upn: (&str, &[&[u8]]) = ("userPrincipalName", &[b"svc@corp.example.com"]);
+    for (account, dn, attributes) in [
+        (Some("cn=svc,dc=corp"), "CN=Svc, DC = corp", &[][..]),
+        (Some("SVC@corp.example.com"), "CN=a,DC=corp", &[upn]),
+        (Some("svc@corp.example.com"), "CN=a,DC=corp", &[svc]),
+        (Some("CORP\\svc"), "CN=a,DC=corp", &[svc]),
+    ] {
+        let itself = || entry(dn, attributes);
+        assert_eq!(
+            somebody_else(&found(vec![itself()], false), account),
+            None,
+            "{account:?}"
+        );
+        assert_eq!(somebody_else(&found(vec![itself()], false), None).as_deref(), Some(dn));
+        let two = found(vec![itself(), entry("CN=b", &[])], true);
+        assert_eq!(somebody_else(&two, account).as_deref(), Some("CN=b"));
+    }
+    assert_eq!(somebody_else(&found(Vec::new(), true), None), None);
+}
