@@ -134,26 +134,23 @@ impl Course<'_> {
         }
     }
 
-    /// The look-up to make, if look-ups are configured: the user's, or one that finds nobody and shows that searches
-    /// are permitted.
+    /// The look-up to make, if look-ups are configured: the user's, or one for anybody.
     fn look_up_wanted(&self, facts: &Facts) -> Option<Wanted> {
         let names = &self.config.look_up.names;
         if let (Some(_), Ok(names::Way::LookUp { attribute, value })) = (self.user, self.names_way(facts)) {
-            return Some(Wanted {
+            return Some(Wanted::One {
                 attribute: attribute.to_owned(),
                 value: value.to_owned(),
-                somebody: true,
             });
         }
-        let alternate = names.alternate_id.as_ref().map(|alternate| &alternate.attribute);
-        let account = self.config.look_up.account.as_ref();
-        let attribute = alternate.or(names.attribute.as_ref()).map(String::as_str);
-        let attribute = attribute.or(account.map(|_| "cn"))?;
-        Some(Wanted {
-            attribute: attribute.to_owned(),
-            value: nobody(),
-            somebody: false,
-        })
+        let attributes = names.attributes(facts.kind == Kind::ActiveDirectory);
+        let mut attributes: Vec<String> = attributes.map(str::to_owned).collect();
+        if attributes.is_empty() {
+            // No name is looked up by it; whoever has an account for it wants to know what that sees.
+            self.config.look_up.account.as_ref()?;
+            attributes.push("cn".to_owned());
+        }
+        Some(Wanted::Anybody(attributes))
     }
 
     /// What is asked of every domain controller because the configuration has it.
@@ -175,9 +172,4 @@ pub(super) fn refused(key: &str, result: u32) -> String {
         "" => format!("{key}: the domain controller's own log says more"),
         advice => format!("{key}: {advice}"),
     }
-}
-
-/// A name that nobody has.
-fn nobody() -> String {
-    format!("postern-agent-check-{:016x}", rand::random::<u64>())
 }

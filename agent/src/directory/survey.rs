@@ -17,9 +17,10 @@ use super::dial::ConnectError;
 use super::known;
 use super::look_up::Match;
 use super::look_up::entries::{self, NO_BASE};
+use super::look_up::sight::{self, Sight, Whom};
 use super::root_dse::RootDse;
 use super::verdict::{self, Reading};
-use crate::config::{DirectoryConfig, RawDirectoryAlone, Server};
+use crate::config::{DirectoryConfig, LookUpConfig, RawDirectoryAlone, Server};
 use crate::core::kind::Kind;
 use crate::ldap::{Filter, Scope, Search};
 
@@ -209,12 +210,29 @@ impl Asking {
         attribute: &str,
         value: &str,
     ) -> Result<Match, SurveyError> {
-        let base = base.or(facts.root_dse.base());
-        let base = base.ok_or_else(|| SurveyError::NoAnswer(NO_BASE.to_owned()))?;
+        let base = base_of(facts, base)?;
         let search = entries::search(base, facts.kind == Kind::ActiveDirectory, attribute, value);
         let found = self.connection.search(&search, PATIENCE).await;
         found
             .map(entries::judge)
+            .map_err(|error| SurveyError::NoAnswer(entries::explain(&error)))
+    }
+
+    /// Whether anybody is seen who has `attribute`, as an agent asks.
+    pub(crate) async fn sight(
+        &mut self,
+        facts: &known::Facts,
+        config: &LookUpConfig,
+        attribute: &str,
+    ) -> Result<Sight, SurveyError> {
+        let whom = Whom {
+            base: base_of(facts, config.base.as_deref())?,
+            active_directory: facts.kind == Kind::ActiveDirectory,
+            attribute,
+            account: config.account.as_ref().map(|account| account.name.as_str()),
+        };
+        sight::look(&mut self.connection, whom, None, PATIENCE)
+            .await
             .map_err(|error| SurveyError::NoAnswer(entries::explain(&error)))
     }
 
@@ -240,4 +258,10 @@ impl Asking {
             }),
         }
     }
+}
+
+/// The DN below which accounts are.
+fn base_of<'a>(facts: &'a known::Facts, configured: Option<&'a str>) -> Result<&'a str, SurveyError> {
+    let base = configured.or(facts.root_dse.base());
+    base.ok_or_else(|| SurveyError::NoAnswer(NO_BASE.to_owned()))
 }

@@ -394,6 +394,32 @@ async fn faults_of_the_service_account_and_what_it_finds() {
 }
 
 #[tokio::test]
+async fn a_service_account_that_sees_nobody_is_named_whether_or_not_somebody_is_asked_for() {
+    let nobody = || Some(vec![done(LdapResultCode::Success)]);
+    for user in [None, Some(MAIL)] {
+        let patient = Patient::with_look_ups().await;
+        patient.dc().shows(nobody());
+        patient
+            .finds(user, "directory.look-up", "dc-1", "the right to read accounts")
+            .await;
+        let bound: Vec<String> = patient.bed.binds().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(bound, [SERVICE]);
+    }
+
+    // Without an index, it may not say.
+    let patient = Patient::with_look_ups().await;
+    patient.dc().shows(Some(vec![done(LdapResultCode::AdminLimitExceeded)]));
+    let said = patient.check(None).await;
+    let step = said.steps.last().unwrap();
+    assert_eq!(
+        (said.code, &step["status"]),
+        (0, &Value::from("warning")),
+        "{}",
+        said.text
+    );
+}
+
+#[tokio::test]
 async fn a_service_account_that_is_refused_at_one_domain_controller_is_tried_at_no_other() {
     let mut patient = Patient::with_look_ups().await;
     let second = Dc::start_as(&patient.bed.ca.issue(None, &["dc-2.corp.example.com"]), Manner::Ldaps).await;

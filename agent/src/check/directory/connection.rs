@@ -6,7 +6,7 @@ use std::sync::Arc;
 use postern_protocol::Password;
 use zeroize::Zeroizing;
 
-use super::{nobody, refused};
+use super::refused;
 use crate::check::certificate;
 use crate::check::report::{Name, Status, Step, in_two};
 use crate::config::{DirectoryConfig, Server, Transport};
@@ -162,4 +162,9 @@ pub(super) async fn strong_auth(survey: &Survey, facts: &Facts, target: &str) ->
             Step::failed(name, target, error.to_string(), advice)
         }
     }
+}
+
+/// A name that nobody has.
+fn nobody() -> String {
+    format!("postern-agent-check-{:016x}", rand::random::<u64>())
 }
