@@ -12,13 +12,15 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::dns;
 use super::incoming::{Incoming, Unanswered};
 use crate::config::{Server, Transport};
 use crate::ldap::{Answer, LdapResult, START_TLS, Violation, request};
+
+mod explain;
 
 /// Resolving, connecting and the TLS handshake together. A domain controller in the next room takes milliseconds, one
 /// across an ocean well under a second; three seconds also outlast one lost SYN and its repetition.
@@ -55,7 +57,7 @@ pub(crate) enum ConnectError {
         message: String,
     },
     /// TCP did not connect to any of the addresses.
-    #[error("{address}: {message}; is the domain controller up, and does the firewall let {port} pass?")]
+    #[error("{address}: {message}; is the domain controller up, and does the firewall let TCP port {port} pass?")]
     Tcp {
         /// Host and port.
         address: String,
@@ -97,9 +99,16 @@ pub(crate) enum ConnectError {
         /// What is wrong and what to do.
         message: String,
     },
-    /// It took too long.
-    #[error("{0} did not answer within {CONNECT_TIMEOUT:?}")]
-    Timeout(String),
+    /// TCP connected, and TLS did not come to its end in time.
+    #[error("{address} takes the connection, and then {awaited} has no answer within {CONNECT_TIMEOUT:?}; {advice}")]
+    Silent {
+        /// Host and port.
+        address: String,
+        /// What was said to it.
+        awaited: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
 }
 
 /// A domain controller, reached and recognised.
@@ -114,13 +123,27 @@ pub(super) struct Dialled {
 
 /// Connects as `server` says.
 pub(super) async fn dial(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Dialled, ConnectError> {
-    timeout(CONNECT_TIMEOUT, connect(server, tls))
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let stream = timeout_at(deadline, connect_tcp(server)).await.unwrap_or_else(|_| {
+        let message = format!("no connection within {CONNECT_TIMEOUT:?}, the name's look-up included");
+        Err(tcp_error(server, message))
+    })?;
+    let (awaited, advice) = explain::silence(server.transport);
+    timeout_at(deadline, secure(server, tls, stream))
         .await
-        .map_err(|_| ConnectError::Timeout(server.address()))?
+        .map_err(|_| ConnectError::Silent {
+            address: server.address(),
+            awaited,
+            advice,
+        })?
 }
 
-async fn connect(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Dialled, ConnectError> {
-    let mut stream = connect_tcp(server).await?;
+/// Makes of a TCP connection what `server` says that it should be.
+async fn secure(
+    server: &Server,
+    tls: &Arc<rustls::ClientConfig>,
+    mut stream: TcpStream,
+) -> Result<Dialled, ConnectError> {
     let tcp_error = |error: std::io::Error| tcp_error(server, error.to_string());
     // Requests are one small write each, and somebody waits for every one of them.
     stream.set_nodelay(true).map_err(tcp_error)?;
@@ -146,7 +169,7 @@ async fn connect(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Dia
         address: server.address(),
         message,
     };
-    let stream = secured.map_err(|error| tls_error(explain_tls(&error, server)))?;
+    let stream = secured.map_err(|error| tls_error(explain::tls(&error, server)))?;
     let chain = stream.get_ref().1.peer_certificates();
     if let Some(domain) = &server.tls_domain {
         verify_domain(chain, domain).map_err(tls_error)?;
@@ -239,42 +262,6 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
         }
     }
     Err(last)
-}
-
-/// What is wrong with the domain controller's certificate, and what to do about it.
-fn explain_tls(error: &std::io::Error, server: &Server) -> String {
-    use rustls::CertificateError as Certificate;
-    let rustls_error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let Some(rustls::Error::InvalidCertificate(problem)) = rustls_error else {
-        return match server.transport {
-            Transport::Ldaps => format!("{error}; is this the LDAPS port (636, or 3269 of a global catalogue)?"),
-            _ => error.to_string(),
-        };
-    };
-    match problem {
-        // A bad signature is an authority made anew under its old name.
-        Certificate::UnknownIssuer | Certificate::BadSignature => {
-            "its certificate is not issued by an authority in directory.anchors; add the issuing CA's to directory.anchors"
-                .to_owned()
-        }
-        Certificate::Expired | Certificate::ExpiredContext { .. } => {
-            "its certificate has expired by this machine's clock; renew it, or set the clock".to_owned()
-        }
-        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-            "its certificate is not valid yet by this machine's clock; set the clock".to_owned()
-        }
-        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } if server.tls_domain.is_some() => {
-            format!(
-                "its certificate is not for {}, the name that DNS gives it",
-                server.tls_name.to_str()
-            )
-        }
-        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => format!(
-            "its certificate is not for {}; use a name that it has in directory.servers.url, or set server_name",
-            server.tls_name.to_str()
-        ),
-        other => format!("its certificate is refused: {other}"),
-    }
 }
 
 #[cfg(test)]

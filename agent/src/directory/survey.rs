@@ -167,10 +167,9 @@ impl From<ConnectError> for SurveyError {
     fn from(error: ConnectError) -> Self {
         let text = error.to_string();
         match error {
-            ConnectError::Resolve { .. } | ConnectError::Tcp { .. } | ConnectError::Timeout(_) => {
-                Self::Unreachable(text)
-            }
-            ConnectError::StartTlsRefused { .. }
+            ConnectError::Resolve { .. } | ConnectError::Tcp { .. } => Self::Unreachable(text),
+            ConnectError::Silent { .. }
+            | ConnectError::StartTlsRefused { .. }
             | ConnectError::StartTlsUnanswered { .. }
             | ConnectError::StartTlsInjected { .. }
             | ConnectError::Tls { .. } => Self::Unprotected(text),

@@ -163,12 +163,17 @@ fn explain_relays_certificate(alert: u8, reason: &str) -> Trouble {
             TroubleKind::RelayCertificateTime,
             "the relay's certificate has expired by this machine's clock; renew it, or set the clock".to_owned(),
         ),
-        alert::BAD_CERTIFICATE | alert::CERTIFICATE_UNKNOWN if reason.contains("not valid for") => (
-            TroubleKind::RelayName,
-            format!(
-                "the relay's certificate is for another name; set relays.server_name to one that it has ({reason})"
-            ),
-        ),
+        alert::BAD_CERTIFICATE | alert::CERTIFICATE_UNKNOWN if reason.contains("not valid for") => {
+            // "…not valid for name …; certificate is only valid for …": the configuration says what was asked for.
+            let has = reason.split_once("; certificate ").map_or(reason, |(_, has)| has);
+            (
+                TroubleKind::RelayName,
+                format!(
+                    "the relay's certificate is for another name ({}); set relays.server_name to one that it has",
+                    readable(has)
+                ),
+            )
+        }
         alert::NO_APPLICATION_PROTOCOL => (
             TroubleKind::Version,
             "what answers there does not speak postern/1; is the address that of a relay?".to_owned(),

@@ -212,6 +212,10 @@ async fn faults_of_the_agents_own() {
     patient.finds(None, "configuration", "agent.toml", "conections").await;
 
     let mut patient = Patient::new().await;
+    patient.replace("[directory]\n", "[directory\n");
+    patient.finds(None, "configuration", "agent.toml", "the line").await;
+
+    let mut patient = Patient::new().await;
     patient.agent = patient.bed.ca.issue_until(Some(AGENT_URI), &[], 2021);
     patient
         .finds(
@@ -318,6 +322,16 @@ async fn faults_on_the_way_to_a_domain_controller() {
     patient.replace("\"dc-1.corp.example.com\"", "\"dc-2.corp.example.com\"");
     patient.finds(None, "directory.tls", "dc-1", "set server_name").await;
 
+    let patient = Patient::with(Manner::Silent, "").await;
+    patient
+        .finds(
+            Some(USER),
+            "directory.tls",
+            "dc-1",
+            "directory.servers[0].url: is this the LDAPS port",
+        )
+        .await;
+
     let mut patient = Patient::new().await;
     let dns = Dns::start().await;
     patient.directory = format!(
@@ -335,6 +349,12 @@ async fn faults_of_what_the_directory_is_and_takes() {
     let patient = Patient::with(Manner::OpenLdap, "").await;
     patient
         .finds(None, "directory.kind", "dc-1", "directory.look_up.attribute")
+        .await;
+
+    let mut patient = Patient::new().await;
+    patient.replace("[directory]\n", "[directory]\nkind = \"openldap\"\n");
+    patient
+        .finds(None, "directory.kind", "dc-1", "directory.kind: leave it out")
         .await;
 
     let patient = Patient::with(Manner::GarbageRootDse, "").await;

@@ -46,6 +46,7 @@ pub(super) async fn connect(config: Arc<DirectoryConfig>, server: Server, now: i
         Ok(asking) => asking,
         Err(error) => {
             let (detail, to_do) = in_two(&error.to_string());
+            let detail = without_address(&detail, &server.address());
             let advice = match to_do.as_str() {
                 "" => format!("{key}: is it the address of a domain controller that is up?"),
                 // It names the key itself.
@@ -73,17 +74,18 @@ pub(super) async fn connect(config: Arc<DirectoryConfig>, server: Server, now: i
     match asking.root_dse().await {
         Ok(root_dse) => {
             let kind = config.kind.unwrap_or_else(|| root_dse.kind());
-            steps.push(kind_step(&config, kind, root_dse.base(), target));
-            let usable = steps.last().is_some_and(|step| step.status != Status::Failed);
             let facts = Facts { kind, root_dse };
+            steps.push(kind_step(&config, &facts, target));
+            let usable = steps.last().is_some_and(|step| step.status != Status::Failed);
             if facts.has_password_policy() {
                 asking.ask_password_policy();
             }
             look.asked = usable.then_some((asking, facts));
         }
         Err(error) => {
-            let advice = format!("{key}: is it a domain controller, and does it serve others?");
-            steps.push(Step::failed(Name::DirectoryKind, target, error.to_string(), advice));
+            let detail = format!("its RootDSE cannot be read: {error}");
+            let advice = format!("{key}: is it a domain controller, and does it answer others?");
+            steps.push(Step::failed(Name::DirectoryKind, target, detail, advice));
         }
     }
     look.steps = steps;
@@ -110,15 +112,38 @@ fn tls(server: &Server, asking: &Asking, target: &str, now: i64) -> Step {
     }
 }
 
-fn kind_step(config: &DirectoryConfig, kind: Kind, base: Option<&str>, target: &str) -> Step {
+fn kind_step(config: &DirectoryConfig, facts: &Facts, target: &str) -> Step {
+    let (kind, says) = (facts.kind, facts.root_dse.kind());
+    let is_another = config.kind.is_some() && ![kind, Kind::Other].contains(&says);
     if kind != Kind::ActiveDirectory && config.look_up.names.attribute.is_none() {
         let detail =
             format!("it is of the kind {kind}, whose users bind by DN, and nothing says what names are looked up by");
-        let advice = "directory.look_up.attribute: set it, for example to \"uid\"; or directory.kind, if it is another";
+        let advice = match is_another {
+            true => format!("directory.kind: leave it out; it says of itself that it is {says}"),
+            false => "directory.look_up.attribute: set it, for example to \"uid\"; or directory.kind, if it is another"
+                .to_owned(),
+        };
         return Step::failed(Name::DirectoryKind, target, detail, advice);
     }
-    let holds = base.map_or(String::new(), |base| format!(", holding {base}"));
+    if is_another {
+        let detail = format!("it is treated as {kind}, and says of itself that it is {says}");
+        let advice = "directory.kind: leave it out, unless it is meant so";
+        return Step::warning(Name::DirectoryKind, target, detail, advice);
+    }
+    let holds = facts
+        .root_dse
+        .base()
+        .map_or(String::new(), |base| format!(", holding {base}"));
     Step::ok(Name::DirectoryKind, target, format!("{kind}{holds}"))
+}
+
+/// What is wrong, without the address that the step names already.
+fn without_address(detail: &str, address: &str) -> String {
+    let rest = detail.strip_prefix("TLS with ").unwrap_or(detail);
+    let rest = rest
+        .strip_prefix(address)
+        .map(|rest| rest.trim_start_matches([':', ' ']));
+    rest.unwrap_or(detail).to_owned()
 }
 
 /// One agent serves one directory: those of another kind than most are not used.

@@ -20,11 +20,16 @@ fn every_alert_of_a_failed_handshake_here_is_about_the_relay() {
         (alert::DECRYPT_ERROR, Problem::BadSignature, TroubleKind::RelayCa),
         (alert::CERTIFICATE_EXPIRED, not_yet, TroubleKind::RelayCertificateTime),
         (alert::CERTIFICATE_EXPIRED, expired, TroubleKind::RelayCertificateTime),
-        (alert::BAD_CERTIFICATE, name, TroubleKind::RelayName),
+        (alert::BAD_CERTIFICATE, name.clone(), TroubleKind::RelayName),
     ] {
         let trouble = explain_relays_certificate(alert, &rustls_text(problem));
         assert_eq!(trouble.kind, kind, "{trouble}");
     }
+    let text = explain_relays_certificate(alert::BAD_CERTIFICATE, &rustls_text(name)).text;
+    assert!(
+        text.contains("(is only valid for DnsName(\"other.example.com\"))"),
+        "{text}"
+    );
     assert!(
         explain_relays_certificate(
             alert::CERTIFICATE_EXPIRED,
