@@ -64,7 +64,7 @@ pub(crate) struct Directory {
     bind_timeout: Duration,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
-    /// The tasks of all connections.
+    /// The tasks of all connections, and of what is asked on them.
     connections: TaskTracker,
     kinds: Arc<Mutex<Kinds<DcId>>>,
     look_ups: Arc<LookUps>,
@@ -118,7 +118,14 @@ impl Directory {
         readiness: Readiness,
         tasks: &mut JoinSet<()>,
     ) -> Arc<Self> {
-        let look_ups = Arc::new(LookUps::new(config.look_up.clone(), metrics.clone()));
+        let connections = TaskTracker::new();
+        let look_ups = LookUps::new(
+            config.look_up.clone(),
+            config.bind_timeout,
+            metrics.clone(),
+            connections.clone(),
+        );
+        let look_ups = Arc::new(look_ups);
         let (tell, tls) = watch::channel(config.trust.tls.clone());
         let shared = Shared {
             tls,
@@ -126,7 +133,7 @@ impl Directory {
             kinds: Arc::default(),
             pool: Arc::new(Pool::new(config.connections)),
             stop: CancellationToken::new(),
-            connections: TaskTracker::new(),
+            connections,
             metrics,
             troubles: Arc::new(Mutex::new(Troubles::new(readiness))),
             idle_limit: config.idle_limit,
@@ -173,7 +180,6 @@ impl Directory {
     ) -> Result<LookedUp, NoLookUp> {
         // The bind goes where the account was found, so it is best found where a bind can begin.
         let free = |dc| self.pool.is_free(dc);
-        let patience = patience.min(self.bind_timeout);
         self.look_ups.find(attribute, value, avoid, free, patience).await
     }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_protocol::Subject;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
 
 use super::known::DcId;
 use crate::clock;
@@ -29,8 +30,7 @@ pub(super) mod keeper;
 mod password;
 pub(super) mod sight;
 
-/// With less time than this nothing is asked: a connection without an answer in time has to be closed, and one that is
-/// well would be.
+/// With less time than this nothing is asked: no answer would come in time to bind.
 const LEAST_PATIENCE: Duration = Duration::from_millis(30);
 
 /// What a look-up came to.
@@ -75,6 +75,10 @@ pub(crate) enum NoLookUp {
 #[derive(Debug)]
 pub(super) struct LookUps {
     config: LookUpConfig,
+    /// For one search.
+    limit: Duration,
+    /// The searches that are on their way, with or without somebody who waits.
+    tasks: TaskTracker,
     passwords: Passwords,
     /// Held during a bind of the service account: one at a time, so that a wrong password is tried once.
     account: tokio::sync::Mutex<ServiceAccount>,
@@ -95,8 +99,11 @@ enum Trouble {
 }
 
 impl LookUps {
-    pub(super) fn new(config: LookUpConfig, metrics: Arc<Metrics>) -> Self {
+    /// Searches have `limit` to be answered in, and end in `tasks`.
+    pub(super) fn new(config: LookUpConfig, limit: Duration, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
         Self {
+            limit,
+            tasks,
             passwords: Passwords::new(config.account.clone()),
             config,
             account: tokio::sync::Mutex::default(),
@@ -120,7 +127,7 @@ impl LookUps {
     /// The account whose `attribute` has `value`, if a domain controller that is not among `avoid` can say so within
     /// `patience`; those that are `free` are asked first.
     pub(super) async fn find(
-        &self,
+        self: &Arc<Self>,
         attribute: &str,
         value: &str,
         avoid: &[DcId],
@@ -140,7 +147,7 @@ impl LookUps {
     }
 
     async fn ask(
-        &self,
+        self: &Arc<Self>,
         attribute: &str,
         value: &str,
         avoid: &[DcId],
@@ -152,7 +159,7 @@ impl LookUps {
         let mut avoid = avoid.to_vec();
         let mut failure = NoLookUp::NotReady;
         loop {
-            let Some(mut asker) = self.askers.take(attribute, &avoid, &free, deadline).await else {
+            let Some(asker) = self.askers.take(attribute, &avoid, &free, deadline).await else {
                 return Err(failure);
             };
             let left = deadline.saturating_duration_since(Instant::now());
@@ -160,50 +167,61 @@ impl LookUps {
                 self.askers.put(asker);
                 return Err(failure);
             }
-            let known = asker.dc.clone();
+            let (id, dc) = (asker.dc.id, asker.dc.name().to_owned());
             // The first one leaves time for another, where there is one.
-            let patience = if self.askers.has_other(&avoid, known.id) {
+            let patience = if self.askers.has_other(&avoid, id) {
                 left / 2
             } else {
                 left
             };
-            let (dc, trouble) = (known.name(), self.look(&mut asker, attribute, value, patience).await);
-            let trouble = match trouble {
-                Ok(looked_up) => {
-                    self.askers.put(asker);
-                    return Ok(looked_up);
-                }
-                Err(Trouble::Blind(trouble)) => {
-                    self.askers.put(asker);
-                    tracing::debug!(%dc, %trouble, "a name cannot be looked up here");
-                    trouble
-                }
-                Err(Trouble::Lost(trouble)) => {
-                    tracing::warn!(%dc, %trouble, "a name cannot be looked up here");
-                    // A connection that was refused may have lost its identity; one without an answer is of no use.
-                    known.doubt.notify_one();
-                    trouble
-                }
+            let trouble = match timeout(patience, self.begin(asker, attribute, value)).await {
+                Ok(Ok(Ok(looked_up))) => return Ok(looked_up),
+                Ok(Ok(Err(Trouble::Blind(trouble) | Trouble::Lost(trouble)))) => trouble,
+                // Its task has ended without a word.
+                Ok(Err(_)) => "the search was given up".to_owned(),
+                Err(_) => format!("no answer within {patience:?}"),
             };
-            avoid.push(known.id);
-            failure = NoLookUp::Failed {
-                dc: dc.to_owned(),
-                trouble,
-            };
+            avoid.push(id);
+            failure = NoLookUp::Failed { dc, trouble };
         }
     }
 
-    /// Searches on one connection.
-    async fn look(
-        &self,
-        asker: &mut Asker,
+    /// Searches on one connection, and puts it back if it is of further use. It has its own limit and not that of a
+    /// sign-in: each connection has cost a bind of the service account, and would be lost to a search that is merely
+    /// slow, or to whoever goes away. There are never more searches than connections.
+    fn begin(
+        self: &Arc<Self>,
+        mut asker: Asker,
         attribute: &str,
         value: &str,
-        patience: Duration,
-    ) -> Result<LookedUp, Trouble> {
-        let deadline = Instant::now() + patience;
+    ) -> oneshot::Receiver<Result<LookedUp, Trouble>> {
+        let (tell, told) = oneshot::channel();
+        let (look_ups, attribute, value) = (self.clone(), attribute.to_owned(), value.to_owned());
+        self.tasks.spawn(async move {
+            let looked = look_ups.look(&mut asker, &attribute, &value).await;
+            let dc = asker.dc.name();
+            match &looked {
+                Ok(_) => look_ups.askers.put(asker),
+                Err(Trouble::Blind(trouble)) => {
+                    tracing::debug!(dc, trouble, "a name cannot be looked up here");
+                    look_ups.askers.put(asker);
+                }
+                Err(Trouble::Lost(trouble)) => {
+                    tracing::warn!(dc, trouble, "a name cannot be looked up here");
+                    // A connection that was refused may have lost its identity; one without an answer is of no use.
+                    asker.dc.doubt.notify_one();
+                    drop(asker);
+                }
+            }
+            // Whoever asked may have gone away.
+            let _ = tell.send(looked);
+        });
+        told
+    }
+
+    async fn look(&self, asker: &mut Asker, attribute: &str, value: &str) -> Result<LookedUp, Trouble> {
         let search = entries::search(&asker.base, asker.active_directory, attribute, value);
-        let found = asker.connection.search(&search, patience).await;
+        let found = asker.connection.search(&search, self.limit).await;
         let found = found.map_err(|error| Trouble::Lost(explain(&error)))?;
         if let Some(dn) = entries::somebody_else(&found, self.passwords.account()) {
             self.witnesses.add(attribute, dn);
@@ -214,8 +232,7 @@ impl LookUps {
             Match::One { dn, subject } => Ok(LookedUp::One(Account { dn, subject, dc })),
             Match::Several => Ok(LookedUp::Several),
             Match::None => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                self.confirm(asker, attribute, left).await?;
+                self.confirm(asker, attribute, self.limit).await?;
                 Ok(LookedUp::None)
             }
             Match::Unusable => {

@@ -79,6 +79,8 @@ struct State {
     searches: Vec<(usize, LdapSearchRequest)>,
     /// What each of them is answered with; `None` is nothing, for ever.
     found: Option<Vec<LdapOp>>,
+    /// So many of the next are answered only when this is told.
+    held: Option<(usize, Arc<Notify>)>,
     /// Searches for whoever has some attribute.
     sights: Vec<LdapSearchRequest>,
     /// What each of them is answered with; `None` is nothing, for ever.
@@ -95,6 +97,7 @@ impl Default for State {
             root_dse_reads: 0,
             searches: Vec::new(),
             found: None,
+            held: None,
             sights: Vec::new(),
             shown: Some(vec![
                 entry("CN=Somebody,DC=corp,DC=example,DC=com", &[]),
@@ -211,6 +214,13 @@ impl Dc {
     /// Searches for accounts, each with the number of its connection.
     pub(crate) fn searches(&self) -> Vec<(usize, LdapSearchRequest)> {
         self.state.lock().unwrap().searches.clone()
+    }
+
+    /// So many of the next searches for accounts are answered only when the result is told.
+    pub(crate) fn holds(&self, searches: usize) -> Arc<Notify> {
+        let release = Arc::new(Notify::new());
+        self.state.lock().unwrap().held = Some((searches, release.clone()));
+        release
     }
 
     /// From now on searches for whoever has some attribute are answered so, with somebody by default; `None` is

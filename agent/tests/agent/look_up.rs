@@ -13,6 +13,7 @@ use crate::pki::AGENT_URI;
 use crate::relay::{Agent, Greeting, Outcome};
 
 mod sight;
+mod slow;
 
 const USER: &str = "Ada@mail.example.org";
 const DN: &str = "CN=Ada Lovelace,CN=Users,DC=corp,DC=example,DC=com";

@@ -177,16 +177,24 @@ async fn serve(
                 vec![entry("", &root), done(LdapResultCode::Success)]
             }
             LdapOp::SearchRequest(search) => {
-                let found = {
+                let (found, held) = {
                     let mut state = state.lock().unwrap();
                     if is_for_anybody(&search.filter) {
                         state.sights.push(search);
-                        state.shown.clone()
+                        (state.shown.clone(), None)
                     } else {
                         state.searches.push((connection, search));
-                        state.found.clone()
+                        let held = state.held.as_mut().filter(|(left, _)| *left > 0);
+                        let held = held.map(|(left, release)| {
+                            *left -= 1;
+                            release.clone()
+                        });
+                        (state.found.clone(), held)
                     }
                 };
+                if let Some(release) = held {
+                    release.notified().await;
+                }
                 match found {
                     Some(found) => found,
                     None => std::future::pending().await,
