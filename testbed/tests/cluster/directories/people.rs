@@ -49,7 +49,7 @@ impl State {
 /// An account.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
-    pub(crate) sam: &'static str,
+    pub(crate) sam: String,
     /// The suffix of its principal name.
     pub(crate) suffix: &'static str,
     pub(crate) password: String,
@@ -79,10 +79,13 @@ impl Person {
     }
 }
 
+/// What distinguishes the second of two accounts in the same state.
+pub(crate) const SECOND: &str = ".2";
+
 /// Everybody. Each has a password of its own.
 pub(crate) fn everybody() -> Vec<Person> {
     use State::{AccountExpired, Disabled, MustChange, NeverExpires, NoHours, OtherWorkstation, PasswordExpired};
-    let rows: [(&'static str, &'static [State], &'static str); 23] = [
+    let rows: [(&'static str, &'static [State], &'static str); 24] = [
         ("grace.good", &[], "success"),
         ("hugo.good", &[], "success"),
         ("jörg.weiß", &[], "success"),
@@ -93,6 +96,7 @@ pub(crate) fn everybody() -> Vec<Person> {
         ("own.ldaps", &[], "success"),
         ("own.starttls", &[], "success"),
         ("own.clear", &[], "success"),
+        ("own.mail", &[], "success"),
         ("own.service", &[], "success"),
         ("dean.disabled", &[Disabled], "account_disabled"),
         ("eva.ended", &[AccountExpired], "account_expired"),
@@ -116,7 +120,7 @@ pub(crate) fn everybody() -> Vec<Person> {
     let mut people: Vec<Person> = rows
         .into_iter()
         .map(|(sam, states, expect)| Person {
-            sam,
+            sam: sam.to_owned(),
             suffix: if sam == "other.suffix" { OTHER_SUFFIX } else { REALM },
             password: match sam {
                 "jörg.weiß" => "Pässwörd-日本-€uro".to_owned(),
@@ -130,7 +134,7 @@ pub(crate) fn everybody() -> Vec<Person> {
         .collect();
     let service = SERVICE_ACCOUNT.split('@').next().unwrap();
     people.push(Person {
-        sam: service,
+        sam: service.to_owned(),
         suffix: REALM,
         password: SERVICE_PASSWORD.to_owned(),
         mail: false,
@@ -140,9 +144,25 @@ pub(crate) fn everybody() -> Vec<Person> {
     people
 }
 
+/// Another in each state: tests that share a directory share nobody, or one test's wrong passwords would be another's.
+pub(crate) fn everybody_twice() -> Vec<Person> {
+    let mut people = everybody();
+    let service = SERVICE_ACCOUNT.split('@').next().unwrap();
+    let others = people
+        .iter()
+        .filter(|person| !person.is_owned() && person.sam != service);
+    let second = |person: &Person| Person {
+        sam: format!("{}{SECOND}", person.sam),
+        ..person.clone()
+    };
+    let others: Vec<Person> = others.map(second).collect();
+    people.extend(others);
+    people
+}
+
 /// One of them.
 pub(crate) fn person(sam: &str) -> Person {
-    everybody().into_iter().find(|person| person.sam == sam).unwrap()
+    everybody_twice().into_iter().find(|person| person.sam == sam).unwrap()
 }
 
 /// As the script that fills a Samba domain reads them.
@@ -165,7 +185,7 @@ pub(crate) fn for_mock_dc(people: &[Person], dialect: &str) -> String {
     let user = |person: &Person| {
         let mut user = Table::new();
         let mut set = |key: &str, value: toml::Value| user.insert(key.to_owned(), value);
-        set("sam", person.sam.into());
+        set("sam", person.sam.clone().into());
         set("upn", person.upn().into());
         set("password", person.password.clone().into());
         if person.mail {

@@ -9,7 +9,7 @@ use postern_testbed::pki::{Issued, Pki};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use super::people::{THRESHOLD, everybody, for_samba};
+use super::people::{THRESHOLD, everybody_twice, for_samba};
 use super::server::{Server, run};
 use crate::harness::{Scratch, Setup, eventually};
 
@@ -88,7 +88,7 @@ impl Samba {
     }
 
     fn add_people(&self) {
-        let input = json!({ "config": self.config(), "threshold": THRESHOLD, "people": for_samba(&everybody()) });
+        let input = json!({ "config": self.config(), "threshold": THRESHOLD, "people": for_samba(&everybody_twice()) });
         let path = self.folder.path().join("people.json");
         std::fs::write(&path, input.to_string()).unwrap();
         // Debian's Python, which has Samba's modules.
@@ -164,19 +164,18 @@ impl Samba {
         Setup::new(&[&arguments[..], more].concat())
     }
 
-    /// A value of an account's attribute, as an administrator sees it.
-    pub(crate) fn attribute(&self, sam: &str, attribute: &str) -> Option<String> {
+    /// How many wrong passwords of an account are counted, as an administrator sees it.
+    pub(crate) fn wrong_passwords(&self, sam: &str) -> u32 {
         let found = run(Command::new("ldapsearch")
             .env("LDAPTLS_CACERT", self.ca())
             .args(["-x", "-LLL", "-o", "ldif-wrap=no", "-H", &self.url("ldaps")])
             .args(["-D", &format!("Administrator@{REALM}"), "-w", ADMINISTRATOR_PASSWORD])
             .args(["-b", "CN=Users,DC=corp,DC=example,DC=com"])
-            .args([&format!("(sAMAccountName={sam})"), attribute]));
-        let prefix = format!("{attribute}: ");
-        found
-            .lines()
-            .find_map(|line| line.strip_prefix(&prefix))
-            .map(str::to_owned)
+            .args([&format!("(sAMAccountName={sam})"), "badPwdCount"]));
+        // An account that is not found has no wrong passwords either.
+        assert!(found.starts_with("dn:"), "{sam}: {found:?}");
+        let count = found.lines().find_map(|line| line.strip_prefix("badPwdCount: "));
+        count.unwrap_or_else(|| panic!("{sam}: {found:?}")).parse().unwrap()
     }
 }
 
