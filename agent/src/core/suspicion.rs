@@ -3,6 +3,8 @@
 //! One whose RootDSE is read and whose binds hang would take its part of the sign-ins for ever, each of unknown
 //! outcome. After some binds in a row without an answer the others are preferred, and single sign-ins, ever further
 //! apart, show whether it is well again: nothing but a bind can tell. While no other can be used, it is used as ever.
+//!
+//! Searches that look somebody up hang for reasons of their own, so theirs is a suspicion apart, by the same rule.
 
 use std::time::Duration;
 

@@ -12,7 +12,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::known::DcId;
+use super::connection::ReadError;
+use super::known::{DcId, Known};
 use crate::clock;
 use crate::config::LookUpConfig;
 use crate::core::service_account::ServiceAccount;
@@ -222,6 +223,7 @@ impl LookUps {
     async fn look(&self, asker: &mut Asker, attribute: &str, value: &str) -> Result<LookedUp, Trouble> {
         let search = entries::search(&asker.base, asker.active_directory, attribute, value);
         let found = asker.connection.search(&search, self.limit).await;
+        self.judge(&asker.dc, !matches!(found, Err(ReadError::Unanswered(_))));
         let found = found.map_err(|error| Trouble::Lost(explain(&error)))?;
         if let Some(dn) = entries::somebody_else(&found, self.passwords.account()) {
             self.witnesses.add(attribute, dn);
@@ -239,6 +241,18 @@ impl LookUps {
                 let trouble = "an entry's DN is not one that a password can be sent with";
                 Err(Trouble::Lost(trouble.to_owned()))
             }
+        }
+    }
+
+    /// What an answer, or none, says of its domain controller; a change of opinion is told.
+    fn judge(&self, dc: &Known, answered: bool) {
+        match self.askers.judge(dc.id, answered) {
+            Some(true) => tracing::warn!(
+                dc = dc.name(),
+                "the domain controller leaves look-ups unanswered; others are preferred until it answers one",
+            ),
+            Some(false) => tracing::info!(dc = dc.name(), "the domain controller answers look-ups again"),
+            None => {}
         }
     }
 

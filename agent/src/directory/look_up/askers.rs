@@ -15,6 +15,7 @@ use tokio::time::timeout_at;
 
 use crate::clock;
 use crate::core::lease::Lease;
+use crate::core::suspicion::Suspicion;
 use crate::directory::connection::Connection;
 use crate::directory::known::{DcId, Known};
 
@@ -98,6 +99,9 @@ impl Drop for Counted {
 /// A domain controller, as look-ups know it.
 #[derive(Debug, Default)]
 struct OfDc {
+    count: Arc<Count>,
+    /// Of not answering searches, whatever it does with binds.
+    suspicion: Suspicion,
     /// Rises whenever it cannot be used any more.
     life: u64,
     /// The attributes that it shows nobody to have, and when that was seen.
@@ -128,8 +132,8 @@ pub(super) struct Askers {
 
 impl Askers {
     /// A domain controller appears.
-    pub(super) fn add(&self, dc: DcId) {
-        self.lock().dcs.entry(dc).or_default();
+    pub(super) fn add(&self, dc: DcId) -> Arc<Count> {
+        self.lock().dcs.entry(dc).or_default().count.clone()
     }
 
     /// A connection is expected while this is kept.
@@ -171,14 +175,36 @@ impl Askers {
         let mut state = self.lock();
         let now = clock::now();
         let State { idle, dcs } = &mut *state;
+        let answers = |of: &OfDc| of.count.open() > 0 && !of.suspicion.stands();
+        let others = dcs.iter().any(|(id, of)| !avoid.contains(id) && answers(of));
+        let usable = |asker: &Asker| {
+            let of = dcs.get(&asker.dc.id).filter(|_| !asker.connection.is_closed());
+            of.is_some_and(|of| !avoid.contains(&asker.dc.id) && (!others || of.suspicion.allows(now)))
+        };
         // One that shows nobody is the last choice, and a choice again when it is time to look whether it still does.
         let is_blind = |dc| dcs.get(&dc).is_some_and(|of| of.is_blind(attribute, now));
         let (at, _) = idle
             .iter()
             .enumerate()
-            .filter(|(_, asker)| !avoid.contains(&asker.dc.id) && !asker.connection.is_closed())
+            .filter(|(_, asker)| usable(asker))
             .min_by_key(|(at, asker)| (is_blind(asker.dc.id), !free(asker.dc.id), *at))?;
-        idle.remove(at)
+        let asker = idle.remove(at)?;
+        if let Some(of) = dcs.get_mut(&asker.dc.id).filter(|of| others && of.suspicion.stands()) {
+            of.suspicion.chosen(now);
+        }
+        Some(asker)
+    }
+
+    /// A search was answered, or was not. Gives what that changes: whether the domain controller is a suspect now.
+    pub(super) fn judge(&self, dc: DcId, answered: bool) -> Option<bool> {
+        let mut state = self.lock();
+        let suspicion = &mut state.dcs.get_mut(&dc)?.suspicion;
+        let changed = if answered {
+            suspicion.answered()
+        } else {
+            suspicion.unanswered(clock::now())
+        };
+        changed.then_some(!answered)
     }
 
     /// Whether there is a connection to another domain controller now.

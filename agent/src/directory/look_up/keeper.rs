@@ -48,8 +48,7 @@ impl LookUps {
     pub(in crate::directory) async fn keep(&self, dc: &Dc) {
         let (mut wanted, mut passwords) = (self.wanted.subscribe(), self.passwords.changes());
         let mut changes = dc.shared.pool.changes();
-        let count = Arc::new(Count::default());
-        self.askers.add(dc.known.id);
+        let count = self.askers.add(dc.known.id);
         let mut backoff = Backoff::default();
         let (mut ended_early, mut last_trouble) = (0, clock::now());
         let mut told = None;

@@ -45,3 +45,40 @@ async fn a_search_that_outlives_its_own_limit_costs_its_connection() {
     }
     assert_eq!(verdict(&ask(&agent, 3, USER).await).0, Verdict::Success);
 }
+
+#[tokio::test]
+async fn a_domain_controller_whose_searches_hang_is_passed_over_and_taken_back_when_it_answers_one() {
+    let (bed, agent) = start_with(2, 700).await;
+    let [well, hangs] = [&bed.dcs[0], &bed.dcs[1]];
+    for dc in [well, hangs] {
+        dc.until_open(3).await;
+    }
+    // Whichever is connected to first is asked first.
+    let _ = ask(&agent, 1, USER).await;
+    until_service_is_bound(&bed).await;
+    let before = hangs.searches().len();
+    hangs.finds(None);
+    let mut id = 1;
+    while hangs.searches().len() < before + 3 {
+        id += 1;
+        let _ = ask(&agent, id, USER).await;
+    }
+    // The third connection that was lost is back: it is free, and not asked.
+    while services(hangs) < 5 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let before = hangs.searches().len();
+    for _ in 0..8 {
+        id += 1;
+        assert_eq!(verdict(&ask(&agent, id, USER).await).0, Verdict::Success);
+    }
+    let tries = hangs.searches().len() - before;
+    assert!(tries <= 1, "{tries} look-ups are tried there at once");
+
+    hangs.finds(one("CN=Ada,OU=two,DC=corp"));
+    while !bound(&bed).contains(&"CN=Ada,OU=two,DC=corp".to_owned()) {
+        id += 1;
+        let _ = ask(&agent, id, USER).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
