@@ -148,11 +148,12 @@ impl Directory {
             kinds: shared.kinds.clone(),
             look_ups: look_ups.clone(),
         };
-        let pool = shared.pool.clone();
+        let (pool, renewed) = (shared.pool.clone(), look_ups.clone());
         tasks.spawn(config.trust.clone().watch(move |tls| {
             // First, so that no connection of the authorities before is taken for one of those now.
             tell.send_replace(tls);
             pool.renew();
+            renewed.renew();
         }));
         let (found, wanted) = watch::channel(config.servers.iter().map(Wanted::listed).collect());
         if let Some(discover) = &config.discover {

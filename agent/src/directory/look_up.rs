@@ -304,6 +304,11 @@ impl LookUps {
         }
     }
 
+    /// There are other authorities: every connection is to be replaced.
+    pub(super) fn renew(&self) {
+        self.askers.renew();
+    }
+
     /// A domain controller is down.
     pub(super) fn forget(&self, dc: DcId) {
         self.askers.forget(dc);

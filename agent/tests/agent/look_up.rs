@@ -12,6 +12,7 @@ use crate::dc::{Dc, Reply, done, entry};
 use crate::pki::AGENT_URI;
 use crate::relay::{Agent, Greeting, Outcome};
 
+mod renewal;
 mod sight;
 mod slow;
 

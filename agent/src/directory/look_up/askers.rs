@@ -119,6 +119,8 @@ impl OfDc {
 struct State {
     idle: VecDeque<Asker>,
     dcs: BTreeMap<DcId, OfDc>,
+    /// Connections from before are to be replaced.
+    renew_before: Moment,
 }
 
 /// The connections.
@@ -174,7 +176,7 @@ impl Askers {
     fn take_now(&self, attribute: &str, avoid: &[DcId], free: impl Fn(DcId) -> bool) -> Option<Asker> {
         let mut state = self.lock();
         let now = clock::now();
-        let State { idle, dcs } = &mut *state;
+        let State { idle, dcs, .. } = &mut *state;
         let answers = |of: &OfDc| of.count.open() > 0 && !of.suspicion.stands();
         let others = dcs.iter().any(|(id, of)| !avoid.contains(id) && answers(of));
         let usable = |asker: &Asker| {
@@ -231,9 +233,27 @@ impl Askers {
         self.wake();
     }
 
-    /// Whether an idle connection `fits`.
-    pub(super) fn has(&self, fits: impl Fn(&Asker) -> bool) -> bool {
-        self.lock().idle.iter().any(fits)
+    /// From now on every connection that is there is to be replaced.
+    pub(super) fn renew(&self) {
+        self.lock().renew_before = clock::now();
+    }
+
+    /// Whether a domain controller has idle connections that are of another password than that of the number
+    /// `version`, or to be renewed.
+    pub(super) fn has_outdated(&self, dc: DcId, version: u64) -> bool {
+        let state = self.lock();
+        let is_outdated = state.is_outdated(dc, version);
+        state.idle.iter().any(is_outdated)
+    }
+
+    /// Closes those, now that there is a newer one.
+    pub(super) fn retire_outdated(&self, dc: DcId, version: u64) {
+        let retired = {
+            let mut state = self.lock();
+            let is_outdated = state.is_outdated(dc, version);
+            state.take_idle(is_outdated)
+        };
+        drop(retired);
     }
 
     /// Closes what is idle and `fits`.
@@ -293,6 +313,14 @@ impl Askers {
 }
 
 impl State {
+    fn is_outdated(&self, dc: DcId, version: u64) -> impl Fn(&Asker) -> bool + use<> {
+        let renew_before = self.renew_before;
+        move |asker| {
+            let other = asker.version != version || asker.lease.opened_before(renew_before);
+            asker.dc.id == dc && other
+        }
+    }
+
     fn take_idle(&mut self, fits: impl Fn(&Asker) -> bool) -> Vec<Asker> {
         let (taken, kept): (Vec<Asker>, Vec<Asker>) = self.idle.drain(..).partition(fits);
         self.idle.extend(kept);

@@ -65,7 +65,7 @@ impl LookUps {
             let now = clock::now();
             self.askers
                 .retire(|asker| asker.dc.id == dc.known.id && asker.lease.is_over(now));
-            let lacking = count.open() < PER_DC || self.has_other_password(dc);
+            let lacking = count.open() < PER_DC || self.has_outdated(dc);
             if dc.is_awake() && lacking {
                 let ended_early_now = count.ended_early();
                 let opened = if std::mem::replace(&mut ended_early, ended_early_now) == ended_early_now {
@@ -79,9 +79,9 @@ impl LookUps {
                         told = None;
                         in_vain = false;
                         self.askers.put(asker);
-                        // Bound with an older password, and no longer needed now that the new one is known to be right.
-                        self.askers
-                            .retire(|asker| asker.dc.id == dc.known.id && asker.version != version);
+                        // No longer needed, now that the new password is known to be right, or the new authorities
+                        // to vouch for this domain controller.
+                        self.askers.retire_outdated(dc.known.id, version);
                         continue;
                     }
                     Err(trouble) => {
@@ -114,10 +114,9 @@ impl LookUps {
         }
     }
 
-    fn has_other_password(&self, dc: &Dc) -> bool {
+    fn has_outdated(&self, dc: &Dc) -> bool {
         let version = self.passwords.current().map_or(0, |current| current.version);
-        self.askers
-            .has(|asker| asker.dc.id == dc.known.id && asker.version != version)
+        self.askers.has_outdated(dc.known.id, version)
     }
 
     async fn open(&self, dc: &Dc, count: &Arc<Count>) -> Result<Asker, Trouble> {
@@ -129,7 +128,7 @@ impl LookUps {
             // Before a connection is made for nothing.
             self.may_bind(password).await?;
         }
-        let life = self.askers.life(dc.known.id);
+        let (life, began) = (self.askers.life(dc.known.id), clock::now());
         let mut connection = dc
             .connect(|| Counted::new(count.clone(), self.askers.hope()))
             .await
@@ -149,7 +148,7 @@ impl LookUps {
         let mut asker = Asker {
             dc: dc.known.clone(),
             connection,
-            lease: Lease::new(clock::now(), dc.shared.idle_limit, rand::random()),
+            lease: Lease::new(began, dc.shared.idle_limit, rand::random()),
             version,
             base,
             active_directory: dc.shared.kind.unwrap_or_else(|| root.kind()) == Kind::ActiveDirectory,
