@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
+use postern_protocol::user_name::Route;
 use postern_service::config::{ConfigError, load};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, SanType};
 
 use super::*;
+use crate::config::Ambiguous;
 
 /// A folder with certificates like those of the development PKI, removed when dropped.
 struct Folder(PathBuf);
