@@ -3,6 +3,8 @@
 //! Reading is strict: an element that does not fit into what holds it is an error, never a shorter element. A length
 //! is checked against the bytes that are there before anything is made of it, and nothing recurses.
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 pub(super) const BOOLEAN: u8 = 0x01;
@@ -116,10 +118,15 @@ pub(super) fn number(content: &[u8]) -> Result<i32, Malformed> {
 }
 
 /// An encoding in the making. Wiped when dropped; so what is written must fit into the capacity that it was made with,
-/// or a copy is left behind where the bytes were before.
-#[derive(Debug)]
+/// or a copy is left behind where the bytes were before. Shown by its length alone.
 pub(super) struct Writer {
     bytes: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Writer({} bytes)", self.bytes.len())
+    }
 }
 
 impl Writer {
@@ -187,6 +194,13 @@ mod tests {
         assert_eq!(Reader::new(&[0x04, 0x03, b'a', b'b']).any(), Err(Malformed));
         assert_eq!(Reader::new(&[0x04, 0x01, b'a', 0x04, 0x01]).skip(), Err(Malformed));
         assert_eq!(Reader::new(&[0x04, 0x01, b'a', 0x04, 0x00]).skip(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_being_written_is_shown_by_its_length_alone() {
+        let mut writer = Writer::with_capacity(16);
+        writer.element(OCTET_STRING, b"s3cret");
+        assert_eq!(format!("{writer:?}"), "Writer(12 bytes)");
     }
 
     #[test]

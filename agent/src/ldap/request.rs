@@ -1,5 +1,7 @@
 //! Requests to bytes.
 
+use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -8,8 +10,22 @@ use super::START_TLS;
 use super::ber::{ENUMERATED, INTEGER, OCTET_STRING, SEQUENCE, Writer};
 use super::password_policy;
 
-/// A request as it goes onto the wire; wiped when dropped.
-pub(crate) type Encoded = Zeroizing<Vec<u8>>;
+/// A request as it goes onto the wire. Wiped when dropped, and shown by its length alone: it may hold a password.
+pub(crate) struct Encoded(Zeroizing<Vec<u8>>);
+
+impl Deref for Encoded {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoded({} bytes)", self.0.len())
+    }
+}
 
 /// More than all headers, numbers and OIDs of a request take, attributes and filters aside.
 const HEADERS: usize = 256;
@@ -138,7 +154,7 @@ fn message(id: i32, texts: usize, content: impl FnOnce(&mut Writer)) -> Encoded 
         message.number(INTEGER, id);
         content(message);
     });
-    writer.finish()
+    Encoded(writer.finish())
 }
 
 #[cfg(test)]
@@ -165,7 +181,7 @@ mod tests {
         ] {
             for policy in [false, true] {
                 let encoded = bind(7, name, password, policy);
-                assert_eq!(encoded.capacity(), HEADERS + name.len() + password.len());
+                assert_eq!(encoded.0.capacity(), HEADERS + name.len() + password.len());
                 let message = read(&encoded);
                 assert_eq!((message.msgid, message.ctrl.len()), (7, usize::from(policy)));
                 let LdapOp::BindRequest(request) = message.op else {
@@ -175,6 +191,12 @@ mod tests {
                 assert_eq!(request.cred, LdapBindCred::Simple(password.to_owned()));
             }
         }
+    }
+
+    #[test]
+    fn a_request_is_shown_by_its_length_alone() {
+        let encoded = bind(7, "ada", "s3cret", false);
+        assert_eq!(format!("{encoded:?}"), format!("Encoded({} bytes)", encoded.len()));
     }
 
     #[test]
