@@ -332,7 +332,7 @@ impl raw::Directory {
                 servers.push(server);
             }
         }
-        let look_up = look_up::validate(self.look_up, self.alternate_id, base, problems);
+        let look_up = look_up::validate(self.look_up, self.alternate_id, kind.flatten(), base, problems);
         Some(DirectoryConfig {
             trust: trust?,
             kind: kind?,

@@ -8,6 +8,7 @@ use postern_service::config::Problems;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::core::kind::Kind;
 use crate::core::names::{AlternateId, Names, ValueOf};
 
 /// Longer files are read no further: a password has at most 1,024 bytes, and a line's end.
@@ -106,10 +107,19 @@ impl AccountConfig {
 pub(super) fn validate(
     look_up: Option<RawLookUp>,
     alternate_id: Option<RawAlternateId>,
+    kind: Option<Kind>,
     base: &Path,
     problems: &mut Problems,
 ) -> Option<LookUpConfig> {
     let before = problems.iter().count();
+    let is_anonymous = |section: &RawLookUp| section.account.is_none() && section.password_file.is_none();
+    if kind == Some(Kind::ActiveDirectory) && look_up.as_ref().is_some_and(is_anonymous) {
+        problems.add(
+            "directory.look_up.account",
+            "is missing: Active Directory shows nothing to who has not bound; give the UPN of an account that may read \
+             accounts, and its password_file, or leave the section out if no names are looked up",
+        );
+    }
     if alternate_id.is_some() && look_up.is_none() {
         problems.add(
             "directory.look_up",
@@ -287,9 +297,13 @@ mod tests {
     }
 
     fn read(folder: &Folder, text: &str) -> (Option<LookUpConfig>, String) {
+        read_as(None, folder, text)
+    }
+
+    fn read_as(kind: Option<Kind>, folder: &Folder, text: &str) -> (Option<LookUpConfig>, String) {
         let sections: Sections = toml::from_str(text).unwrap();
         let mut problems = Problems::default();
-        let config = validate(sections.look_up, sections.alternate_id, &folder.0, &mut problems);
+        let config = validate(sections.look_up, sections.alternate_id, kind, &folder.0, &mut problems);
         let text: String = problems.iter().map(|(key, text)| format!("{key}: {text}\n")).collect();
         assert_eq!(config.is_none(), !text.is_empty(), "{text}");
         (config, text)
@@ -311,6 +325,23 @@ mod tests {
             .unwrap();
         assert_eq!(number.names.alternate_id.unwrap().value, ValueOf::Name);
         assert_eq!(read(&folder, "").0, Some(LookUpConfig::default()));
+    }
+
+    #[test]
+    fn where_it_is_said_to_be_active_directory_nobody_is_looked_up_without_an_account() {
+        let folder = Folder::new("anonymous");
+        let alternate_id = GOOD.split_once("[alternate_id]").unwrap().1;
+        let anonymous = format!("[look_up]\n[alternate_id]{alternate_id}");
+        let (_, problems) = read_as(Some(Kind::ActiveDirectory), &folder, &anonymous);
+        assert!(problems.contains("directory.look_up.account: is missing"), "{problems}");
+        for (kind, text) in [
+            (Some(Kind::ActiveDirectory), GOOD),
+            (Some(Kind::ActiveDirectory), ""),
+            (Some(Kind::OpenLdap), &anonymous),
+            (None, &anonymous),
+        ] {
+            assert_eq!(read_as(kind, &folder, text).1, "", "{kind:?}");
+        }
     }
 
     #[test]
