@@ -13,6 +13,11 @@ const ATTRIBUTES: [&str; 6] = [
     "vendorName",
 ];
 
+/// What is kept of an attribute: this many values of so many bytes. Active Directory lists some forty controls. Whoever
+/// answers may not be a directory at all, and what it says goes into memory, log lines and searches.
+const MAX_VALUES: usize = 256;
+const MAX_VALUE: usize = 1_024;
+
 /// What a server says of itself. Nothing, if it shows its RootDSE to nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct RootDse {
@@ -73,8 +78,14 @@ impl RootDse {
     }
 
     pub(super) fn read(entry: &Entry) -> Self {
-        let all = |attribute| entry.texts(attribute).map(str::to_owned).collect();
-        let one = |attribute| entry.texts(attribute).next().map(str::to_owned);
+        // Beyond the bounds it counts as not there: half of a DN or of a list would say something else.
+        let all = |attribute: &str| {
+            let values = entry.values(attribute);
+            let bounded = values.len() <= MAX_VALUES && values.iter().all(|value| value.len() <= MAX_VALUE);
+            let texts = entry.texts(attribute).filter(|_| bounded);
+            texts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let one = |attribute: &str| all(attribute).into_iter().next();
         Self {
             default_naming_context: one("defaultNamingContext"),
             naming_contexts: all("namingContexts"),
@@ -110,5 +121,28 @@ mod tests {
         assert_eq!(openldap.kind(), Kind::OpenLdap);
         assert_eq!(ds389.kind(), Kind::Ds389);
         assert_eq!(RootDse::default().kind(), Kind::Other);
+    }
+
+    #[test]
+    fn what_is_out_of_all_proportion_counts_as_not_there() {
+        let read = |values: Vec<Vec<u8>>| {
+            let attributes = [
+                "defaultNamingContext",
+                "namingContexts",
+                "supportedControl",
+                "vendorName",
+            ];
+            let attributes = attributes.map(|name| (name.to_owned(), values.clone()));
+            RootDse::read(&Entry::new(String::new(), attributes.to_vec()))
+        };
+        let whole = read(vec![vec![b'a'; MAX_VALUE]; MAX_VALUES]);
+        assert_eq!(whole.supported_controls.len(), MAX_VALUES);
+        assert_eq!(whole.base().map(str::len), Some(MAX_VALUE));
+        for beyond in [
+            vec![b"dc=corp".to_vec(), vec![b'a'; MAX_VALUE + 1]],
+            vec![b"dc=corp".to_vec(); MAX_VALUES + 1],
+        ] {
+            assert_eq!(read(beyond), RootDse::default());
+        }
     }
 }
