@@ -75,6 +75,8 @@ struct State {
     binds: Vec<Received>,
     script: VecDeque<Reply>,
     root_dse_reads: usize,
+    /// It closes the connection that a search for an account comes on.
+    hangs_up_on_searches: bool,
     /// Searches for accounts, each with the number of its connection.
     searches: Vec<(usize, LdapSearchRequest)>,
     /// What each of them is answered with; `None` is nothing, for ever.
@@ -95,6 +97,7 @@ impl Default for State {
             binds: Vec::new(),
             script: VecDeque::new(),
             root_dse_reads: 0,
+            hangs_up_on_searches: false,
             searches: Vec::new(),
             found: None,
             held: None,
@@ -232,6 +235,11 @@ impl Dc {
     /// Searches for whoever has some attribute.
     pub(crate) fn sights(&self) -> Vec<LdapSearchRequest> {
         self.state.lock().unwrap().sights.clone()
+    }
+
+    /// From now on every search for an account is the end of its connection.
+    pub(crate) fn hang_up_on_searches(&self) {
+        self.state.lock().unwrap().hangs_up_on_searches = true;
     }
 
     pub(crate) fn root_dse_reads(&self) -> usize {

@@ -184,6 +184,9 @@ async fn serve(
                         (state.shown.clone(), None)
                     } else {
                         state.searches.push((connection, search));
+                        if state.hangs_up_on_searches {
+                            return;
+                        }
                         let held = state.held.as_mut().filter(|(left, _)| *left > 0);
                         let held = held.map(|(left, release)| {
                             *left -= 1;

@@ -25,6 +25,26 @@ async fn they_are_replaced_when_the_authorities_change_as_those_for_binds_are() 
     assert!(searches.iter().all(|(connection, _)| !before.contains(connection)));
 }
 
+#[tokio::test]
+async fn those_that_end_before_they_have_settled_are_opened_again_after_ever_longer_pauses() {
+    let (bed, agent) = start(1).await;
+    let dc = &bed.dcs[0];
+    // Each is opened and bound, and shows somebody: nothing is wrong with it but that it does not last.
+    dc.hang_up_on_searches();
+    let began = std::time::Instant::now();
+    let mut id = 0;
+    while services(dc).count() < 8 {
+        id += 1;
+        let outcome = ask(&agent, id, USER).await;
+        assert_eq!(outcome.not_started(), NotStarted::NoLookUp);
+        while services(dc).count() <= dc.searches().len() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+    // Seconds, by the pauses between; without any, a handshake takes milliseconds.
+    assert!(began.elapsed() >= std::time::Duration::from_millis(300));
+}
+
 /// The connections that the service account was bound on.
 fn services(dc: &Dc) -> impl Iterator<Item = usize> {
     let binds = dc.binds().into_iter().filter(|bind| bind.name == SERVICE);
