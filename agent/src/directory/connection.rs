@@ -203,7 +203,10 @@ impl Connection {
 
     /// Reads the RootDSE (RFC 4512, section 5.1), which needs no bind.
     pub(super) async fn root_dse(&mut self, patience: Duration) -> Result<RootDse, ReadError> {
-        let found = self.search(&RootDse::search(), patience).await?;
+        let found = match self.search(&RootDse::search(), patience).await {
+            Err(ReadError::Refused(refusal)) => return RootDse::refused(refusal).map_err(ReadError::Refused),
+            found => found?,
+        };
         // Some servers show it to nobody who has not bound. They answer, and say nothing of themselves.
         Ok(found.entries.first().map(RootDse::read).unwrap_or_default())
     }

@@ -204,7 +204,13 @@ impl Dc {
 
     /// Whether this is a directory that can be used, by what it says of itself.
     fn examine(&self, root_dse: RootDse) -> Result<(), String> {
-        let kind = self.shared.kind.unwrap_or_else(|| root_dse.kind());
+        if root_dse.refusal.is_some() && self.known.facts().is_some() {
+            // It is what it was when it said so.
+            return Ok(());
+        }
+        let kind = root_dse
+            .kind_unless(self.shared.kind)
+            .map_err(|unknown| unknown.to_string())?;
         if kind != Kind::ActiveDirectory && !self.shared.look_ups.finds_everybody() {
             // What cannot be used has no say in what the others are.
             self.shared.kinds().forget(&self.known.id);

@@ -1,7 +1,7 @@
 //! The RootDSE (RFC 4512, section 5.1): what a server says of itself.
 
 use crate::core::kind::Kind;
-use crate::ldap::{Entry, Filter, Scope, Search};
+use crate::ldap::{Entry, Filter, LdapResult, Scope, Search};
 
 /// What of it is asked for. Most are operational, and some servers give those by name only.
 const ATTRIBUTES: [&str; 6] = [
@@ -33,7 +33,17 @@ pub(crate) struct RootDse {
     pub(crate) vendor_name: Option<String>,
     /// Its object classes.
     pub(crate) object_classes: Vec<String>,
+    /// Its words, if it refuses to show its RootDSE. That is an answer: it is up.
+    pub(crate) refusal: Option<LdapResult>,
 }
+
+/// The server does not say what it is, and nobody else does.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it refuses to say what it is (its RootDSE: result {}, {:?}); set directory.kind to what it is, and \
+     directory.look_up.base to the DN below which accounts are, if names are looked up", .0.code, .0.text
+)]
+pub(crate) struct KindUnknown(LdapResult);
 
 impl RootDse {
     /// The search that reads it.
@@ -59,6 +69,31 @@ impl RootDse {
     /// Whether the server lists a control.
     pub(crate) fn has_control(&self, oid: &str) -> bool {
         self.supported_controls.iter().any(|control| control == oid)
+    }
+
+    /// What the server is by the configuration, or else by its own word.
+    pub(crate) fn kind_unless(&self, configured: Option<Kind>) -> Result<Kind, KindUnknown> {
+        match (configured, &self.refusal) {
+            (Some(configured), _) => Ok(configured),
+            (None, Some(refusal)) => Err(KindUnknown(refusal.clone())),
+            (None, None) => Ok(self.kind()),
+        }
+    }
+
+    /// Of a server that refuses to show it; or its words again, where they say that it cannot answer now.
+    pub(super) fn refused(refusal: LdapResult) -> Result<Self, LdapResult> {
+        /// RFC 4511, section 4.1.9.
+        mod code {
+            pub(super) const BUSY: u32 = 51;
+            pub(super) const UNAVAILABLE: u32 = 52;
+        }
+        match refusal.code {
+            code::BUSY | code::UNAVAILABLE => Err(refusal),
+            _ => Ok(Self {
+                refusal: Some(refusal),
+                ..Self::default()
+            }),
+        }
     }
 
     /// What the server is, by what each kind alone says of itself.
@@ -93,6 +128,7 @@ impl RootDse {
             supported_capabilities: all("supportedCapabilities"),
             vendor_name: one("vendorName"),
             object_classes: all("objectClass"),
+            refusal: None,
         }
     }
 }
@@ -143,6 +179,23 @@ mod tests {
             vec![b"dc=corp".to_vec(); MAX_VALUES + 1],
         ] {
             assert_eq!(read(beyond), RootDse::default());
+        }
+    }
+
+    #[test]
+    fn one_that_refuses_is_what_the_configuration_says_and_nothing_without_it() {
+        let refused = |code| {
+            let text = "no".to_owned();
+            RootDse::refused(LdapResult { code, text })
+        };
+        for code in [8, 48, 50, 53] {
+            let root = refused(code).unwrap();
+            assert_eq!(root.kind_unless(Some(Kind::OpenLdap)), Ok(Kind::OpenLdap));
+            let unknown = root.kind_unless(None).unwrap_err().to_string();
+            assert!(unknown.contains(&format!("result {code}")) && unknown.contains("set directory.kind"));
+        }
+        for code in [51, 52] {
+            assert_eq!(refused(code).unwrap_err().code, code);
         }
     }
 }

@@ -112,6 +112,8 @@ impl Survey {
     /// [`SurveyError`].
     pub async fn facts(&self) -> Result<Facts, SurveyError> {
         let root = self.connect().await?.root_dse().await?;
+        root.kind_unless(self.config.kind)
+            .map_err(|unknown| SurveyError::NoAnswer(unknown.to_string()))?;
         Ok(Facts { root })
     }
 

@@ -225,3 +225,36 @@ async fn other_authorities_are_believed_from_the_moment_that_the_file_has_them_a
     }
     assert_eq!(agent.ask(2, USER, "right").await.verdict().0, Verdict::Success);
 }
+
+/// An agent in front of one domain controller that refuses its RootDSE.
+async fn refused(code: LdapResultCode, kind: &str) -> (Bed, Agent) {
+    let mut bed = Bed::new(1).await;
+    bed.dcs[0].refuse_root_dse(code);
+    let relay = bed.relay();
+    let issued = bed.ca.issue(Some(AGENT_URI), &[]);
+    let directory = format!("kind = \"{kind}\"\n{}", bed.servers(""));
+    let config = bed.config_with(&[relay.address], &issued, &directory);
+    bed.run(config);
+    let agent = relay.agent(Greeting::default()).await;
+    (bed, agent)
+}
+
+#[tokio::test]
+async fn a_root_dse_that_is_refused_is_an_answer_and_leaves_open_only_what_the_directory_is() {
+    for code in [
+        LdapResultCode::StrongerAuthRequired,
+        LdapResultCode::InsufficentAccessRights,
+        LdapResultCode::UnwillingToPerform,
+    ] {
+        let (bed, mut agent) = refused(code.clone(), "active-directory").await;
+        agent.until_ready(4).await;
+        assert_eq!(agent.ask(1, USER, "right").await.verdict().0, Verdict::Success);
+        drop(bed);
+        let (bed, _agent) = refused(code, "auto").await;
+        let page = bed.readyz("refuses to say what it is").await;
+        assert!(page.contains("set directory.kind"), "{page}");
+        assert!(bed.binds().is_empty());
+    }
+    let (bed, _agent) = refused(LdapResultCode::Busy, "active-directory").await;
+    bed.readyz("the RootDSE cannot be read").await;
+}

@@ -362,6 +362,10 @@ async fn faults_of_what_the_directory_is_and_takes() {
         .finds(Some(USER), "directory.kind", "dc-1", "directory.servers[0].url")
         .await;
 
+    let patient = Patient::new().await;
+    patient.dc().refuse_root_dse(LdapResultCode::InsufficentAccessRights);
+    patient.finds(None, "directory.kind", "dc-1", "directory.kind").await;
+
     let mut patient = Patient::with(Manner::Plain(0), "insecure = true").await;
     patient.replace("server_name = \"dc-1.corp.example.com\"\n", "");
     let text = "BindSimple: Transport encryption required.".to_owned();

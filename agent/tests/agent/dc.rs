@@ -75,6 +75,8 @@ struct State {
     binds: Vec<Received>,
     script: VecDeque<Reply>,
     root_dse_reads: usize,
+    /// What its RootDSE is refused with.
+    root_dse_refusal: Option<LdapResultCode>,
     /// It closes the connection that a search for an account comes on.
     hangs_up_on_searches: bool,
     /// Searches for accounts, each with the number of its connection.
@@ -97,6 +99,7 @@ impl Default for State {
             binds: Vec::new(),
             script: VecDeque::new(),
             root_dse_reads: 0,
+            root_dse_refusal: None,
             hangs_up_on_searches: false,
             searches: Vec::new(),
             found: None,
@@ -240,6 +243,11 @@ impl Dc {
     /// From now on every search for an account is the end of its connection.
     pub(crate) fn hang_up_on_searches(&self) {
         self.state.lock().unwrap().hangs_up_on_searches = true;
+    }
+
+    /// From now on its RootDSE is refused.
+    pub(crate) fn refuse_root_dse(&self, code: LdapResultCode) {
+        self.state.lock().unwrap().root_dse_refusal = Some(code);
     }
 
     pub(crate) fn root_dse_reads(&self) -> usize {

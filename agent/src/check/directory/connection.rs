@@ -72,16 +72,21 @@ pub(super) async fn connect(config: Arc<DirectoryConfig>, server: Server, now: i
         tls(&server, &asking, target, now),
     ];
     match asking.root_dse().await {
-        Ok(root_dse) => {
-            let kind = config.kind.unwrap_or_else(|| root_dse.kind());
-            let facts = Facts { kind, root_dse };
-            steps.push(kind_step(&config, &facts, target));
-            let usable = steps.last().is_some_and(|step| step.status != Status::Failed);
-            if facts.has_password_policy() {
-                asking.ask_password_policy();
+        Ok(root_dse) => match root_dse.kind_unless(config.kind) {
+            Ok(kind) => {
+                let facts = Facts { kind, root_dse };
+                steps.push(kind_step(&config, &facts, target));
+                let usable = steps.last().is_some_and(|step| step.status != Status::Failed);
+                if facts.has_password_policy() {
+                    asking.ask_password_policy();
+                }
+                look.asked = usable.then_some((asking, facts));
             }
-            look.asked = usable.then_some((asking, facts));
-        }
+            Err(unknown) => {
+                let (detail, advice) = in_two(&unknown.to_string());
+                steps.push(Step::failed(Name::DirectoryKind, target, detail, advice));
+            }
+        },
         Err(error) => {
             let detail = format!("its RootDSE cannot be read: {error}");
             let advice = format!("{key}: is it a domain controller, and does it answer others?");
@@ -130,11 +135,12 @@ fn kind_step(config: &DirectoryConfig, facts: &Facts, target: &str) -> Step {
         let advice = "directory.kind: leave it out, unless it is meant so";
         return Step::warning(Name::DirectoryKind, target, detail, advice);
     }
-    let holds = facts
-        .root_dse
-        .base()
-        .map_or(String::new(), |base| format!(", holding {base}"));
-    Step::ok(Name::DirectoryKind, target, format!("{kind}{holds}"))
+    let more = match (&facts.root_dse.refusal, facts.root_dse.base()) {
+        (Some(refusal), _) => format!(" by the configuration; it does not say (result {})", refusal.code),
+        (None, Some(base)) => format!(", holding {base}"),
+        (None, None) => String::new(),
+    };
+    Step::ok(Name::DirectoryKind, target, format!("{kind}{more}"))
 }
 
 /// What is wrong, without the address that the step names already.

@@ -137,6 +137,8 @@ impl LookUps {
             .root_dse(PATIENCE)
             .await
             .map_err(|error| Trouble::Other(error.to_string()))?;
+        let kind = root.kind_unless(dc.shared.kind);
+        let kind = kind.map_err(|unknown| Trouble::Other(unknown.to_string()))?;
         let base = self.config.base.as_deref().or(root.base());
         let Some(base) = base.map(str::to_owned) else {
             return Err(Trouble::Other(NO_BASE.to_owned()));
@@ -151,7 +153,7 @@ impl LookUps {
             lease: Lease::new(began, dc.shared.idle_limit, rand::random()),
             version,
             base,
-            active_directory: dc.shared.kind.unwrap_or_else(|| root.kind()) == Kind::ActiveDirectory,
+            active_directory: kind == Kind::ActiveDirectory,
             life,
         };
         self.look_around(&mut asker).await?;

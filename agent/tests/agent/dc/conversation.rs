@@ -174,7 +174,11 @@ async fn serve(
                         _ => ("supportedCapabilities", b"1.2.840.113556.1.4.800"),
                     },
                 ];
-                vec![entry("", &root), done(LdapResultCode::Success)]
+                let refusal = state.lock().unwrap().root_dse_refusal.clone();
+                match refusal {
+                    Some(code) => vec![done(code)],
+                    None => vec![entry("", &root), done(LdapResultCode::Success)],
+                }
             }
             LdapOp::SearchRequest(search) => {
                 let (found, held) = {
