@@ -39,15 +39,11 @@ pub(super) fn of(outcome: Outcome, wait: u64) -> Words {
         Outcome::Verdict(verdict) => of_verdict(verdict),
         Outcome::Unavailable(reason) => of_failure(reason),
         Outcome::TooManyRequests => {
-            let seconds = if wait == 1 {
-                "a second".to_owned()
-            } else {
-                format!("{wait} seconds")
-            };
             return Words {
                 title: "Too many tries",
                 text: vec![format!(
-                    "Wait {seconds}, then try again. This try was not counted as a wrong password."
+                    "Wait {}, then try again. This try was not counted as a wrong password.",
+                    duration(wait)
                 )],
                 next: Next::TryAgain,
             };
@@ -68,6 +64,15 @@ pub(super) fn of(outcome: Outcome, wait: u64) -> Words {
         title,
         text: text.iter().map(|&paragraph| paragraph.to_owned()).collect(),
         next,
+    }
+}
+
+/// So many seconds, as people say it; rather too long than too short.
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=1 => "a second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
     }
 }
 
@@ -202,6 +207,20 @@ mod tests {
                 "{reason:?}"
             );
             assert!(text.contains("Try again"), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_to_come_back_before_a_try_is_taken_again() {
+        for (seconds, said) in [
+            (1, "a second"),
+            (2, "2 seconds"),
+            (90, "90 seconds"),
+            (91, "2 minutes"),
+            (960, "16 minutes"),
+        ] {
+            let text = of(Outcome::TooManyRequests, seconds).text.join(" ");
+            assert!(text.starts_with(&format!("Wait {said}, then")), "{text}");
         }
     }
 
