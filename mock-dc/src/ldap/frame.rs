@@ -12,18 +12,22 @@ use tokio_util::codec::Decoder;
 /// accepts, and too little to fill the memory from many connections.
 pub(super) const LIMIT: usize = 256_000;
 
-/// Bytes that stop being LDAP. The connection they came on cannot go on.
+/// Bytes that stop being LDAP. The connection they came on cannot go on. Not one of them is told: a bind's password may be
+/// among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FrameError {
     /// The outer tag is not a SEQUENCE, or its length is indefinite or absurd.
-    #[error("not an LDAP message")]
+    #[error("what came is not LDAP: no message begins so")]
     NotLdap,
     /// The message is longer than [`LIMIT`].
     #[error("a message of {0} bytes; the limit is {LIMIT}")]
     TooLong(usize),
     /// The message's inside is not what its operation calls for.
-    #[error("a malformed message")]
-    Malformed,
+    #[error("what came is not LDAP: a message of {0} bytes has an inside that none of its operations has")]
+    Malformed(usize),
+    /// The client closed before the message was whole.
+    #[error("the client closed in the middle of a message")]
+    Cut,
 }
 
 /// Takes the next message off `buffer`; `None` when it is not complete.
@@ -40,7 +44,7 @@ pub(super) fn decode(codec: &mut LdapCodec, buffer: &mut BytesMut) -> Result<Opt
     }
     let mut frame = buffer.split_to(length);
     if !names_an_operation(&frame) {
-        return Err(FrameError::Malformed);
+        return Err(FrameError::Malformed(length));
     }
     let decoded = codec.decode(&mut frame);
     // It may have held a password, and the buffer is used again.
@@ -48,7 +52,7 @@ pub(super) fn decode(codec: &mut LdapCodec, buffer: &mut BytesMut) -> Result<Opt
     frame.resize(length, 0);
     match decoded {
         Ok(Some(message)) => Ok(Some(message)),
-        Ok(None) | Err(_) => Err(FrameError::Malformed),
+        Ok(None) | Err(_) => Err(FrameError::Malformed(length)),
     }
 }
 
@@ -172,7 +176,7 @@ mod tests {
         for tag in [0x5f, 0x7f, 0x71, 0x30, 0xa0] {
             assert_eq!(
                 read(&[0x30, 0x05, 0x02, 0x01, 0x01, tag, 0x00]),
-                Err(FrameError::Malformed),
+                Err(FrameError::Malformed(7)),
                 "{tag:02x}"
             );
         }

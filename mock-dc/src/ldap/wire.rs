@@ -79,6 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             };
             match read {
                 Err(_) => return Err(WireError::Idle),
+                Ok(Ok(0)) if self.has_unread() => return Err(FrameError::Cut.into()),
                 Ok(Ok(0)) => return Ok(None),
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error.into()),

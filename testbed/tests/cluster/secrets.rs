@@ -6,7 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use rustix::process::{Signal, getuid};
 
-use crate::harness::{Cluster, Setup, signal};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::harness::{Cluster, PATIENCE, Setup, signal};
 
 const SIGN_INS: u32 = 100;
 
@@ -66,10 +70,31 @@ async fn sign_ins(cluster: &Cluster) -> Vec<String> {
     passwords
 }
 
+/// A bind to the first domain controller that is no LDAP, since its password ends before its length says; and one that
+/// is cut off.
+async fn garbled_binds(cluster: &Cluster) -> &'static str {
+    const PASSWORD: &str = "Garbled-On-The-Wire-8";
+    let address = cluster.text("/dcs/0/ldap").strip_prefix("ldap://").unwrap();
+    let mut bind = vec![0x30, 33, 2, 1, 1, 0x60, 28, 2, 1, 3, 4, 0, 0x80, 100];
+    bind.extend_from_slice(PASSWORD.as_bytes());
+    assert_eq!(bind.len(), 2 + 33);
+    for sent in [&bind[..], &bind[..30]] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        // Closed, or reset.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
+        assert!(answer.is_empty());
+    }
+    PASSWORD
+}
+
 #[tokio::test]
 async fn no_password_is_in_any_output_of_any_process_at_the_most_verbose_level() {
     let mut cluster = setup().start().await;
-    let passwords = sign_ins(&cluster).await;
+    let mut passwords = sign_ins(&cluster).await;
+    passwords.push(garbled_binds(&cluster).await.to_owned());
     signal(cluster.running.pid(), Signal::TERM);
     let (_, output) = cluster.running.end().await;
 
@@ -83,6 +108,10 @@ async fn no_password_is_in_any_output_of_any_process_at_the_most_verbose_level()
         let verbose = log.contains(" TRACE ") || log.contains(" DEBUG ");
         assert!(verbose, "{name} does not log at the most verbose level");
         outputs.push((name.to_owned(), log));
+    }
+    let (_, of_the_directory) = outputs.last().unwrap();
+    for why in ["what came is not LDAP", "closed in the middle of a message"] {
+        assert_eq!(of_the_directory.matches(why).count(), 1, "{why}");
     }
     for (name, text) in &outputs {
         for password in &passwords {
