@@ -154,11 +154,19 @@ impl Page {
     }
 
     fn not_for_this_visitor(&self) -> Response {
-        self.message(
+        let end = End {
+            title: "This page is not open yet",
+            text: &[
+                "It can be used from the machine that it runs on only. Whoever runs it opens it to others by configuring \
+                     [[callers]] for the sign-in API.",
+            ],
+            // The first step would say the same.
+            next: Next::Nothing,
+            ..End::default()
+        };
+        document(
             StatusCode::FORBIDDEN,
-            "This page is not open yet",
-            "It can be used from the machine that it runs on only. Whoever runs it opens it to others by configuring \
-             [[callers]] for the sign-in API.",
+            html::page(self.brands.neutral(), &View::End(end)),
         )
     }
 }

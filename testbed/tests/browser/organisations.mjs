@@ -99,6 +99,7 @@ for (const name of LOOKED_AT) {
   const visitor = await visit(name, { headers: { "x-forwarded-for": "192.0.2.7" } });
   await visitor.page.goto(`${api}/`);
   await heading(visitor, "This page is not open yet");
+  assert.equal(await visitor.page.getByRole("link").count(), 0, "nothing leads in circles");
   await look(visitor, `${name}-9-not-open`);
   await visitor.close();
   held(`without callers it is for this machine: ${name}`);
