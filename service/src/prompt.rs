@@ -1,13 +1,18 @@
 //! Asking the person at the terminal for a password without showing what is typed.
 //!
 //! The terminal itself is asked, so that standard input and output may be pipes. It is put back as it was in every
-//! case, also when the person gives up with Ctrl-C, which therefore is a character here and no signal.
+//! case, also when the person gives up with Ctrl-C, which therefore is a character here and no signal, and when nobody
+//! waits for the answer any more.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, PipeReader, Read, Write};
 use std::os::fd::AsFd;
 
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::termios::{
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcsetattr,
+};
 use zeroize::Zeroizing;
 
 /// Bytes that are read at most. Allocated at once: a buffer that grows would leave copies behind.
@@ -41,8 +46,23 @@ pub enum PromptError {
 /// # Errors
 /// [`PromptError`].
 pub fn ask_password(question: &str) -> Result<Zeroizing<Vec<u8>>, PromptError> {
-    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
-    ask_at(&terminal.map_err(PromptError::NoTerminal)?, question)
+    ask_at(&own_terminal()?, question, None)
+}
+
+/// As [`ask_password`], and does not block. Dropped before there is an answer, it asks no more: the terminal is as it
+/// was by the time the runtime has ended.
+///
+/// # Errors
+/// [`PromptError`].
+pub async fn ask_password_meanwhile(question: String) -> Result<Zeroizing<Vec<u8>>, PromptError> {
+    let terminal = own_terminal()?;
+    // This end is dropped with the future, and the other one sees that.
+    let (given_up, _waiting) = io::pipe()?;
+    let asking = tokio::task::spawn_blocking(move || ask_at(&terminal, &question, Some(&given_up)));
+    match asking.await {
+        Ok(answer) => answer,
+        Err(ended) => Err(PromptError::Terminal(io::Error::other(ended))),
+    }
 }
 
 /// As [`ask_password`] while somebody sits at standard input; otherwise the first line that comes from there, as it is.
@@ -77,14 +97,49 @@ fn first_line(mut from: impl Read) -> Result<Zeroizing<Vec<u8>>, PromptError> {
     Ok(line)
 }
 
-fn ask_at(mut terminal: &File, question: &str) -> Result<Zeroizing<Vec<u8>>, PromptError> {
+fn own_terminal() -> Result<File, PromptError> {
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    terminal.map_err(PromptError::NoTerminal)
+}
+
+fn ask_at(
+    mut terminal: &File,
+    question: &str,
+    given_up: Option<&PipeReader>,
+) -> Result<Zeroizing<Vec<u8>>, PromptError> {
     let quiet = Quiet::begin(terminal).map_err(PromptError::NoTerminal)?;
     terminal.write_all(question.as_bytes())?;
-    let typed = read_line(terminal);
+    let typed = read_line(Keys { terminal, given_up });
     drop(quiet);
     // Enter was not shown either.
     terminal.write_all(b"\n")?;
     typed
+}
+
+/// What is typed, until the other end of `given_up` is closed.
+struct Keys<'a> {
+    terminal: &'a File,
+    given_up: Option<&'a PipeReader>,
+}
+
+impl Read for Keys<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(given_up) = self.given_up {
+            let mut either = [
+                PollFd::new(given_up, PollFlags::IN),
+                PollFd::new(self.terminal, PollFlags::IN),
+            ];
+            while let Err(error) = poll(&mut either, None) {
+                if error != Errno::INTR {
+                    return Err(error.into());
+                }
+            }
+            if !either[0].revents().is_empty() {
+                return Err(io::Error::other("nobody waits for the answer any more"));
+            }
+        }
+        self.terminal.read(buffer)
+    }
 }
 
 /// The terminal shows nothing and gives every key at once, until this is dropped.
@@ -108,7 +163,9 @@ impl<'a> Quiet<'a> {
 
 impl Drop for Quiet<'_> {
     fn drop(&mut self) {
-        // A terminal that is gone needs no mending.
+        // The rest of what was typed belongs to the answer, and must not be shown by whoever reads next. A terminal that is
+        // gone needs no mending.
+        let _ = tcflush(self.terminal.as_fd(), QueueSelector::IFlush);
         let _ = tcsetattr(self.terminal.as_fd(), OptionalActions::Now, &self.before);
     }
 }
@@ -162,21 +219,30 @@ mod tests {
         assert!(matches!(line(&[b'x'; MOST + 1]), Err(PromptError::TooLong)));
     }
 
-    #[test]
-    fn nothing_typed_is_shown_and_the_terminal_is_put_back() {
+    /// A keyboard with its screen, and the terminal between them.
+    fn terminal() -> (File, File) {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
         let keyboard = openpt(flags).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
         let terminal = File::from(ioctl_tiocgptpeer(&keyboard, flags).unwrap());
-        let mut keyboard = File::from(keyboard);
+        (File::from(keyboard), terminal)
+    }
+
+    fn until_asked(mut screen: &File) {
+        let mut shown = [0; 10];
+        screen.read_exact(&mut shown).unwrap();
+        assert_eq!(&shown, b"Password: ");
+    }
+
+    #[test]
+    fn nothing_typed_is_shown_and_the_terminal_is_put_back() {
+        let (mut keyboard, terminal) = terminal();
         let before = tcgetattr(&terminal).unwrap().local_modes;
         assert!(before.contains(LocalModes::ECHO));
         let asked = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| ask_at(&terminal, "Password: "));
-            let mut shown = [0; 10];
-            keyboard.read_exact(&mut shown).unwrap();
-            assert_eq!(&shown, b"Password: ");
+            let asking = scope.spawn(|| ask_at(&terminal, "Password: ", None));
+            until_asked(&keyboard);
             keyboard.write_all("pässword\r".as_bytes()).unwrap();
             asking.join().unwrap().unwrap()
         });
@@ -185,5 +251,20 @@ mod tests {
         let mut rest = [0; 64];
         let read = keyboard.read(&mut rest).unwrap();
         assert_eq!(rest[..read].escape_ascii().to_string(), "\\r\\n");
+    }
+    #[test]
+    fn the_terminal_is_put_back_when_nobody_waits_any_more() {
+        let (mut keyboard, terminal) = terminal();
+        let before = tcgetattr(&terminal).unwrap().local_modes;
+        let (given_up, waiting) = io::pipe().unwrap();
+        let asked = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| ask_at(&terminal, "Password: ", Some(&given_up)));
+            until_asked(&keyboard);
+            keyboard.write_all(b"half a passw").unwrap();
+            drop(waiting);
+            asking.join().unwrap()
+        });
+        assert!(matches!(asked, Err(PromptError::Terminal(_))));
+        assert_eq!(tcgetattr(&terminal).unwrap().local_modes, before);
     }
 }

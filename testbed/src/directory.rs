@@ -88,7 +88,7 @@ pub async fn find(request: &Request, folder: &Folder) -> anyhow::Result<(Existin
         realm,
     };
     let account = match &request.service_account {
-        Some(name) => Some((name.as_str(), service_password(name)?)),
+        Some(name) => Some((name.as_str(), service_password(name).await?)),
         None => None,
     };
     let account = account.as_ref().map(|(name, password)| (*name, password));
@@ -256,10 +256,11 @@ fn name_servers(urls: &[ServerUrl]) -> anyhow::Result<Vec<Server>> {
 }
 
 /// From the environment, or from whoever is at the terminal.
-fn service_password(account: &str) -> anyhow::Result<Password> {
+async fn service_password(account: &str) -> anyhow::Result<Password> {
     let typed = match std::env::var_os(PASSWORD_VARIABLE) {
         Some(given) => zeroize::Zeroizing::new(given.into_encoded_bytes()),
-        None => prompt::ask_password(&format!("Password of {account}: "))
+        None => prompt::ask_password_meanwhile(format!("Password of {account}: "))
+            .await
             .with_context(|| format!("cannot ask for the password of {account}; set {PASSWORD_VARIABLE}"))?,
     };
     Password::from_bytes(typed).with_context(|| format!("the password of {account} cannot be one"))

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use postern_service::http::{self, Options, Phases};
 use postern_service::net::bind_tcp;
+use postern_service::prompt::PromptError;
 
 use crate::cluster::description::Description;
 use crate::cluster::existing::Existing;
@@ -78,7 +79,11 @@ pub async fn run(request: &Request) -> anyhow::Result<()> {
         Some(directory) => tokio::select! {
             biased;
             () = signals.next() => return Ok(()),
-            found = directory::find(directory, &folder) => Some(found?),
+            found = directory::find(directory, &folder) => match found {
+                // Ctrl-C where a password is asked for is typed and no signal, and means the same.
+                Err(error) if matches!(error.downcast_ref(), Some(PromptError::Interrupted)) => return Ok(()),
+                found => Some(found?),
+            },
         },
     };
     let (existing, domain) = found.map_or((None, Domain::simulated()), |(existing, domain)| {

@@ -20,6 +20,7 @@ mod harness;
 mod page;
 mod people;
 mod pki;
+mod prompt;
 mod secrets;
 mod sign_ins;
 mod supervision;
