@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use postern_agent::survey::{Facts, Survey};
 use postern_protocol::identity::Segment;
 use postern_protocol::{Password, UserName};
@@ -20,8 +20,10 @@ use crate::cluster::existing::{Account, AlternateId, Existing, LookUp, PasswordF
 use crate::cluster::folder::Folder;
 use crate::report::progress;
 use reading::{alternate_id, netbios_of, realm_of};
+use words::with_options;
 
 mod reading;
+mod words;
 
 /// The environment's word for the service account's password.
 pub const PASSWORD_VARIABLE: &str = "POSTERN_SERVICE_PASSWORD";
@@ -168,7 +170,8 @@ fn each_once<'a>(suffixes: impl Iterator<Item = &'a String>) -> Vec<String> {
 /// What each that can be used says of itself.
 async fn ask_all(servers: &[Server], anchors: Option<&Path>) -> anyhow::Result<Vec<(Survey, Facts)>> {
     progress("Asking the directory");
-    let surveys = Survey::of(&section(servers, anchors)?, Path::new("/"))?;
+    let surveys = Survey::of(&section(servers, anchors)?, Path::new("/"));
+    let surveys = surveys.map_err(|error| anyhow!("{}", with_options(&error.to_string())))?;
     let (mut found, mut troubles) = (Vec::new(), Vec::new());
     for (server, survey) in servers.iter().zip(surveys) {
         let url = &server.url;
@@ -177,13 +180,12 @@ async fn ask_all(servers: &[Server], anchors: Option<&Path>) -> anyhow::Result<V
                 progress(format_args!("  {url} is {}", describe(&facts)));
                 found.push((survey, facts));
             }
-            Err(error) => troubles.push(format!("  {url}: {error}")),
+            Err(error) => troubles.push(format!("  {url}: {}", with_options(&error.to_string()))),
         }
     }
     if found.is_empty() {
         bail!(
-            "the directory cannot be used; nothing was started\n{}\n(directory.anchors is what --directory-ca names, \
-             directory.servers.url what --directory names)",
+            "the directory cannot be used; nothing was started\n{}",
             troubles.join("\n")
         );
     }

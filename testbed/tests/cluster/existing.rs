@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use postern_testbed::pki::Pki;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -84,7 +85,6 @@ async fn what_is_wrong_with_the_directory_is_named_before_anything_is_started() 
     let plain = directory.text("/dcs/0/ldap").replace("ldap://", "ldaps://");
     for (cluster, url, complaint) in [
         (&directory, "ldaps://127.0.0.1:1", "127.0.0.1:1"),
-        (&directory, "ldaps://nowhere.invalid", "does not resolve"),
         (&stranger, right, "not issued by an authority"),
         (&directory, &by_another_name, "certificate is not for"),
         (&directory, &plain, "is this the LDAPS port"),
@@ -97,7 +97,42 @@ async fn what_is_wrong_with_the_directory_is_named_before_anything_is_started() 
             told.contains(complaint) && told.contains("nothing was started"),
             "{url}: {told}"
         );
+        // What was typed is what can be mended: nobody here has written an agent's configuration.
+        let of_agents = ["directory.", "server_name"].iter().any(|key| told.contains(key));
+        assert!(!of_agents, "{url}: {told}");
     }
+}
+
+#[tokio::test]
+async fn without_an_authority_named_those_of_the_system_are_trusted_and_no_others() {
+    let directory = directory().await;
+    let other = Scratch::new();
+    let other_ca = Pki::init(&other.path().join("pki"), "other.test".parse().unwrap())
+        .unwrap()
+        .ca();
+    let setup = |authorities: &str| {
+        let arguments = [
+            "--directory",
+            directory.text("/dcs/0/ldaps"),
+            "--ports",
+            "auto",
+            "--agents",
+            "1",
+        ];
+        // Where the system's store is, to every program that looks for it as OpenSSL does.
+        Setup::new(&arguments).env("SSL_CERT_FILE", authorities)
+    };
+    let cluster = setup(directory.text("/ca")).start().await;
+    let answer = cluster.sign_in("user000001@corp.example.com", "Postern-000001").await;
+    assert_eq!(answer.outcome(), "success");
+    let mut running = setup(other_ca.to_str().unwrap()).spawn();
+    assert_eq!(running.end().await.0.code(), Some(1));
+    let told = running.stderr();
+    assert!(
+        told.contains("not issued by an authority") && told.contains("--directory-ca"),
+        "{told}"
+    );
+    assert!(!told.contains("directory."), "{told}");
 }
 
 #[tokio::test]
