@@ -2,6 +2,8 @@
 //!
 //! The rules: none of them is a wrong password, none a success, and where no bind was written another is used.
 
+use std::time::Duration;
+
 use ldap3_proto::proto::{LdapExtendedResponse, LdapOp, LdapResult, LdapResultCode};
 use postern_protocol::{NotStarted, Verdict};
 
@@ -182,6 +184,32 @@ async fn start_tls_with_a_certificate_of_another_authority_is_not_believed() {
 #[tokio::test]
 async fn a_directory_that_binds_by_dn_alone_is_not_used_without_a_look_up() {
     is_passed_over(|bed| named(bed, 1), Manner::OpenLdap, &["openldap"]).await;
+}
+
+#[tokio::test]
+async fn a_domain_controller_of_another_kind_than_most_is_not_used() {
+    let mut bed = Bed::new(2).await;
+    bed.dcs.push(Dc::start_as(&named(&bed, 3), Manner::OpenLdap).await);
+    // It could be used, were it alone.
+    bed.sections = "[directory.look_up]\nattribute = \"uid\"\n".to_owned();
+    // The others say first what they are.
+    bed.dcs[2].go_down();
+    let (bed, mut agent) = bed_of(bed, "").await;
+    agent.until_ready(4).await;
+    bed.dcs[0].until_open(3).await;
+    bed.dcs[1].until_open(3).await;
+    bed.dcs[2].come_up();
+    // Whoever asks a second time did not like the first answer.
+    while bed.dcs[2].root_dse_reads() < 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for id in 1..9 {
+        let outcome = agent.ask(id, USER, "right").await;
+        assert_eq!(outcome.verdict().0, Verdict::Success);
+        assert_ne!(outcome.verdict().2, "dc-3");
+    }
+    assert!(bed.dcs[2].binds().is_empty());
+    assert_eq!(bed.metric("postern_agent_dc_up{dc=\"dc-3\"}").await, 0);
 }
 
 #[tokio::test]

@@ -38,11 +38,11 @@ impl World {
     async fn new(dcs: u8) -> Self {
         let hosts: Vec<String> = (1..=usize::from(dcs)).map(host).collect();
         let names: Vec<[&str; 2]> = hosts.iter().map(|host| [host.as_str(), REALM]).collect();
-        Self::of(&names.iter().map(<[_; 2]>::as_slice).collect::<Vec<_>>()).await
+        Self::of(&names.iter().map(<[_; 2]>::as_slice).collect::<Vec<_>>(), Manner::Ldaps).await
     }
 
     /// Servers with certificates for these names; DNS tells the address of each under the first.
-    async fn of(names: &[&[&str]]) -> Self {
+    async fn of(names: &[&[&str]], manner: Manner) -> Self {
         let mut bed = Bed::new(0).await;
         let dns = Dns::start().await;
         let addresses: Vec<Ipv4Addr> = (1..)
@@ -55,20 +55,25 @@ impl World {
             }
         };
         for ((names, listener), address) in names.iter().zip(listeners).zip(addresses) {
-            bed.dcs
-                .push(Dc::start_on(listener, &bed.ca.issue(None, names), Manner::Ldaps));
+            bed.dcs.push(Dc::start_on(listener, &bed.ca.issue(None, names), manner));
             dns.tell(names[0], Told::Address(address));
         }
         let relay = bed.relay();
         Self { bed, relay, dns, port }
     }
 
-    /// Starts the agent.
+    /// Starts the agent. It is told the port, where the standard has another.
     async fn run(&mut self, discover: &str) -> Agent {
+        let port = self.port;
+        self.run_as(&format!("port = {port}\n{discover}")).await
+    }
+
+    /// Starts the agent.
+    async fn run_as(&mut self, discover: &str) -> Agent {
         let issued = self.bed.ca.issue(Some(AGENT_URI), &[]);
         let directory = format!(
-            "[directory.discover]\ndomain = \"Corp.Example.com.\"\nport = {}\nnameservers = [\"{}\"]\nrefresh_s = 1\n{discover}",
-            self.port, self.dns.address
+            "[directory.discover]\ndomain = \"Corp.Example.com.\"\nnameservers = [\"{}\"]\nrefresh_s = 1\n{discover}",
+            self.dns.address
         );
         let config = self.bed.config_with(&[self.relay.address], &issued, &directory);
         self.bed.run(config);
@@ -120,6 +125,39 @@ async fn the_domain_controllers_that_dns_names_are_bound_to_under_the_names_it_g
         !metrics.contains("dc=\"127.0.0.1") && !metrics.contains("dc_3"),
         "{metrics}"
     );
+}
+
+#[tokio::test]
+async fn start_tls_goes_to_the_port_that_dns_names_and_needs_the_same_certificate() {
+    for (names, is_used) in [(&["dc-1.corp.example.com", REALM][..], true), (&[REALM][..], false)] {
+        let mut world = World::of(&[names], Manner::StartTls).await;
+        world.dns.tell(&host(1), Told::Address(Ipv4Addr::LOCALHOST));
+        world.dns.tell_port(world.port);
+        world.dns.tell_services(DOMAIN, &[&host(1)]);
+        let mut agent = world.run_as("transport = \"starttls\"\n").await;
+        if is_used {
+            agent.until_ready(4).await;
+            world.dc(1).until_open(5).await;
+            assert_eq!(agent.ask(1, USER, "right").await.verdict().2, host(1));
+        } else {
+            agent.barrier(1).await;
+            let page = world.bed.readyz("not for dc-1.corp.example.com").await;
+            assert!(page.contains("503"), "{page}");
+            assert_eq!(agent.ask(1, USER, "right").await.not_started(), NotStarted::NoDirectory);
+            assert!(world.bed.binds().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_has_no_address_is_named() {
+    let mut world = World::new(1).await;
+    world.dns.tell_services(DOMAIN, &[&host(2)]);
+    let mut agent = world.run("").await;
+    agent.barrier(1).await;
+    let page = world.bed.readyz("does not resolve").await;
+    assert!(page.contains("503") && page.contains(&host(2)), "{page}");
+    assert_eq!(agent.ask(1, USER, "right").await.not_started(), NotStarted::NoDirectory);
 }
 
 #[tokio::test]
@@ -268,7 +306,7 @@ async fn one_that_has_no_certificate_for_the_name_that_dns_gives_it_is_not_used(
 
 #[tokio::test]
 async fn a_machine_of_the_domain_is_no_domain_controller_because_dns_says_so() {
-    let mut world = World::of(&[&["ws1.corp.example.com", "*.corp.example.com"]]).await;
+    let mut world = World::of(&[&["ws1.corp.example.com", "*.corp.example.com"]], Manner::Ldaps).await;
     world.dns.tell_services(DOMAIN, &["ws1.corp.example.com"]);
     let mut agent = world.run("").await;
     agent.barrier(1).await;
@@ -283,7 +321,7 @@ async fn a_machine_of_the_domain_is_no_domain_controller_because_dns_says_so() {
 
 #[tokio::test]
 async fn a_certificate_for_the_host_alone_is_enough_only_where_the_configuration_says_so() {
-    let mut world = World::of(&[&["dc-1.corp.example.com"]]).await;
+    let mut world = World::of(&[&["dc-1.corp.example.com"]], Manner::Ldaps).await;
     world.dns.tell_services(DOMAIN, &[&host(1)]);
     let mut agent = world.run("verify = \"host\"\n").await;
     agent.until_ready(4).await;
@@ -295,7 +333,7 @@ async fn a_certificate_for_the_host_alone_is_enough_only_where_the_configuration
 async fn a_host_outside_the_domain_is_never_used_whatever_its_certificate_and_the_configuration_say() {
     for verify in ["domain", "host"] {
         for evil in ["evil.example", "dc-1.evilcorp.example.com"] {
-            let mut world = World::of(&[&[evil, REALM]]).await;
+            let mut world = World::of(&[&[evil, REALM]], Manner::Ldaps).await;
             world.dns.tell_services(DOMAIN, &[evil]);
             let mut agent = world.run(&format!("verify = \"{verify}\"\n")).await;
             agent.barrier(1).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
@@ -30,6 +31,8 @@ pub(crate) struct Dns {
     pub(crate) address: SocketAddr,
     names: Arc<Mutex<BTreeMap<String, Told>>>,
     asked: watch::Sender<u32>,
+    /// Of every service.
+    port: Arc<AtomicU16>,
     _tasks: JoinSet<()>,
 }
 
@@ -40,17 +43,24 @@ impl Dns {
         let names = Arc::new(Mutex::new(BTreeMap::new()));
         let asked = watch::channel(0).0;
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(socket, names.clone(), asked.clone()));
+        let port = Arc::new(AtomicU16::new(389));
+        tasks.spawn(serve(socket, names.clone(), asked.clone(), port.clone()));
         Self {
             address,
             names,
             asked,
+            port,
             _tasks: tasks,
         }
     }
 
     pub(crate) fn tell(&self, name: &str, told: Told) {
         self.names.lock().unwrap().insert(name.to_ascii_lowercase(), told);
+    }
+
+    /// The port of every service; 389 unless told.
+    pub(crate) fn tell_port(&self, port: u16) {
+        self.port.store(port, Ordering::Relaxed);
     }
 
     pub(crate) fn tell_services(&self, name: &str, targets: &[&str]) {
@@ -66,7 +76,12 @@ impl Dns {
     }
 }
 
-async fn serve(socket: UdpSocket, names: Arc<Mutex<BTreeMap<String, Told>>>, asked: watch::Sender<u32>) {
+async fn serve(
+    socket: UdpSocket,
+    names: Arc<Mutex<BTreeMap<String, Told>>>,
+    asked: watch::Sender<u32>,
+    port: Arc<AtomicU16>,
+) {
     let mut datagram = [0; 4096];
     loop {
         let (length, peer) = socket.recv_from(&mut datagram).await.unwrap();
@@ -81,7 +96,7 @@ async fn serve(socket: UdpSocket, names: Arc<Mutex<BTreeMap<String, Told>>>, ask
             Some(Told::Services(services)) if kind == RecordType::SRV => {
                 for (priority, weight, target) in services {
                     let target = Name::from_str(&format!("{target}.")).unwrap();
-                    let data = RData::SRV(SRV::new(priority, weight, 389, target));
+                    let data = RData::SRV(SRV::new(priority, weight, port.load(Ordering::Relaxed), target));
                     answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
                 }
             }
