@@ -119,6 +119,7 @@ impl Default for RawPolicy {
 struct RawGenerated {
     count: u32,
     password: String,
+    mail_suffix: Option<String>,
 }
 
 impl Default for RawGenerated {
@@ -127,6 +128,7 @@ impl Default for RawGenerated {
         Self {
             count: 0,
             password: "Postern-{n}".to_owned(),
+            mail_suffix: None,
         }
     }
 }
@@ -300,9 +302,13 @@ impl RawGenerated {
                 "must not be empty: nobody can sign in with an empty password",
             );
         }
+        if let Some(suffix) = self.mail_suffix.as_ref().filter(|suffix| !is_dns_name(suffix)) {
+            problems.add("generated.mail_suffix", format!("{suffix:?} is not a DNS name"));
+        }
         GeneratedSettings {
             count: self.count.min(MAX_GENERATED),
             password: self.password,
+            mail_suffix: self.mail_suffix,
         }
     }
 }

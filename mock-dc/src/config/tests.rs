@@ -66,6 +66,7 @@ lockout_duration_s = 60
 lockout_window_s = 120
 [generated]
 password = ""
+mail_suffix = "not one"
 [tls]
 certificate = "does-not-exist.pem"
 [control]
@@ -87,6 +88,7 @@ level = "loud"
         "domain.netbios: ",
         "policy.lockout_duration_s: ",
         "generated.password: ",
+        "generated.mail_suffix: ",
         "tls.key: is missing",
         "control.listen: ",
         "admin.listen: ",

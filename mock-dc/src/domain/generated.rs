@@ -2,6 +2,7 @@
 
 use super::account::AccountState;
 use super::filetime::FileTime;
+use super::name::fold;
 use super::nt_hash::NtHash;
 use super::settings::GeneratedSettings;
 use super::{Account, AccountId, Domain};
@@ -15,6 +16,7 @@ pub(super) struct Generated {
     first: u32,
     count: u32,
     password: String,
+    mail_suffix: Option<String>,
 }
 
 impl Generated {
@@ -23,6 +25,7 @@ impl Generated {
             first,
             count: settings.count,
             password: settings.password.clone(),
+            mail_suffix: settings.mail_suffix.clone(),
         }
     }
 
@@ -38,6 +41,13 @@ impl Generated {
         (number >= 1 && number <= self.count && sam == sam_of(number)).then(|| AccountId(self.first + number - 1))
     }
 
+    /// The account with this folded mail address.
+    pub(super) fn find_mail(&self, mail: &str) -> Option<AccountId> {
+        let (sam, suffix) = mail.rsplit_once('@')?;
+        let ours = self.mail_suffix.as_deref().is_some_and(|ours| fold(ours) == suffix);
+        ours.then(|| self.find(sam)).flatten()
+    }
+
     pub(super) fn sam(&self, id: AccountId) -> String {
         sam_of(self.number(id))
     }
@@ -47,7 +57,7 @@ impl Generated {
         Account {
             cn: sam.clone(),
             upn: Some(format!("{sam}@{}", domain.dns_name())),
-            mail: None,
+            mail: self.mail_suffix.as_ref().map(|suffix| format!("{sam}@{suffix}")),
             display_name: None,
             lockout: domain.policy().lockout,
             sid: domain.sid().account(id.0),

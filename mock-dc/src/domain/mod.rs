@@ -282,13 +282,15 @@ impl Domain {
     }
 
     /// The accounts with this mail address.
-    pub fn with_mail(&self, mail: &str) -> &[AccountId] {
-        self.by_mail.get(&fold(mail)).map_or(&[], Vec::as_slice)
+    pub fn with_mail(&self, mail: &str) -> Vec<AccountId> {
+        let mail = fold(mail);
+        let named = self.by_mail.get(&mail).into_iter().flatten().copied();
+        named.chain(self.generated.find_mail(&mail)).collect()
     }
 
     fn find_mail(&self, mail: &str) -> Option<AccountId> {
-        match self.with_mail(mail) {
-            [only] => Some(*only),
+        match *self.with_mail(mail) {
+            [only] => Some(only),
             _ => None,
         }
     }

@@ -32,6 +32,8 @@ pub struct GeneratedSettings {
     pub count: u32,
     /// Their passwords; `{n}` stands for the number, six digits at least.
     pub password: String,
+    /// What their mail addresses end in; without it they have none.
+    pub mail_suffix: Option<String>,
 }
 
 /// A named account before it begins.

@@ -47,6 +47,7 @@ fn domain(dialect: Dialect, users: Vec<UserSettings>, generated: u32) -> Domain 
         generated: GeneratedSettings {
             count: generated,
             password: "Postern-{n}".to_owned(),
+            mail_suffix: Some("People.example.net".to_owned()),
         },
     };
     Domain::new(&settings, NOW)
@@ -102,6 +103,33 @@ fn every_form_of_a_name_means_its_account() {
     ] {
         assert_eq!(who(&domain, name).as_deref(), Some(sam), "{name}");
     }
+}
+
+#[test]
+fn generated_accounts_have_mail_addresses_that_are_found_and_no_others() {
+    let domain = domain(Dialect::Windows, named(), 5);
+    let who = |mail: &str| -> Vec<String> {
+        let found = domain.with_mail(mail).into_iter();
+        found.map(|id| domain.sam(id).into_owned()).collect()
+    };
+    assert_eq!(who("USER000005@people.Example.net"), ["user000005"]);
+    assert_eq!(who("zoe.mail@mail.example.org"), ["zoë"]);
+    let id = domain.find_sam("user000005").unwrap();
+    assert_eq!(
+        domain.account(id).mail.as_deref(),
+        Some("user000005@People.example.net")
+    );
+    for nobody in [
+        "user000006@people.example.net",
+        "user000005@mail.example.org",
+        "good@people.example.net",
+        "@",
+        "",
+    ] {
+        assert!(who(nobody).is_empty(), "{nobody}");
+    }
+    // They take no more memory than without.
+    assert_eq!(domain.changed_accounts(), 0);
 }
 
 #[test]

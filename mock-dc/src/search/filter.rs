@@ -59,7 +59,7 @@ pub fn named_accounts(filter: &LdapFilter, domain: &Domain) -> Option<Vec<Accoun
             "samaccountname" => domain.find_sam(value).into_iter().collect(),
             "userprincipalname" => domain.find_explicit_upn(value).into_iter().collect(),
             "cn" | "name" => domain.find_cn(value).into_iter().collect(),
-            "mail" => domain.with_mail(value).to_vec(),
+            "mail" => domain.with_mail(value),
             "distinguishedname" => Dn::parse(value)
                 .and_then(|dn| domain.find_dn(&dn))
                 .into_iter()

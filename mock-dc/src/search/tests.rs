@@ -64,6 +64,7 @@ fn domain(dialect: Dialect, generated: u32) -> Domain {
             generated: GeneratedSettings {
                 count: generated,
                 password: "p{n}".to_owned(),
+                mail_suffix: None,
             },
         },
         NOW,

@@ -16,7 +16,7 @@ use super::description::url;
 use super::existing::{AlternateValue, Existing};
 use super::folder::Folder;
 use super::ports::{MockDcPorts, Ports};
-use super::{Counts, Domain, NETBIOS, REALM, TENANT, dc_config, loopback, numbered, users};
+use super::{Counts, Domain, MAIL_SUFFIX, NETBIOS, REALM, TENANT, dc_config, loopback, numbered, users};
 use crate::pki::{Issued, Pki, RELAY_SERVER_NAME};
 use crate::supervisor::{Kind, Part};
 use shapes::{
@@ -155,6 +155,7 @@ impl Site<'_> {
             policy: LOCKOUT,
             generated: Generated {
                 count: self.counts.users,
+                mail_suffix: MAIL_SUFFIX,
             },
             tls: self.certificate(&issued)?,
             control: Listen::on(ports.control),

@@ -237,3 +237,26 @@ async fn envelopes_that_cannot_be_are_refused_make_no_bind_and_leave_every_agent
         assert_eq!(answer.outcome(), "success", "an agent no longer serves");
     }
 }
+
+#[tokio::test]
+async fn a_sealed_alternate_id_is_looked_up_and_is_bound_to_the_name_that_was_typed() {
+    let cluster = Setup::new(&["--agents", "2", "--users", "2"]).start().await;
+    cluster.agents_known(2).await;
+    let keys = keys(&cluster).await;
+    let name = "user000001@mail.example.org";
+    let answer = post(&cluster, 0, &envelope(&bound_to(name), &keys)).await;
+    assert_eq!(answer.outcome(), "success", "{:?}", answer.body);
+    assert_eq!(answer.body["subject"]["upn"], USER, "{:?}", answer.body);
+    assert_eq!(binds_of(&cluster, "user000001").await, 1);
+    // Nobody has it.
+    let nobody = envelope(&bound_to("nobody@mail.example.org"), &keys);
+    assert_eq!(post(&cluster, 0, &nobody).await.outcome(), "invalid_credentials");
+    // Sealed for one of its names and sent as another, or as somebody else's.
+    for other in [USER, "user000002@mail.example.org"] {
+        let mut body = envelope(&bound_to(name), &keys);
+        body["username"] = json!(other);
+        assert_eq!(post(&cluster, 0, &body).await.outcome(), "bad_request", "{other}");
+    }
+    assert_eq!(binds_of(&cluster, "user000001").await, 1);
+    assert_eq!(binds_of(&cluster, "user000002").await, 0);
+}

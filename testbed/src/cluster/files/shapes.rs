@@ -55,6 +55,7 @@ pub(super) struct Policy {
 #[derive(Serialize)]
 pub(super) struct Generated {
     pub(super) count: u32,
+    pub(super) mail_suffix: &'static str,
 }
 
 #[derive(Serialize)]
