@@ -364,6 +364,11 @@ impl Pool {
         seats.is_some_and(|(seats, index)| tiers::awake(&seats, index))
     }
 
+    /// Whether the health check found it down, and has not found it up since.
+    pub(super) fn is_down(&self, dc: DcId) -> bool {
+        self.lock().dcs.get(&dc).is_none_or(|dc| dc.health == Health::Down)
+    }
+
     /// (open, wanted) connections of a domain controller.
     pub(super) fn share(&self, dc: DcId) -> (u32, u32) {
         let state = self.lock();

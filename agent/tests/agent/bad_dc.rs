@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use ldap3_proto::proto::{LdapExtendedResponse, LdapOp, LdapResult, LdapResultCode};
+use postern_protocol::frame::Request;
 use postern_protocol::{NotStarted, Verdict};
 
 use crate::bed::Bed;
@@ -191,7 +192,11 @@ async fn a_domain_controller_of_another_kind_than_most_is_not_used() {
     let mut bed = Bed::new(2).await;
     bed.dcs.push(Dc::start_as(&named(&bed, 3), Manner::OpenLdap).await);
     // It could be used, were it alone.
-    bed.sections = "[directory.look_up]\nattribute = \"uid\"\n".to_owned();
+    bed.folder.write("service-password", "service-secret\n");
+    bed.sections = "[directory.look_up]\nattribute = \"uid\"\naccount = \"svc@corp.example.com\"\n\
+                    password_file = \"service-password\"\n\
+                    [directory.alternate_id]\nattribute = \"mail\"\nsuffixes = [\"mail.example.org\"]\n"
+        .to_owned();
     // The others say first what they are.
     bed.dcs[2].go_down();
     let (bed, mut agent) = bed_of(bed, "").await;
@@ -207,6 +212,17 @@ async fn a_domain_controller_of_another_kind_than_most_is_not_used() {
         let outcome = agent.ask(id, USER, "right").await;
         assert_eq!(outcome.verdict().0, Verdict::Success);
         assert_ne!(outcome.verdict().2, "dc-3");
+    }
+    // Connections for look-ups are made now, and not there: each would cost a bind of the service account, again and
+    // again.
+    let looked_up = Request {
+        alternate_id: true,
+        ..agent.request(9, "ada@mail.example.org", "right")
+    };
+    let _ = agent.sign_in(&looked_up).await;
+    let reads = bed.dcs[2].root_dse_reads();
+    while bed.dcs[2].root_dse_reads() < reads + 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(bed.dcs[2].binds().is_empty());
     assert_eq!(bed.metric("postern_agent_dc_up{dc=\"dc-3\"}").await, 0);

@@ -60,13 +60,15 @@ impl LookUps {
         loop {
             passwords.mark_unchanged();
             changes.mark_unchanged();
-            let hopeful = dc.is_awake() && !in_vain;
+            // One that is down would be left again at once, and each connection costs a bind of the service account.
+            let is_usable = dc.is_awake() && !dc.shared.pool.is_down(dc.known.id);
+            let hopeful = is_usable && !in_vain;
             hope = hopeful.then(|| hope.take().unwrap_or_else(|| self.askers.hope()));
             let now = clock::now();
             self.askers
                 .retire(|asker| asker.dc.id == dc.known.id && asker.lease.is_over(now));
             let lacking = count.open() < PER_DC || self.has_outdated(dc);
-            if dc.is_awake() && lacking {
+            if is_usable && lacking {
                 let ended_early_now = count.ended_early();
                 let opened = if std::mem::replace(&mut ended_early, ended_early_now) == ended_early_now {
                     self.open(dc, &count).await
