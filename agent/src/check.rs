@@ -6,12 +6,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use postern_protocol::UserName;
 use postern_service::config::ConfigError;
 use postern_service::harden;
 use postern_service::program::{EXIT_USAGE, Tool, read_config};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock;
 use crate::config::{Config, Raw};
@@ -24,6 +26,9 @@ mod render;
 mod report;
 mod sign_in;
 
+/// How long the end may wait for what cannot be given up at once.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// The subcommand.
 pub(crate) const TOOL: Tool = Tool { command, run };
 
@@ -31,8 +36,8 @@ fn command() -> Command {
     Command::new("check")
         .about("Looks at everything that the agent needs, and says what to do about what is wrong")
         .after_help(
-            "Exit code: 0 all is well (warnings too), 1 something failed, 64 bad usage or configuration. A running agent is \
-             not disturbed.",
+            "Exit code: 0 all is well (warnings too), 1 something failed, 64 bad usage or configuration, 130 or 143 ended \
+             by a signal. A running agent is not disturbed.",
         )
         .arg(
             Arg::new("config")
@@ -124,10 +129,29 @@ fn examine(path: &Path, user: Option<&UserName>, report: &mut Report<'_>) -> Res
             return Err(ExitCode::FAILURE);
         }
     };
-    runtime.block_on(all(config, user, report));
-    // A person who was asked for a password may have gone.
-    runtime.shutdown_background();
-    Ok(())
+    let ended_by = runtime.block_on(async {
+        let mut signals = [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| (kind, signal(kind)));
+        let [(terminate, Ok(terminated)), (interrupt, Ok(interrupted))] = &mut signals else {
+            // They then end the process as they would without this.
+            all(config, user, report).await;
+            return None;
+        };
+        tokio::select! {
+            biased;
+            _ = terminated.recv() => Some(*terminate),
+            _ = interrupted.recv() => Some(*interrupt),
+            () = all(config, user, report) => None,
+        }
+    });
+    // The terminal is put back meanwhile. Whoever was to write a password to standard input is not waited for.
+    runtime.shutdown_timeout(LAST_WORDS);
+    match ended_by {
+        None => Ok(()),
+        // As shells tell of a process that a signal ended.
+        Some(signal) => Err(ExitCode::from(
+            u8::try_from(128 + signal.as_raw_value()).unwrap_or(EXIT_USAGE),
+        )),
+    }
 }
 
 async fn all(config: Config, user: Option<&UserName>, report: &mut Report<'_>) {

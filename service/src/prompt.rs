@@ -41,42 +41,38 @@ pub enum PromptError {
     Terminal(#[from] io::Error),
 }
 
-/// Shows `question` at the process's terminal and reads a line, which may be empty and need not be UTF-8. Blocks.
+/// Shows `question` at the process's terminal and reads a line, which may be empty and need not be UTF-8. Dropped before
+/// there is an answer, it asks no more: the terminal is as it was by the time the runtime has ended.
 ///
 /// # Errors
 /// [`PromptError`].
-pub fn ask_password(question: &str) -> Result<Zeroizing<Vec<u8>>, PromptError> {
-    ask_at(&own_terminal()?, question, None)
-}
-
-/// As [`ask_password`], and does not block. Dropped before there is an answer, it asks no more: the terminal is as it
-/// was by the time the runtime has ended.
-///
-/// # Errors
-/// [`PromptError`].
-pub async fn ask_password_meanwhile(question: String) -> Result<Zeroizing<Vec<u8>>, PromptError> {
+pub async fn ask_password(question: String) -> Result<Zeroizing<Vec<u8>>, PromptError> {
     let terminal = own_terminal()?;
     // This end is dropped with the future, and the other one sees that.
     let (given_up, _waiting) = io::pipe()?;
-    let asking = tokio::task::spawn_blocking(move || ask_at(&terminal, &question, Some(&given_up)));
+    let asking = tokio::task::spawn_blocking(move || ask_at(&terminal, &question, &given_up));
     match asking.await {
         Ok(answer) => answer,
         Err(ended) => Err(PromptError::Terminal(io::Error::other(ended))),
     }
 }
 
-/// As [`ask_password`] while somebody sits at standard input; otherwise the first line that comes from there, as it is.
-/// Blocks.
+/// As [`ask_password`] while somebody sits at standard input; otherwise the first line that comes from there,
+/// as it is: a runtime that ends before that has come must not wait for it.
 ///
 /// # Errors
 /// [`PromptError`].
-pub fn read_password(question: &str) -> Result<Zeroizing<Vec<u8>>, PromptError> {
+pub async fn read_password(question: String) -> Result<Zeroizing<Vec<u8>>, PromptError> {
     let input = io::stdin();
     if input.is_terminal() {
-        return ask_password(question);
+        return ask_password(question).await;
     }
     // Not through the library's buffer, which would keep a copy.
-    first_line(File::from(input.as_fd().try_clone_to_owned()?))
+    let input = File::from(input.as_fd().try_clone_to_owned()?);
+    match tokio::task::spawn_blocking(move || first_line(input)).await {
+        Ok(answer) => answer,
+        Err(ended) => Err(PromptError::Terminal(io::Error::other(ended))),
+    }
 }
 
 fn first_line(mut from: impl Read) -> Result<Zeroizing<Vec<u8>>, PromptError> {
@@ -102,11 +98,7 @@ fn own_terminal() -> Result<File, PromptError> {
     terminal.map_err(PromptError::NoTerminal)
 }
 
-fn ask_at(
-    mut terminal: &File,
-    question: &str,
-    given_up: Option<&PipeReader>,
-) -> Result<Zeroizing<Vec<u8>>, PromptError> {
+fn ask_at(mut terminal: &File, question: &str, given_up: &PipeReader) -> Result<Zeroizing<Vec<u8>>, PromptError> {
     let quiet = Quiet::begin(terminal).map_err(PromptError::NoTerminal)?;
     terminal.write_all(question.as_bytes())?;
     let typed = read_line(Keys { terminal, given_up });
@@ -119,24 +111,22 @@ fn ask_at(
 /// What is typed, until the other end of `given_up` is closed.
 struct Keys<'a> {
     terminal: &'a File,
-    given_up: Option<&'a PipeReader>,
+    given_up: &'a PipeReader,
 }
 
 impl Read for Keys<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(given_up) = self.given_up {
-            let mut either = [
-                PollFd::new(given_up, PollFlags::IN),
-                PollFd::new(self.terminal, PollFlags::IN),
-            ];
-            while let Err(error) = poll(&mut either, None) {
-                if error != Errno::INTR {
-                    return Err(error.into());
-                }
+        let mut either = [
+            PollFd::new(self.given_up, PollFlags::IN),
+            PollFd::new(self.terminal, PollFlags::IN),
+        ];
+        while let Err(error) = poll(&mut either, None) {
+            if error != Errno::INTR {
+                return Err(error.into());
             }
-            if !either[0].revents().is_empty() {
-                return Err(io::Error::other("nobody waits for the answer any more"));
-            }
+        }
+        if !either[0].revents().is_empty() {
+            return Err(io::Error::other("nobody waits for the answer any more"));
         }
         self.terminal.read(buffer)
     }
@@ -240,8 +230,9 @@ mod tests {
         let (mut keyboard, terminal) = terminal();
         let before = tcgetattr(&terminal).unwrap().local_modes;
         assert!(before.contains(LocalModes::ECHO));
+        let (waiting_for, _waiting) = io::pipe().unwrap();
         let asked = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| ask_at(&terminal, "Password: ", None));
+            let asking = scope.spawn(|| ask_at(&terminal, "Password: ", &waiting_for));
             until_asked(&keyboard);
             keyboard.write_all("pässword\r".as_bytes()).unwrap();
             asking.join().unwrap().unwrap()
@@ -258,7 +249,7 @@ mod tests {
         let before = tcgetattr(&terminal).unwrap().local_modes;
         let (given_up, waiting) = io::pipe().unwrap();
         let asked = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| ask_at(&terminal, "Password: ", Some(&given_up)));
+            let asking = scope.spawn(|| ask_at(&terminal, "Password: ", &given_up));
             until_asked(&keyboard);
             keyboard.write_all(b"half a passw").unwrap();
             drop(waiting);

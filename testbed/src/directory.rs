@@ -100,6 +100,7 @@ pub async fn find(request: &Request, folder: &Folder) -> anyhow::Result<(Existin
     };
     if let Some((name, password)) = account {
         let bound = survey.bind(name, password).await;
+        let bound = bound.map_err(|error| anyhow!(with_options(&format!("{error:#}"))));
         bound.with_context(|| format!("the service account {name} cannot be used; nothing was started"))?;
     }
     let alternate = match &request.alternate_id {
@@ -138,6 +139,7 @@ async fn look_at(
     let context =
         context.context("the directory does not say below which DN its entries are, so nobody can be looked up")?;
     let values = survey.values(account, &context, attribute, VALUES, PATIENCE).await;
+    let values = values.map_err(|error| anyhow!(with_options(&format!("{error:#}"))));
     let values = values.with_context(|| match account {
         Some(_) => format!("cannot look up {attribute} below {context}"),
         None => {
@@ -261,7 +263,7 @@ fn name_servers(urls: &[ServerUrl]) -> anyhow::Result<Vec<Server>> {
 async fn service_password(account: &str) -> anyhow::Result<Password> {
     let typed = match std::env::var_os(PASSWORD_VARIABLE) {
         Some(given) => zeroize::Zeroizing::new(given.into_encoded_bytes()),
-        None => prompt::ask_password_meanwhile(format!("Password of {account}: "))
+        None => prompt::ask_password(format!("Password of {account}: "))
             .await
             .with_context(|| format!("cannot ask for the password of {account}; set {PASSWORD_VARIABLE}"))?,
     };

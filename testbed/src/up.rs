@@ -73,19 +73,29 @@ struct Setting<'a> {
 pub async fn run(request: &Request) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let folder = Folder::take(request.dir.as_deref())?;
-    let pki = folder.pki()?;
     let found = match &request.directory {
         None => None,
-        Some(directory) => tokio::select! {
-            biased;
-            () = signals.next() => return Ok(()),
-            found = directory::find(directory, &folder) => match found {
+        Some(directory) => {
+            let found = tokio::select! {
+                biased;
+                () = signals.next() => None,
+                found = directory::find(directory, &folder) => Some(found),
+            };
+            match found {
+                Some(Ok(found)) => Some(found),
                 // Ctrl-C where a password is asked for is typed and no signal, and means the same.
-                Err(error) if matches!(error.downcast_ref(), Some(PromptError::Interrupted)) => return Ok(()),
-                found => Some(found?),
-            },
-        },
+                Some(Err(error)) if !matches!(error.downcast_ref(), Some(PromptError::Interrupted)) => {
+                    folder.discard();
+                    return Err(error);
+                }
+                _ => {
+                    folder.discard();
+                    return Ok(());
+                }
+            }
+        }
     };
+    let pki = folder.pki()?;
     let (existing, domain) = found.map_or((None, Domain::simulated()), |(existing, domain)| {
         (Some(existing), domain)
     });

@@ -26,11 +26,9 @@ pub(super) async fn check(user: &UserName, way: Result<Way, String>) -> Step {
     };
     let target = format!("{} at {}", user.as_str(), way.target);
     let question = format!("Password of {}: ", user.as_str());
-    let asked = tokio::task::spawn_blocking(move || prompt::read_password(&question)).await;
-    let password = match asked.map_err(|error| error.to_string()) {
-        Ok(Ok(typed)) => Password::from_bytes(typed).map_err(|error| error.to_string()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error),
+    let password = match prompt::read_password(question).await {
+        Ok(typed) => Password::from_bytes(typed).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
     };
     let password = match password {
         Ok(password) => password,

@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::dns;
@@ -123,13 +123,15 @@ pub(super) struct Dialled {
 
 /// Connects as `server` says.
 pub(super) async fn dial(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Dialled, ConnectError> {
-    let deadline = Instant::now() + CONNECT_TIMEOUT;
-    let stream = timeout_at(deadline, connect_tcp(server)).await.unwrap_or_else(|_| {
-        let message = format!("no connection within {CONNECT_TIMEOUT:?}, the name's look-up included");
-        Err(tcp_error(server, message))
-    })?;
+    let stream = timeout(CONNECT_TIMEOUT, connect_tcp(server))
+        .await
+        .unwrap_or_else(|_| {
+            let message = format!("no connection within {CONNECT_TIMEOUT:?}, the name's look-up included");
+            Err(tcp_error(server, message))
+        })?;
     let (awaited, advice) = explain::silence(server.transport);
-    timeout_at(deadline, secure(server, tls, stream))
+    // Time of its own: what a name's look-up or a dead address took is not held against TLS.
+    timeout(CONNECT_TIMEOUT, secure(server, tls, stream))
         .await
         .map_err(|_| ConnectError::Silent {
             address: server.address(),

@@ -38,9 +38,11 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Whether it is asked what its password policy says of a bind. Active Directory has no such thing, whatever it
-    /// lists.
+    /// lists. One that lists nothing at all, as one that refuses its RootDSE, is asked: after a reset only the policy
+    /// tells that result 0 is no success, and who does not know the control ignores it.
     pub(crate) fn has_password_policy(&self) -> bool {
-        self.kind != Kind::ActiveDirectory && self.root_dse.has_control(password_policy::OID)
+        let controls = &self.root_dse.supported_controls;
+        self.kind != Kind::ActiveDirectory && (controls.is_empty() || self.root_dse.has_control(password_policy::OID))
     }
 }
 
@@ -128,5 +130,29 @@ impl Register {
             doubt: Notify::new(),
             facts: Mutex::default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_policy_is_asked_for_unless_the_server_is_known_to_have_none() {
+        let asks = |kind, controls: &[&str]| {
+            let root_dse = RootDse {
+                supported_controls: controls.iter().map(|oid| (*oid).to_owned()).collect(),
+                ..RootDse::default()
+            };
+            Facts { kind, root_dse }.has_password_policy()
+        };
+        const OTHER: &str = "1.2.840.113556.1.4.319";
+        for kind in [Kind::OpenLdap, Kind::Ds389, Kind::Other] {
+            assert!(asks(kind, &[OTHER, password_policy::OID]));
+            assert!(asks(kind, &[]), "it showed nothing, which says nothing");
+            assert!(!asks(kind, &[OTHER]));
+        }
+        assert!(!asks(Kind::ActiveDirectory, &[password_policy::OID]));
+        assert!(!asks(Kind::ActiveDirectory, &[]));
     }
 }

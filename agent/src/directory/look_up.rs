@@ -19,7 +19,7 @@ use crate::config::LookUpConfig;
 use crate::core::service_account::ServiceAccount;
 use crate::metrics::{Metrics, look_up};
 use askers::{Asker, Askers};
-use entries::{SIGHT_ADVICE, explain, judge, sees_nobody};
+use entries::{SIGHT_ADVICE, explain, is_of_limits, judge, sees_nobody};
 use password::Passwords;
 use sight::{Sight, Whom, Witnesses};
 
@@ -212,6 +212,8 @@ impl LookUps {
                     // A connection that was refused may have lost its identity; one without an answer is of no use.
                     asker.dc.doubt.notify_one();
                     drop(asker);
+                    // It may have been the last that anybody waited for.
+                    look_ups.askers.wake();
                 }
             }
             // Whoever asked may have gone away.
@@ -224,9 +226,13 @@ impl LookUps {
         let search = entries::search(&asker.base, asker.active_directory, attribute, value);
         let found = asker.connection.search(&search, self.limit).await;
         self.judge(&asker.dc, !matches!(found, Err(ReadError::Unanswered(_))));
-        let found = found.map_err(|error| Trouble::Lost(explain(&error)))?;
+        let found = found.map_err(|error| match is_of_limits(&error) {
+            // Nothing of rights or of the connection, which is of further use.
+            true => Trouble::Blind(error.to_string()),
+            false => Trouble::Lost(explain(&error)),
+        })?;
         if let Some(dn) = entries::somebody_else(&found, self.passwords.account()) {
-            self.witnesses.add(attribute, dn);
+            self.witnesses.replace(attribute, dn);
             self.tell_sight(asker, attribute, None);
         }
         let dc = asker.dc.id;

@@ -80,19 +80,29 @@ impl RootDse {
         }
     }
 
-    /// Of a server that refuses to show it; or its words again, where they say that it cannot answer now.
+    /// Of a server that refuses to show it; or its words again, where they do not say that it would if asked otherwise.
+    /// One that is busy or broken would take its share of the binds, and answer none.
     pub(super) fn refused(refusal: LdapResult) -> Result<Self, LdapResult> {
         /// RFC 4511, section 4.1.9.
         mod code {
-            pub(super) const BUSY: u32 = 51;
-            pub(super) const UNAVAILABLE: u32 = 52;
+            pub(super) const STRONGER_AUTH_REQUIRED: u32 = 8;
+            pub(super) const CONFIDENTIALITY_REQUIRED: u32 = 13;
+            pub(super) const NO_SUCH_OBJECT: u32 = 32;
+            pub(super) const INAPPROPRIATE_AUTHENTICATION: u32 = 48;
+            pub(super) const INSUFFICIENT_ACCESS_RIGHTS: u32 = 50;
+            pub(super) const UNWILLING_TO_PERFORM: u32 = 53;
         }
         match refusal.code {
-            code::BUSY | code::UNAVAILABLE => Err(refusal),
-            _ => Ok(Self {
+            code::STRONGER_AUTH_REQUIRED
+            | code::CONFIDENTIALITY_REQUIRED
+            | code::NO_SUCH_OBJECT
+            | code::INAPPROPRIATE_AUTHENTICATION
+            | code::INSUFFICIENT_ACCESS_RIGHTS
+            | code::UNWILLING_TO_PERFORM => Ok(Self {
                 refusal: Some(refusal),
                 ..Self::default()
             }),
+            _ => Err(refusal),
         }
     }
 
@@ -188,13 +198,13 @@ mod tests {
             let text = "no".to_owned();
             RootDse::refused(LdapResult { code, text })
         };
-        for code in [8, 48, 50, 53] {
+        for code in [8, 13, 32, 48, 50, 53] {
             let root = refused(code).unwrap();
             assert_eq!(root.kind_unless(Some(Kind::OpenLdap)), Ok(Kind::OpenLdap));
             let unknown = root.kind_unless(None).unwrap_err().to_string();
             assert!(unknown.contains(&format!("result {code}")) && unknown.contains("set directory.kind"));
         }
-        for code in [51, 52] {
+        for code in [1, 2, 51, 52, 80] {
             assert_eq!(refused(code).unwrap_err().code, code);
         }
     }

@@ -122,7 +122,19 @@ impl Survey {
     /// # Errors
     /// [`SurveyError`].
     pub async fn bind(&self, name: &str, password: &Password) -> Result<(), SurveyError> {
-        self.connect().await?.bind(name, password).await
+        self.connect_to_bind().await?.bind(name, password).await
+    }
+
+    /// A connection whose binds ask for what only the password policy tells, where there may be one.
+    async fn connect_to_bind(&self) -> Result<Asking, SurveyError> {
+        let mut asking = self.connect().await?;
+        let root_dse = asking.root_dse().await?;
+        let kind = root_dse.kind_unless(self.config.kind);
+        let kind = kind.map_err(|unknown| SurveyError::NoAnswer(unknown.to_string()))?;
+        if (known::Facts { kind, root_dse }).has_password_policy() {
+            asking.ask_password_policy();
+        }
+        Ok(asking)
     }
 
     /// Values of `attribute` of at most `most` entries below `base`, as `account` sees them, or as anybody does.
@@ -137,7 +149,7 @@ impl Survey {
         most: usize,
         patience: Duration,
     ) -> Result<Vec<String>, SurveyError> {
-        let mut asking = self.connect().await?;
+        let mut asking = self.connect_to_bind().await?;
         if let Some((name, password)) = account {
             asking.bind(name, password).await?;
         }

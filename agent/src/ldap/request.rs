@@ -112,9 +112,10 @@ pub(crate) fn start_tls(id: i32) -> Encoded {
     })
 }
 
-/// A search that the server is to give up after `patience`.
+/// A search that nobody waits for after `patience`. The server is to give up before: what it says then is an answer,
+/// and the connection is of further use.
 pub(crate) fn search(id: i32, search: &Search, patience: Duration) -> Encoded {
-    let seconds = patience.as_millis().div_ceil(1_000);
+    let seconds = patience.saturating_sub(Duration::from_millis(500)).as_secs().max(1);
     message(id, search.base.len(), |message| {
         message.nest(tag::SEARCH, |request| {
             request.element(OCTET_STRING, search.base.as_bytes());
@@ -221,8 +222,26 @@ mod tests {
         ]);
         assert_eq!(read.filter, expected);
         assert_eq!((read.base.as_str(), read.scope), ("dc=corp", LdapSearchScope::Subtree));
-        assert_eq!((read.sizelimit, read.timelimit, read.typesonly), (2, 2, false));
+        assert_eq!((read.sizelimit, read.timelimit, read.typesonly), (2, 1, false));
         assert_eq!(read.attrs, ["objectGUID"]);
+    }
+
+    #[test]
+    fn the_server_gives_a_search_up_before_its_answer_is_too_late() {
+        let request = Search {
+            base: String::new(),
+            scope: Scope::Base,
+            filter: Filter::Present("mail".to_owned()),
+            attributes: Vec::new(),
+            size_limit: 1,
+        };
+        for (patience, seconds) in [(5_000, 4), (2_000, 1), (1_600, 1), (100, 1)] {
+            let LdapOp::SearchRequest(read) = read(&search(2, &request, Duration::from_millis(patience))).op else {
+                panic!("not a search")
+            };
+            // Zero would be no limit.
+            assert_eq!(read.timelimit, seconds, "{patience} ms");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A fresh one in the system's temporary folder, or the one that was named, which may be new, empty, or one that
 //! `postern up` or `postern pki init` made before: then its CAs go on, so what they signed stays good, and everything
-//! else is written anew. It is never removed: its logs tell what happened.
+//! else is written anew. Once something was started it is never removed: its logs tell what happened.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
@@ -16,6 +16,7 @@ use crate::pki::{DEFAULT_TRUST_DOMAIN, Pki};
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    is_fresh: bool,
     _lock: File,
 }
 
@@ -65,7 +66,20 @@ impl Folder {
             .mode(0o700)
             .create(path.join("logs"))
             .with_context(cannot)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self {
+            path,
+            is_fresh: named.is_none(),
+            _lock: lock,
+        })
+    }
+
+    /// Gives it up before anything was started: a fresh one goes, since there is nothing in it to read and nobody knows
+    /// its name.
+    pub fn discard(self) {
+        if self.is_fresh {
+            // What cannot be removed stays in the system's temporary folder, for it to clear.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
     }
 
     /// Its absolute path.

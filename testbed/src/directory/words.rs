@@ -4,7 +4,14 @@
 //! each key stands for an option.
 
 /// Keys, in the order in which they are replaced, and what stands for them.
-const OPTIONS: [(&str, &str); 4] = [
+const OPTIONS: [(&str, &str); 6] = [
+    // There are no options for these: what `up` starts has to find out by itself.
+    (
+        "set directory.kind to what it is, and directory.look_up.base to the DN below which accounts are, if names are \
+         looked up",
+        "let it be read without a bind, or run an agent by itself, whose configuration can say what it is",
+    ),
+    ("name a file in directory.anchors", "name a file with --directory-ca"),
     // There is no option for it: a directory is known by the name in its URL.
     (", or set server_name", ""),
     ("directory.servers.url", "--directory"),
@@ -33,6 +40,15 @@ mod tests {
             with_options("put the issuing CA's certificate into directory.anchors"),
             "put the issuing CA's certificate into the file of --directory-ca"
         );
+        assert_eq!(
+            with_options("install ca-certificates, or name a file in directory.anchors"),
+            "install ca-certificates, or name a file with --directory-ca"
+        );
+        let unknown = with_options(
+            "it refuses to say what it is; set directory.kind to what it is, and directory.look_up.base to the DN below \
+             which accounts are, if names are looked up",
+        );
+        assert!(!unknown.contains("directory."), "{unknown}");
         assert_eq!(with_options("it does not answer"), "it does not answer");
     }
 }

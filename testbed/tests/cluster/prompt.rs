@@ -1,4 +1,4 @@
-//! What `postern up` asks for at a terminal can be declined: by a signal, and by Ctrl-C, which is a key there.
+//! What is asked for at a terminal can be declined: by a signal, and by Ctrl-C, which is a key there.
 
 use std::process::Stdio;
 
@@ -83,5 +83,30 @@ async fn a_signal_and_ctrl_c_end_the_question_for_the_service_password_and_the_t
         assert!(!terminal.shown.contains("half"), "{}", terminal.shown);
         let binds = directory.binds().await;
         assert!(binds.is_empty(), "{binds:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs script and stty (.ci/run runs where they are)"]
+async fn a_signal_ends_the_doctors_question_and_the_terminal_shows_keys_again() {
+    let cluster = Setup::new(&["--agents", "1", "--dcs", "1", "--users", "0"])
+        .start()
+        .await;
+    let check = format!(
+        "{} agent check --config {} --user success@corp.example.com",
+        env!("CARGO_BIN_EXE_postern"),
+        cluster.running.config("agent-1").display(),
+    );
+    let command = format!("sh -c 'echo pid: $$; exec {check}'; echo ended: $?; stty -a; echo over");
+    for (sent, code) in [(Signal::TERM, "143"), (Signal::INT, "130")] {
+        let mut terminal = Terminal::run(&command);
+        terminal.until_shown("Password of success@corp.example.com: ").await;
+        signal(terminal.after("pid: ").parse().unwrap(), sent);
+        terminal.until_shown("over").await;
+        assert_eq!(terminal.after("ended: "), code, "{}", terminal.shown);
+        let modes: Vec<&str> = terminal.shown.split_whitespace().collect();
+        for mode in ["echo", "icanon", "isig"] {
+            assert!(modes.contains(&mode), "{mode}: {}", terminal.shown);
+        }
     }
 }

@@ -121,12 +121,6 @@ pub(in crate::directory) fn somebody_else(found: &Found, account: Option<&str>) 
 
 /// Whether `entry` is the account that binds as `name`: a DN, a UPN or `DOMAIN\name`.
 fn is(entry: &Entry, name: &str) -> bool {
-    // Case and blanks around separators are written as one likes.
-    let plain = |dn: &str| {
-        let parts = dn.split(',').flat_map(|part| part.split('='));
-        let parts: Vec<_> = parts.map(|part| part.trim().to_lowercase()).collect();
-        parts
-    };
     let short = name.split_once('\\').map(|(_, name)| name);
     let short = short.or(name.split_once('@').map(|(name, _)| name));
     let has = |attribute, name: &str| {
@@ -136,6 +130,34 @@ fn is(entry: &Entry, name: &str) -> bool {
     plain(&entry.dn) == plain(name)
         || has("userPrincipalName", name)
         || short.is_some_and(|short| has("sAMAccountName", short))
+}
+
+/// A DN as it can be compared: case, blanks around separators and what is escaped, and how, are written as one likes
+/// (RFC 4514, section 2.4). Too much may be equal, which costs a witness; never too little.
+fn plain(dn: &str) -> Vec<Vec<u8>> {
+    let lower = dn.to_lowercase();
+    let mut parts = vec![Vec::new()];
+    let mut rest = lower.as_bytes();
+    while let [first, after @ ..] = rest {
+        let (byte, after) = match (first, after) {
+            (b',' | b'=', after) => {
+                parts.push(Vec::new());
+                rest = after;
+                continue;
+            }
+            (b'\\', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap_or_default() as u8;
+                ((digit(high) << 4 | digit(low)).to_ascii_lowercase(), after)
+            }
+            (b'\\', [next, after @ ..]) => (*next, after),
+            (byte, after) => (*byte, after),
+        };
+        if let Some(part) = parts.last_mut() {
+            part.push(byte);
+        }
+        rest = after;
+    }
+    parts.iter().map(|part| part.trim_ascii().to_vec()).collect()
 }
 
 /// Whether a refusal says that the search would have taken too long, and nothing of the rights to it: time limit,

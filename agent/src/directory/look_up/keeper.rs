@@ -63,7 +63,11 @@ impl LookUps {
             // One that is down would be left again at once, and each connection costs a bind of the service account.
             let is_usable = dc.is_awake() && !dc.shared.pool.is_down(dc.known.id);
             let hopeful = is_usable && !in_vain;
+            let had_hope = hope.is_some();
             hope = hopeful.then(|| hope.take().unwrap_or_else(|| self.askers.hope()));
+            if had_hope && hope.is_none() {
+                self.askers.wake();
+            }
             let now = clock::now();
             self.askers
                 .retire(|asker| asker.dc.id == dc.known.id && asker.lease.is_over(now));
@@ -139,9 +143,16 @@ impl LookUps {
             .root_dse(PATIENCE)
             .await
             .map_err(|error| Trouble::Other(error.to_string()))?;
-        let kind = root.kind_unless(dc.shared.kind);
-        let kind = kind.map_err(|unknown| Trouble::Other(unknown.to_string()))?;
+        // As for the health check, one that refuses to say what it is is what it was when it said so.
+        let facts = dc.known.facts();
+        let known = facts.as_ref().filter(|_| root.refusal.is_some());
+        let kind = match (root.kind_unless(dc.shared.kind), known) {
+            (Ok(kind), _) => kind,
+            (Err(_), Some(facts)) => facts.kind,
+            (Err(unknown), None) => return Err(Trouble::Other(unknown.to_string())),
+        };
         let base = self.config.base.as_deref().or(root.base());
+        let base = base.or(known.and_then(|facts| facts.root_dse.base()));
         let Some(base) = base.map(str::to_owned) else {
             return Err(Trouble::Other(NO_BASE.to_owned()));
         };

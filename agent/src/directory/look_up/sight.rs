@@ -3,7 +3,7 @@
 //!
 //! So that nobody was found is an answer only of a domain controller that, asked right after on the same connection
 //! and in the same way, does show somebody. Not before the search, and not every now and then: rights may be taken
-//! away at any moment. It costs one read of an entry that was seen before (the *witness*, whoever was found first), less
+//! away at any moment. It costs one read of an entry that was seen before (the *witness*, whoever was found last), less
 //! than the bind that a name which is found costs; so names that nobody has cost a directory no more than others, and
 //! are answered no faster than by a search and a second question. A witness that is gone is replaced by a search, once.
 
@@ -77,11 +77,6 @@ impl Witnesses {
     /// This is one from now on.
     pub(super) fn replace(&self, attribute: &str, dn: String) {
         self.lock().insert(attribute.to_owned(), dn);
-    }
-
-    /// This is one, if there is none.
-    pub(super) fn add(&self, attribute: &str, dn: String) {
-        self.lock().entry(attribute.to_owned()).or_insert(dn);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {

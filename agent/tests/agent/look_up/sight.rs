@@ -81,8 +81,15 @@ async fn a_name_that_nobody_has_costs_one_read_of_an_entry_that_was_seen() {
     let reads = bed.dcs[0].sights().split_off(before);
     assert_eq!(reads.len(), 5);
     for read in reads {
-        assert_eq!((read.base.as_str(), read.scope), (SOMEBODY, LdapSearchScope::Base));
+        assert_eq!((read.base.as_str(), read.scope), (DN, LdapSearchScope::Base));
     }
+    // Whoever was found last: people go, and a directory may tell of nobody else without going through all.
+    const LATER: &str = "CN=Grace Hopper,CN=Users,DC=corp,DC=example,DC=com";
+    bed.dcs[0].finds(one(LATER));
+    assert_eq!(verdict(&ask(&agent, 9, USER).await).0, Verdict::Success);
+    bed.dcs[0].finds(nobody());
+    assert_eq!(ask(&agent, 10, USER).await.not_started(), NotStarted::NoMatch);
+    assert_eq!(bed.dcs[0].sights().last().unwrap().base, LATER);
 }
 
 #[tokio::test]

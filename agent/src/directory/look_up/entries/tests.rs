@@ -97,3 +97,25 @@ fn whoever_is_seen_is_somebody_unless_it_is_the_account_that_asks() {
     }
     assert_eq!(somebody_else(&found(Vec::new(), true), None), None);
 }
+
+#[test]
+fn the_account_that_asks_is_known_however_its_name_is_written() {
+    let seen = |dn: &str, account: &str| {
+        let entry = Entry::new(dn.to_owned(), Vec::new());
+        somebody_else(&found(vec![entry], false), Some(account))
+    };
+    let account = "CN=svc\\, Postern, OU=Dienst\\2B\\c3\\a4,DC=corp";
+    for itself in [
+        "cn=svc\\2C postern,ou=dienst\\+ä,dc=corp",
+        "cn=SVC\\2c Postern , ou=Dienst\\2bä, dc=corp",
+        account,
+    ] {
+        assert_eq!(seen(itself, account), None, "{itself}");
+    }
+    for another in [
+        "cn=svc postern,ou=dienst\\+ä,dc=corp",
+        "cn=svc,cn=postern,ou=dienst\\+ä,dc=corp",
+    ] {
+        assert_eq!(seen(another, account).as_deref(), Some(another));
+    }
+}
