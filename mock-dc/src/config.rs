@@ -1,5 +1,7 @@
 //! The configuration file: what may stand in it, and what it comes to once everything has been checked.
 
+mod objects;
+mod policy;
 mod users;
 
 use std::collections::BTreeSet;
@@ -12,11 +14,15 @@ use postern_service::telemetry::LogConfig;
 use postern_service::tls::load_identity;
 use serde::Deserialize;
 
+use crate::domain::OLD_PASSWORD_ALLOWED;
 use crate::domain::dialect::Dialect;
-use crate::domain::policy::{LockoutDuration, LockoutPolicy, Policy};
+use crate::domain::nt_hash::NtHash;
 use crate::domain::settings::{DomainSettings, GeneratedSettings};
+use crate::domain::sid::Sid;
 use crate::tls::Source;
-use users::RawUser;
+use objects::{Places, RawGroup, RawUnit};
+use policy::{RawPasswordSettings, RawPolicy};
+use users::{RawUser, hashed};
 
 /// Numbered accounts at most: their sixth-digit names and relative identifiers stay well formed.
 const MAX_GENERATED: u32 = 10_000_000;
@@ -70,6 +76,12 @@ pub struct RawFile {
     users: Vec<RawUser>,
     users_file: Option<PathBuf>,
     #[serde(default)]
+    organizational_units: Vec<RawUnit>,
+    #[serde(default)]
+    groups: Vec<RawGroup>,
+    #[serde(default)]
+    password_settings: Vec<RawPasswordSettings>,
+    #[serde(default)]
     log: LogConfig,
 }
 
@@ -82,6 +94,10 @@ struct RawDomain {
     dialect: RawDialect,
     #[serde(default)]
     upn_suffixes: Vec<String>,
+    sid: Option<String>,
+    #[serde(default, deserialize_with = "hashed")]
+    administrator_password: Option<NtHash>,
+    old_password_allowed_s: Option<u64>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -90,28 +106,6 @@ enum RawDialect {
     #[default]
     Windows,
     Samba,
-}
-
-/// Every default is that of a new Windows domain since October 2022 (KB5020282): ten wrong passwords lock for ten
-/// minutes, a password lives 42 days.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawPolicy {
-    lockout_threshold: u32,
-    lockout_duration_s: u64,
-    lockout_window_s: u64,
-    max_password_age_days: u64,
-}
-
-impl Default for RawPolicy {
-    fn default() -> Self {
-        Self {
-            lockout_threshold: 10,
-            lockout_duration_s: 600,
-            lockout_window_s: 600,
-            max_password_age_days: 42,
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -167,24 +161,32 @@ impl RawConfig for RawFile {
 
     fn validate(self, base: &Path, problems: &mut Problems) -> Option<Config> {
         self.log.validate(problems);
-        let policy = self.policy.validate(problems);
         let generated = self.generated.validate(problems);
         let tls = tls(self.tls, self.domain.as_ref(), base, problems);
         let control = control(self.control, problems);
         let admin = self.admin.map(|admin| address("admin.listen", admin.listen, problems));
         let dcs = dcs(self.dcs, problems);
+        let dialect = match self.domain.as_ref().map(|domain| domain.dialect) {
+            None | Some(RawDialect::Windows) => Dialect::Windows,
+            Some(RawDialect::Samba) => Dialect::Samba,
+        };
+        let policy = self.policy.validate(dialect, problems);
         let domain = problems.require("domain", self.domain)?;
         let (dns_name, netbios) = domain.names(problems);
+        let (sid, old_password_allowed) = (domain.sid(problems), domain.old_password_allowed(problems));
         let dns_name = dns_name?;
-        let mut people = users::Users::new(&dns_name, &policy, generated.count);
+        let mut places = Places::new();
+        let units = places.units(self.organizational_units, problems);
+        let expires =
+            policy.max_password_age.is_some() || self.password_settings.iter().any(RawPasswordSettings::expires);
+        let mut people = users::Users::new(&dns_name, &policy, expires, &places, generated.count);
+        for dc in &dcs {
+            people.claim("dcs", "sam", &format!("{}$", dc.name), problems);
+        }
         people.add("users", self.users, problems);
         if let Some(file) = self.users_file {
             people.add_file(&base.join(file), problems);
         }
-        let dialect = match domain.dialect {
-            RawDialect::Windows => Dialect::Windows,
-            RawDialect::Samba => Dialect::Samba,
-        };
         for (index, suffix) in domain.upn_suffixes.iter().enumerate() {
             if !is_dns_name(suffix) {
                 problems.add(
@@ -193,13 +195,23 @@ impl RawConfig for RawFile {
                 );
             }
         }
+        let groups = objects::groups(self.groups, &places, &mut people, problems);
+        let is_known = |name: &str| people.is_known(name);
+        let password_settings = policy::password_settings(self.password_settings, &policy, dialect, is_known, problems);
         let users = people.into_settings();
         let domain = DomainSettings {
             dns_name,
             netbios: netbios?,
             upn_suffixes: domain.upn_suffixes,
             dialect,
+            sid,
+            dcs: dcs.iter().map(|dc| dc.name.clone()).collect(),
+            administrator_password: domain.administrator_password,
+            old_password_allowed,
             policy,
+            units,
+            groups,
+            password_settings,
             users,
             generated,
         };
@@ -246,48 +258,27 @@ impl RawDomain {
     }
 }
 
-impl RawPolicy {
-    fn validate(&self, problems: &mut Problems) -> Policy {
-        for (key, seconds) in [
-            ("policy.lockout_duration_s", Some(self.lockout_duration_s)),
-            ("policy.lockout_window_s", Some(self.lockout_window_s)),
-            (
-                "policy.max_password_age_days",
-                self.max_password_age_days.checked_mul(86_400),
-            ),
-        ] {
-            if seconds.is_none_or(|seconds| seconds > MAX_SECONDS) {
-                problems.add(key, "is more than a hundred years");
-            }
-        }
-        if self.lockout_threshold > 0 && self.lockout_window_s == 0 {
+impl RawDomain {
+    fn sid(&self, problems: &mut Problems) -> Option<Sid> {
+        let text = self.sid.as_deref()?;
+        let sid = Sid::parse(text).filter(Sid::is_of_a_domain);
+        if sid.is_none() {
             problems.add(
-                "policy.lockout_window_s",
-                "must be at least 1 where lockout_threshold is not 0",
+                "domain.sid",
+                format!("{text:?} is not a domain's identifier like \"S-1-5-21-1-2-3\""),
             );
         }
-        if self.lockout_threshold > 0 && (1..self.lockout_window_s).contains(&self.lockout_duration_s) {
-            problems.add(
-                "policy.lockout_duration_s",
-                format!(
-                    "must be 0 (until unlocked) or at least lockout_window_s, {}",
-                    self.lockout_window_s
-                ),
-            );
-        }
-        let duration = match self.lockout_duration_s {
-            0 => LockoutDuration::UntilUnlocked,
-            seconds => LockoutDuration::For(Duration::from_secs(seconds)),
+        sid
+    }
+
+    fn old_password_allowed(&self, problems: &mut Problems) -> Duration {
+        let Some(seconds) = self.old_password_allowed_s else {
+            return OLD_PASSWORD_ALLOWED;
         };
-        let age = Duration::from_secs(self.max_password_age_days.saturating_mul(86_400));
-        Policy {
-            lockout: LockoutPolicy {
-                threshold: self.lockout_threshold,
-                duration,
-                window: Duration::from_secs(self.lockout_window_s),
-            },
-            max_password_age: (!age.is_zero()).then_some(age),
+        if seconds > MAX_SECONDS {
+            problems.add("domain.old_password_allowed_s", "is more than a hundred years");
         }
+        Duration::from_secs(seconds.min(MAX_SECONDS))
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-use crate::domain::AccountId;
+use crate::domain::object::ObjectId;
 
 /// Records kept. With names of the usual length about 300 MB when full.
 pub const CAPACITY: usize = 1_000_000;
@@ -46,7 +46,7 @@ pub struct Bind {
     /// The name as it was sent; a long one is cut.
     pub name: String,
     /// The account that it was resolved to.
-    pub account: Option<AccountId>,
+    pub account: Option<ObjectId>,
     /// LDAP result code.
     pub result: u32,
     /// The sub-code of result 49.
@@ -97,7 +97,7 @@ struct Inner {
     generation: u64,
     last: u64,
     ring: VecDeque<Arc<Record>>,
-    counts: HashMap<AccountId, u64>,
+    counts: HashMap<ObjectId, u64>,
 }
 
 /// A record that waits for the fate of its answer. Dropped without [`Pending::answered`], the answer was not sent.
@@ -180,7 +180,7 @@ impl Journal {
     }
 
     /// Binds of each account.
-    pub fn counts(&self) -> HashMap<AccountId, u64> {
+    pub fn counts(&self) -> HashMap<ObjectId, u64> {
         self.lock().counts.clone()
     }
 

@@ -3,6 +3,7 @@
 use postern_service::config::{ConfigError, load, parse};
 
 use super::*;
+use crate::domain::policy::Policy;
 use crate::domain::settings::Lock;
 
 const VALID: &str = r#"
@@ -37,6 +38,15 @@ fn the_example_is_valid() {
         .find(|user| user.sam == "locked")
         .expect("a locked account");
     assert_eq!(locked.lock, Lock::UntilUnlocked);
+}
+
+#[test]
+fn the_other_examples_are_valid() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let truth = load::<RawFile>(&examples.join("ground-truth.toml"), []).expect("a valid example");
+    assert_eq!(truth.domain.users.len(), 90);
+    let million = load::<RawFile>(&examples.join("million.toml"), []).expect("a valid example");
+    assert_eq!(million.domain.generated.count, 1_000_000);
 }
 
 #[test]
@@ -159,6 +169,103 @@ lockout_exempt = true
     ] {
         assert!(told.contains(key), "{key} is not in: {told}");
     }
+}
+
+#[test]
+fn wrong_units_groups_and_policies_are_named_at_once_with_their_key() {
+    let text = format!(
+        r#"{VALID}
+[[organizational_units]]
+name = "Test"
+[[organizational_units]]
+name = "Inner"
+path = "OU=Nowhere"
+[[organizational_units]]
+name = "TEST"
+[[groups]]
+name = "Domain Admins"
+[[groups]]
+name = "Own"
+path = "CN=nowhere"
+members = ["good", "nobody"]
+[[password_settings]]
+name = "Short"
+precedence = 0
+applies_to = []
+lockout_threshold = 3
+lockout_duration_s = 1
+lockout_window_s = 6
+[[password_settings]]
+name = "short"
+precedence = 2
+applies_to = ["own", "Nobody"]
+max_password_age_days = 2
+min_password_age_days = 2
+min_password_length = 300
+[[users]]
+sam = "good"
+password = "x"
+path = "OU=Missing"
+guid = "1"
+attributes = {{ favouriteColour = "red", badPwdCount = "1", sn = ["a", "b"] }}
+[[users]]
+sam = "Own"
+password = "x"
+path = "OU=Test"
+"#
+    );
+    let told = problems(&text);
+    for key in [
+        "organizational_units[1].path: nothing stands at \"OU=Nowhere\"",
+        "organizational_units[2].name: \"TEST\" is there already",
+        "groups[0].name: \"Domain Admins\" is taken by every domain",
+        "groups[1].name: \"Own\" is taken by users[1]",
+        "groups[1].path: ",
+        "groups[1].members: nobody and no group has the sAMAccountName \"nobody\"",
+        "password_settings[0].precedence: ",
+        "password_settings[0].applies_to: names nobody",
+        "password_settings[0].lockout_duration_s: ",
+        "password_settings[1].name: \"short\" is taken by password_settings[0]",
+        "password_settings[1].applies_to: nobody and no group has the sAMAccountName \"Nobody\"",
+        "password_settings[1].min_password_age_days: ",
+        "password_settings[1].min_password_length: ",
+        "users[0].path: ",
+        "users[0].guid: ",
+        "users[0].attributes.favouriteColour: is not an attribute",
+        "users[0].attributes.badPwdCount: follows",
+    ] {
+        assert!(told.contains(key), "{key} is not in: {told}");
+    }
+}
+
+#[test]
+fn what_a_fine_grained_policy_does_not_say_is_as_in_the_domains() {
+    let text = format!(
+        r#"{VALID}
+[policy]
+lockout_threshold = 4
+password_history = 5
+[[password_settings]]
+name = "Own"
+precedence = 1
+applies_to = ["good"]
+lockout_threshold = 0
+[[users]]
+sam = "good"
+password = "x"
+"#
+    );
+    let config = read(&text).expect("a valid configuration");
+    let (domain, own) = (config.domain.policy, config.domain.password_settings[0].policy);
+    assert_eq!((domain.lockout.threshold, domain.history), (4, 5));
+    assert_eq!(own.lockout.threshold, 0);
+    assert_eq!(
+        Policy {
+            lockout: domain.lockout,
+            ..own
+        },
+        domain
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The accounts of a configuration: those in the file itself and those in a file of their own.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use postern_service::config::Problems;
@@ -10,16 +10,19 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
-use crate::domain::attributes::logon_hours;
+use super::objects::Places;
+use crate::domain::attributes::{Attribute, Syntax, known, logon_hours};
+use crate::domain::builtin::reserved_names;
 use crate::domain::filetime::FileTime;
+use crate::domain::fold::fold;
 use crate::domain::generated::sam_of;
-use crate::domain::name::fold;
 use crate::domain::nt_hash::NtHash;
 use crate::domain::policy::Policy;
 use crate::domain::settings::{Lock, PasswordSet, UserSettings};
+use crate::domain::sid::parse_guid;
 
 /// What Windows refuses in a sAMAccountName (MS-SAMR 3.1.1.6), and `@`, which would make it read as another form.
-const NOT_IN_SAM: &[char] = &[
+pub(super) const NOT_IN_SAM: &[char] = &[
     '"', '/', '\\', '[', ']', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@',
 ];
 
@@ -30,12 +33,22 @@ pub(super) struct RawUser {
     sam: Option<String>,
     cn: Option<String>,
     upn: Option<String>,
+    path: Option<String>,
     mail: Option<String>,
     display_name: Option<String>,
+    /// Other attributes, by their LDAP names.
+    #[serde(default)]
+    attributes: BTreeMap<String, Values>,
+    guid: Option<String>,
+    rid: Option<u32>,
     #[serde(default, deserialize_with = "hashed")]
     password: Option<NtHash>,
     #[serde(default)]
     disabled: bool,
+    #[serde(default)]
+    smartcard_required: bool,
+    #[serde(default)]
+    user_account_control_bits: u32,
     account_expires: Option<String>,
     #[serde(default)]
     must_change: bool,
@@ -49,6 +62,14 @@ pub(super) struct RawUser {
     locked: Option<RawLocked>,
     #[serde(default)]
     lockout_exempt: bool,
+}
+
+/// One value or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Values {
+    One(String),
+    Several(Vec<String>),
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -73,7 +94,7 @@ struct RawUsersFile {
 }
 
 /// Keeps the hash only; the text is wiped. An empty password, which nobody can sign in with, is refused.
-fn hashed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NtHash>, D::Error> {
+pub(super) fn hashed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NtHash>, D::Error> {
     let password = Zeroizing::new(String::deserialize(deserializer)?);
     if password.is_empty() {
         return Err(serde::de::Error::custom(
@@ -87,6 +108,9 @@ fn hashed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NtHash>, 
 pub(super) struct Users<'a> {
     dns_name: &'a str,
     policy: &'a Policy,
+    /// Whether any policy lets passwords expire.
+    expires: bool,
+    places: &'a Places,
     generated: u32,
     settings: Vec<UserSettings>,
     /// Claimed names by kind, and the key that claimed each first.
@@ -94,13 +118,38 @@ pub(super) struct Users<'a> {
 }
 
 impl<'a> Users<'a> {
-    pub(super) fn new(dns_name: &'a str, policy: &'a Policy, generated: u32) -> Self {
+    pub(super) fn new(
+        dns_name: &'a str,
+        policy: &'a Policy,
+        expires: bool,
+        places: &'a Places,
+        generated: u32,
+    ) -> Self {
+        let builtin = reserved_names().map(|name| (("sam", fold(name)), "every domain".to_owned()));
         Self {
             dns_name,
             policy,
+            expires,
+            places,
             generated,
             settings: Vec::new(),
-            claimed: HashMap::new(),
+            claimed: builtin.collect(),
+        }
+    }
+
+    /// Whether an account or group has this sAMAccountName.
+    pub(super) fn is_known(&self, sam: &str) -> bool {
+        let sam = fold(sam);
+        is_generated(&sam, self.generated) || self.claimed.contains_key(&("sam", sam))
+    }
+
+    /// Takes a name for what `key` describes.
+    pub(super) fn claim(&mut self, key: &str, kind: &'static str, name: &str, problems: &mut Problems) {
+        match self.claimed.entry((kind, fold(name))) {
+            Entry::Vacant(place) => {
+                place.insert(key.to_owned());
+            }
+            Entry::Occupied(first) => problems.add(key, format!("{name:?} is taken by {}", first.get())),
         }
     }
 
@@ -144,6 +193,21 @@ impl<'a> Users<'a> {
             .logon_hours
             .as_deref()
             .and_then(|text| hours(&at("logon_hours"), text, problems));
+        self.places.check(&at("path"), user.path.as_deref(), problems);
+        let guid = user.guid.as_deref().and_then(|text| {
+            let guid = parse_guid(text);
+            if guid.is_none() {
+                problems.add(at("guid"), format!("{text:?} is not a GUID"));
+            }
+            guid
+        });
+        let mut attributes = attributes(&at("attributes"), &user.attributes, problems);
+        attributes.extend(user.mail.as_ref().map(|mail| Attribute::text("mail", [mail])));
+        attributes.extend(
+            user.display_name
+                .as_ref()
+                .map(|name| Attribute::text("displayName", [name])),
+        );
         let password_set = self.password_set(key, &user, problems);
         let lock = self.lock(key, &user, problems);
         let sam = problems.require(&at("sam"), user.sam)?;
@@ -165,10 +229,14 @@ impl<'a> Users<'a> {
         Some(UserSettings {
             cn: user.cn.filter(|cn| !cn.is_empty()).unwrap_or_else(|| sam.clone()),
             upn: Some(upn).filter(|upn| !upn.is_empty()),
-            mail: user.mail,
-            display_name: user.display_name,
+            path: user.path,
+            attributes,
+            guid,
+            rid: user.rid,
             nt_hash: nt_hash?,
             disabled: user.disabled,
+            smartcard_required: user.smartcard_required,
+            control_bits: user.user_account_control_bits,
             account_expires: account_expires.unwrap_or(FileTime::NEVER),
             password_set,
             password_never_expires: user.password_never_expires,
@@ -198,16 +266,10 @@ impl<'a> Users<'a> {
                 "has more than one of must_change, password_expired and password_last_set",
             );
         }
-        if user.password_expired && self.policy.max_password_age.is_none() {
+        if user.password_expired && !self.expires {
             problems.add(
                 format!("{key}.password_expired"),
-                "no password expires: policy.max_password_age_days is 0",
-            );
-        }
-        if (user.must_change || user.password_expired) && user.password_never_expires {
-            problems.add(
-                format!("{key}.password_never_expires"),
-                "outweighs must_change and password_expired",
+                "no password expires: max_password_age_days is 0 in every policy",
             );
         }
         match last_set {
@@ -239,16 +301,26 @@ impl<'a> Users<'a> {
     fn claim_names(&mut self, key: &str, user: &UserSettings, problems: &mut Problems) {
         let implied = format!("{}@{}", user.sam, self.dns_name);
         let explicit = user.upn.iter().filter(|upn| fold(upn) != fold(&implied));
-        let names = [("sam", &user.sam), ("cn", &user.cn), ("upn", &implied)];
+        // Places are compared within one container.
+        let place = format!("{}/{}", user.path.as_deref().unwrap_or_default(), user.cn);
+        let names = [("sam", &user.sam), ("cn", &place), ("upn", &implied)];
         for (kind, name) in names.into_iter().chain(explicit.map(|upn| ("upn", upn))) {
+            let shown = if kind == "cn" { &user.cn } else { name };
             match self.claimed.entry((kind, fold(name))) {
                 Entry::Vacant(place) => {
                     place.insert(key.to_owned());
                 }
                 Entry::Occupied(first) => {
-                    problems.add(format!("{key}.{kind}"), format!("{name:?} is taken by {}", first.get()));
+                    problems.add(
+                        format!("{key}.{kind}"),
+                        format!("{shown:?} is taken by {}", first.get()),
+                    );
                 }
             }
+            if kind == "cn" && user.path.is_some() {
+                continue;
+            }
+            let name = shown;
             let generated = name.strip_suffix(&format!("@{}", self.dns_name)).unwrap_or(name);
             if kind != "upn" && is_generated(&fold(generated), self.generated) {
                 problems.add(
@@ -259,6 +331,43 @@ impl<'a> Users<'a> {
         }
     }
 }
+
+/// Attributes that an account may have beside those that follow from its place, names and state.
+fn attributes(key: &str, given: &BTreeMap<String, Values>, problems: &mut Problems) -> Vec<Attribute> {
+    let mut attributes = Vec::new();
+    for (name, values) in given {
+        let own = format!("{key}.{name}");
+        match known(name) {
+            Some((known, Syntax::Text)) if !OF_THE_DIRECTORY.contains(&known) => {
+                let values = match values {
+                    Values::One(value) => vec![value.clone()],
+                    Values::Several(values) => values.clone(),
+                };
+                attributes.push(Attribute::text(known, values));
+            }
+            Some(_) => problems.add(own, "follows from the account's place, names and state"),
+            None => problems.add(own, "is not an attribute that this directory knows"),
+        }
+    }
+    attributes
+}
+
+/// Texts that cannot be given as other attributes: they have keys of their own, or nobody chooses them.
+const OF_THE_DIRECTORY: &[&str] = &[
+    "objectClass",
+    "cn",
+    "ou",
+    "dc",
+    "name",
+    "whenCreated",
+    "whenChanged",
+    "userWorkstations",
+    "sAMAccountName",
+    "userPrincipalName",
+    "canonicalName",
+    "mail",
+    "displayName",
+];
 
 fn is_generated(name: &str, count: u32) -> bool {
     let number = name.strip_prefix("user").and_then(|digits| digits.parse().ok());

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::Control;
 use super::edit::Edits;
 use super::problem::{Problem, json_response, read};
-use crate::domain::AccountId;
 use crate::domain::filetime::FileTime;
+use crate::domain::object::ObjectId;
 
 pub(super) async fn read_account(State(control): State<Control>, Path(sam): Path<String>) -> Result<Response, Problem> {
     let id = find(&control, &sam)?;
@@ -26,12 +26,15 @@ pub(super) async fn change_account(
     let edits = Edits::parse(read(&body)?).map_err(Problem::bad)?;
     let world = &control.world;
     let now = FileTime::from(world.clock.now());
-    let threshold = world.domain.account(id).lockout.threshold;
-    world.domain.change(id, |state| edits.apply(state, threshold, now));
+    let policy = *world.domain.policy_of(id);
+    world.domain.change(id, |state| {
+        edits.apply(state, &policy, now);
+        state.was_changed(now, world.domain.next_usn());
+    });
     Ok(show(&control, id))
 }
 
-fn find(control: &Control, sam: &str) -> Result<AccountId, Problem> {
+fn find(control: &Control, sam: &str) -> Result<ObjectId, Problem> {
     control
         .world
         .domain
@@ -39,13 +42,13 @@ fn find(control: &Control, sam: &str) -> Result<AccountId, Problem> {
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("nobody has the sAMAccountName {sam:?}")))
 }
 
-fn show(control: &Control, id: AccountId) -> Response {
+fn show(control: &Control, id: ObjectId) -> Response {
     let world = &control.world;
     let now = FileTime::from(world.clock.now());
     let mut object = Map::new();
     for attribute in world.domain.attributes(id, now) {
         let mut values: Vec<Value> = attribute.shown().map(Value::String).collect();
-        let several = attribute.name == "objectClass";
+        let several = attribute.name == "objectClass" || attribute.values.len() > 1;
         let value = if several {
             Value::Array(values)
         } else {

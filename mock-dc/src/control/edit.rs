@@ -6,6 +6,7 @@ use crate::domain::account::AccountState;
 use crate::domain::attributes::logon_hours;
 use crate::domain::filetime::FileTime;
 use crate::domain::nt_hash::NtHash;
+use crate::domain::policy::Policy;
 
 /// One change.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,27 +49,27 @@ impl Edits {
 
     /// Makes the changes. A new password is set now and `locked` is written first, so that attributes named beside
     /// them have the last word.
-    pub(super) fn apply(self, state: &mut AccountState, threshold: u32, now: FileTime) {
+    pub(super) fn apply(self, state: &mut AccountState, policy: &Policy, now: FileTime) {
         let (first, then): (Vec<_>, Vec<_>) = self
             .0
             .into_iter()
             .partition(|edit| matches!(edit, Edit::Password(_) | Edit::Locked(_)));
         for edit in first.into_iter().chain(then) {
-            edit.apply(state, threshold, now);
+            edit.apply(state, policy, now);
         }
     }
 }
 
 impl Edit {
-    fn apply(self, state: &mut AccountState, threshold: u32, now: FileTime) {
+    fn apply(self, state: &mut AccountState, policy: &Policy, now: FileTime) {
         match self {
             Self::Password(hash) => {
-                state.nt_hash = hash;
+                state.passwords.set(hash, policy.history as usize);
                 state.pwd_last_set = now;
             }
             Self::Locked(true) => {
                 state.lockout_time = Some(now);
-                state.bad_pwd_count = state.bad_pwd_count.max(threshold);
+                state.bad_pwd_count = state.bad_pwd_count.max(policy.lockout.threshold);
                 state.bad_password_time = now;
             }
             // Writing lockoutTime 0 is how an administrator unlocks; it clears the count too.
@@ -139,7 +140,11 @@ fn time(name: &str, value: &Value) -> Result<FileTime, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::domain::passwords::{Match, Passwords};
+    use crate::domain::policy::{LockoutDuration, LockoutPolicy};
     use serde_json::json;
 
     const NOW: FileTime = FileTime(134_398_224_000_000_000);
@@ -149,18 +154,31 @@ mod tests {
     }
 
     fn state() -> AccountState {
-        AccountState::new(NtHash::of("old"), FileTime(1))
+        AccountState::new(Passwords::new(NtHash::of("old")), FileTime(1))
     }
+
+    const POLICY: Policy = Policy {
+        lockout: LockoutPolicy {
+            threshold: 3,
+            duration: LockoutDuration::UntilUnlocked,
+            window: Duration::from_secs(60),
+        },
+        max_password_age: None,
+        min_password_age: Duration::ZERO,
+        min_password_length: 0,
+        complexity: false,
+        history: 24,
+    };
 
     #[test]
     fn numbers_and_decimal_texts_mean_the_same() {
         let (mut by_number, mut by_text) = (state(), state());
         edits(json!({"badPwdCount": 2, "accountExpires": 5}))
             .unwrap()
-            .apply(&mut by_number, 3, NOW);
+            .apply(&mut by_number, &POLICY, NOW);
         edits(json!({"badpwdcount": "2", "ACCOUNTEXPIRES": "5"}))
             .unwrap()
-            .apply(&mut by_text, 3, NOW);
+            .apply(&mut by_text, &POLICY, NOW);
         assert_eq!(by_number, by_text);
         assert_eq!(by_number.bad_pwd_count, 2);
     }
@@ -169,9 +187,9 @@ mod tests {
     fn unlocking_clears_the_count_in_both_ways() {
         for unlock in [json!({"locked": false}), json!({"lockoutTime": "0"})] {
             let mut state = state();
-            edits(json!({"locked": true})).unwrap().apply(&mut state, 3, NOW);
+            edits(json!({"locked": true})).unwrap().apply(&mut state, &POLICY, NOW);
             assert_eq!((state.lockout_time, state.bad_pwd_count), (Some(NOW), 3));
-            edits(unlock).unwrap().apply(&mut state, 3, NOW);
+            edits(unlock).unwrap().apply(&mut state, &POLICY, NOW);
             assert_eq!((state.lockout_time, state.bad_pwd_count), (Some(FileTime::ZERO), 0));
         }
     }
@@ -179,13 +197,19 @@ mod tests {
     #[test]
     fn a_reset_password_is_set_now_unless_it_must_be_changed() {
         let mut state = state();
-        edits(json!({"password": "new"})).unwrap().apply(&mut state, 3, NOW);
-        assert_eq!((state.nt_hash, state.pwd_last_set), (NtHash::of("new"), NOW));
+        edits(json!({"password": "new"}))
+            .unwrap()
+            .apply(&mut state, &POLICY, NOW);
+        assert_eq!(state.passwords.find(&NtHash::of("new"), 24), Match::Current);
+        assert_eq!(state.passwords.find(&NtHash::of("old"), 24), Match::Previous);
+        assert_eq!(state.pwd_last_set, NOW);
         edits(json!({"pwdLastSet": 0, "password": "newer"}))
             .unwrap()
-            .apply(&mut state, 3, NOW);
+            .apply(&mut state, &POLICY, NOW);
         assert_eq!(state.pwd_last_set, FileTime::ZERO);
-        edits(json!({"pwdLastSet": -1})).unwrap().apply(&mut state, 3, NOW);
+        edits(json!({"pwdLastSet": -1}))
+            .unwrap()
+            .apply(&mut state, &POLICY, NOW);
         assert_eq!(state.pwd_last_set, NOW);
     }
 

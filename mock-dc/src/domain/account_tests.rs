@@ -3,18 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::policy::LockoutDuration;
+use crate::domain::fixture::{NOON, RULES};
+use crate::domain::policy::{LockoutDuration, LockoutPolicy};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
-const LOCKOUT: LockoutPolicy = LockoutPolicy {
-    threshold: 3,
-    duration: LockoutDuration::For(Duration::from_secs(1800)),
-    window: Duration::from_secs(1800),
-};
-const MAX_AGE: Option<Duration> = Some(Duration::from_secs(42 * 86_400));
-/// A Sunday, 12:00 UTC.
-const NOON: FileTime = FileTime(134_398_224_000_000_000);
+const LOCKOUT: LockoutPolicy = RULES.policy.lockout;
 
 fn right() -> NtHash {
     NtHash::of("Str0ng-Passw0rd!")
@@ -25,14 +19,29 @@ fn wrong() -> NtHash {
 }
 
 fn account() -> AccountState {
-    AccountState::new(right(), NOON.before(DAY))
+    let mut state = AccountState::new(Passwords::new(right()), NOON.before(DAY));
+    // As of somebody who has signed in before.
+    state.last_logon_timestamp = Some(NOON);
+    state
 }
 
 fn bind(state: &mut AccountState, password: NtHash, now: FileTime) -> Option<&'static str> {
-    state
-        .sign_in(&password, &LOCKOUT, MAX_AGE, now)
-        .err()
-        .map(SubCode::text)
+    try_in(state, &password, &RULES, now).err().map(SubCode::text)
+}
+
+fn try_in(state: &mut AccountState, password: &NtHash, rules: &Rules, now: FileTime) -> Result<(), SubCode> {
+    let next = state.usn_changed + 1;
+    state.sign_in(password, rules, now, || next)
+}
+
+fn locking(lockout: LockoutPolicy) -> Rules {
+    Rules {
+        policy: Policy {
+            lockout,
+            ..RULES.policy
+        },
+        ..RULES
+    }
 }
 
 /// A change that puts an account into one state, and the sub-code that tells it.
@@ -164,7 +173,7 @@ fn a_threshold_of_zero_counts_nothing() {
     let untouched = state.clone();
     for _ in 0..50 {
         assert_eq!(
-            state.sign_in(&wrong(), &never, MAX_AGE, NOON),
+            try_in(&mut state, &wrong(), &locking(never), NOON),
             Err(SubCode::LogonFailure)
         );
     }
@@ -180,9 +189,11 @@ fn a_lock_without_end_ends_only_when_unlocked() {
     let mut state = account();
     state.lockout_time = Some(NOON);
     let years = NOON.after(DAY * 3650);
-    assert_eq!(state.sign_in(&right(), &forever, None, years), Err(SubCode::LockedOut));
+    state.user_account_control |= UAC_PASSWORD_NEVER_EXPIRES;
+    let rules = locking(forever);
+    assert_eq!(try_in(&mut state, &right(), &rules, years), Err(SubCode::LockedOut));
     state.unlock();
-    assert_eq!(state.sign_in(&right(), &forever, None, years), Ok(()));
+    assert_eq!(try_in(&mut state, &right(), &rules, years), Ok(()));
 }
 
 #[test]
@@ -243,11 +254,83 @@ proptest! {
                     Some("52e")
                 }
             };
-            let told = state.sign_in(if is_right { &RIGHT } else { &WRONG }, &LOCKOUT, None, now).err().map(SubCode::text);
+            let told = try_in(&mut state, if is_right { &RIGHT } else { &WRONG }, &RULES, now).err().map(SubCode::text);
             prop_assert_eq!(told, expected);
             prop_assert!(state.bad_pwd_count <= 3);
         }
     }
+}
+
+#[test]
+fn the_two_passwords_before_are_not_counted_and_the_newer_signs_in_for_an_hour() {
+    let mut state = account();
+    let passwords = ["first", "second", "third"].map(NtHash::of);
+    for password in passwords {
+        state.passwords.set(password, 24);
+    }
+    state.pwd_last_set = NOON;
+    let [first, second, third] = passwords;
+    let within = NOON.after(MINUTE * 59);
+    assert_eq!(bind(&mut state, third, within), None);
+    assert_eq!(
+        bind(&mut state, second, within),
+        None,
+        "the previous one, within the hour"
+    );
+    let after = NOON.after(MINUTE * 60);
+    let before = state.clone();
+    for _ in 0..5 {
+        assert_eq!(bind(&mut state, second, after), Some("52e"));
+        assert_eq!(bind(&mut state, first, within), Some("52e"));
+    }
+    assert_eq!(state, before, "neither is counted");
+    assert_eq!(bind(&mut state, right(), after), Some("52e"));
+    assert_eq!(state.bad_pwd_count, 1, "the one before those is");
+}
+
+#[test]
+fn an_old_password_says_nothing_once_the_new_one_must_be_changed() {
+    let mut state = account();
+    state.passwords.set(NtHash::of("new"), 24);
+    state.pwd_last_set = FileTime::ZERO;
+    assert_eq!(bind(&mut state, right(), NOON), Some("52e"));
+    assert_eq!(bind(&mut state, NtHash::of("new"), NOON), Some("773"));
+    assert_eq!(state.bad_pwd_count, 0);
+}
+
+#[test]
+fn only_what_domain_controllers_tell_each_other_moves_the_update_sequence_number() {
+    let mut state = AccountState::new(Passwords::new(right()), NOON.before(DAY));
+    assert_eq!(bind(&mut state, right(), NOON), None);
+    assert_eq!(
+        (state.last_logon_timestamp, state.last_logon),
+        (Some(NOON), FileTime::ZERO)
+    );
+    assert_eq!((state.usn_changed, state.when_changed), (1, NOON), "the first success");
+    let later = NOON.after(MINUTE);
+    for _ in 0..2 {
+        bind(&mut state, wrong(), later);
+    }
+    assert_eq!(bind(&mut state, right(), later), None);
+    assert_eq!(
+        (state.usn_changed, state.when_changed),
+        (1, NOON),
+        "counts are each controller's own"
+    );
+    for _ in 0..3 {
+        bind(&mut state, wrong(), later);
+    }
+    assert_eq!((state.usn_changed, state.when_changed), (2, later), "a lock");
+    let unlocked = later.after(MINUTE * 30);
+    assert_eq!(bind(&mut state, right(), unlocked), None);
+    assert_eq!(
+        (state.usn_changed, state.when_changed),
+        (3, unlocked),
+        "the end of a lock"
+    );
+    let weeks = NOON.after(DAY * 14);
+    assert_eq!(bind(&mut state, right(), weeks), None);
+    assert_eq!((state.usn_changed, state.last_logon_timestamp), (4, Some(weeks)));
 }
 
 static RIGHT: std::sync::LazyLock<NtHash> = std::sync::LazyLock::new(right);

@@ -1,15 +1,21 @@
-//! An account's attributes as the directory shows them: schema names, AD's encodings, AD's choice of what is shown
+//! An object's attributes as the directory shows them: schema names, AD's encodings, AD's choice of what is shown
 //! without being asked for (MS-ADA, MS-ADTS 3.1.1.4.5).
 
+use std::time::Duration;
+
+use super::Domain;
 use super::account::{AccountState, UAC_COMPUTED_LOCKED, UAC_COMPUTED_PASSWORD_EXPIRED};
-use super::filetime::FileTime;
-use super::sid::{Sid, guid, guid_text};
-use super::{AccountId, Domain, dn};
+use super::builtin::DOMAIN_USERS;
+use super::dn::{Escape, escape};
+use super::filetime::{FileTime, ticks};
+use super::object::{Class, Object, ObjectId};
+use super::policy::{LockoutDuration, PasswordSettings, Policy};
+use super::sid::{Sid, guid_text};
 
 /// sAMAccountType of a user (SAM_USER_OBJECT).
 const SAM_USER_OBJECT: u32 = 0x3000_0000;
-/// primaryGroupID of a user: Domain Users.
-const DOMAIN_USERS: u32 = 513;
+/// sAMAccountType of a computer (SAM_MACHINE_ACCOUNT).
+const SAM_MACHINE_ACCOUNT: u32 = 0x3000_0001;
 
 /// How values of an attribute are compared and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,45 +131,140 @@ pub fn logon_hours(text: &str) -> Option<[u8; 21]> {
     Some(hours)
 }
 
-/// Every attribute name that [`Domain::attributes`] may show: what a filter may ask about.
-pub const USER_ATTRIBUTES: &[&str] = &[
+/// The syntax of an attribute that an object may have, and how the schema writes its name; `None`: no object here has
+/// such an attribute, and a filter on it is undefined.
+pub fn known(name: &str) -> Option<(&'static str, Syntax)> {
+    let all = [
+        (TEXTS, Syntax::Text),
+        (INTEGERS, Syntax::Integer),
+        (NAMES, Syntax::Dn),
+        (OTHERS, Syntax::Octets),
+    ];
+    let syntax = |known: &'static str, syntax| match known {
+        "objectGUID" => (known, Syntax::Guid),
+        "objectSid" | "tokenGroups" => (known, Syntax::Sid),
+        _ => (known, syntax),
+    };
+    all.into_iter().find_map(|(names, of)| {
+        let known = names.iter().find(|known| known.eq_ignore_ascii_case(name))?;
+        Some(syntax(known, of))
+    })
+}
+
+const TEXTS: &[&str] = &[
     "objectClass",
     "cn",
-    "displayName",
-    "distinguishedName",
-    "instanceType",
-    "whenCreated",
+    "ou",
+    "dc",
     "name",
-    "objectGUID",
+    "sn",
+    "givenName",
+    "initials",
+    "displayName",
+    "description",
+    "mail",
+    "proxyAddresses",
+    "employeeID",
+    "employeeNumber",
+    "employeeType",
+    "department",
+    "company",
+    "title",
+    "telephoneNumber",
+    "mobile",
+    "physicalDeliveryOfficeName",
+    "streetAddress",
+    "l",
+    "st",
+    "postalCode",
+    "c",
+    "co",
+    "info",
+    "url",
+    "wWWHomePage",
+    "homeDirectory",
+    "homeDrive",
+    "profilePath",
+    "scriptPath",
+    "uid",
+    "extensionAttribute1",
+    "extensionAttribute2",
+    "extensionAttribute3",
+    "extensionAttribute4",
+    "extensionAttribute5",
+    "whenCreated",
+    "whenChanged",
+    "userWorkstations",
+    "sAMAccountName",
+    "userPrincipalName",
+    "servicePrincipalName",
+    "dNSHostName",
+    "operatingSystem",
+    "canonicalName",
+    "dnsRoot",
+    "nETBIOSName",
+    "uPNSuffixes",
+    "msDS-PasswordComplexityEnabled",
+    "msDS-PasswordReversibleEncryptionEnabled",
+];
+
+const INTEGERS: &[&str] = &[
+    "instanceType",
+    "uSNCreated",
+    "uSNChanged",
     "userAccountControl",
     "badPwdCount",
     "badPasswordTime",
+    "codePage",
+    "countryCode",
     "lastLogoff",
     "lastLogon",
-    "logonHours",
-    "userWorkstations",
+    "lastLogonTimestamp",
     "pwdLastSet",
     "primaryGroupID",
-    "objectSid",
     "accountExpires",
     "logonCount",
-    "sAMAccountName",
-    "sAMAccountType",
-    "userPrincipalName",
     "lockoutTime",
-    "objectCategory",
-    "mail",
-    "canonicalName",
+    "sAMAccountType",
+    "groupType",
+    "systemFlags",
+    "adminCount",
+    "lockoutDuration",
+    "lockOutObservationWindow",
+    "lockoutThreshold",
+    "maxPwdAge",
+    "minPwdAge",
+    "minPwdLength",
+    "pwdProperties",
+    "pwdHistoryLength",
     "msDS-User-Account-Control-Computed",
     "msDS-UserPasswordExpiryTimeComputed",
+    "msDS-PasswordSettingsPrecedence",
+    "msDS-MaximumPasswordAge",
+    "msDS-MinimumPasswordAge",
+    "msDS-MinimumPasswordLength",
+    "msDS-PasswordHistoryLength",
+    "msDS-LockoutThreshold",
+    "msDS-LockoutObservationWindow",
+    "msDS-LockoutDuration",
 ];
 
-impl Domain {
-    /// Distinguished name of an account.
-    pub fn dn_text(&self, id: AccountId) -> String {
-        format!("CN={},CN=Users,{}", dn::escape(&self.account(id).cn), self.base_text())
-    }
+const NAMES: &[&str] = &[
+    "distinguishedName",
+    "objectCategory",
+    "member",
+    "memberOf",
+    "manager",
+    "directReports",
+    "nCName",
+    "msDS-ResultantPSO",
+    "msDS-PSOAppliesTo",
+    "msDS-PSOApplied",
+];
 
+const OTHERS: &[&str] = &["objectGUID", "objectSid", "tokenGroups", "logonHours", "thumbnailPhoto"];
+
+impl Domain {
     /// The schema's naming context.
     pub fn schema_base(&self) -> String {
         format!("CN=Schema,CN=Configuration,{}", self.base_text())
@@ -174,49 +275,122 @@ impl Domain {
         format!("CN={name},{}", self.schema_base())
     }
 
-    /// What the directory shows of an account at `now`.
-    pub fn attributes(&self, id: AccountId, now: FileTime) -> Vec<Attribute> {
-        let account = self.account(id);
-        let state = self.state(id);
+    /// What the directory shows of an object at `now`.
+    pub fn attributes(&self, id: ObjectId, now: FileTime) -> Vec<Attribute> {
+        let object = self.object(id);
+        let state = object.class.is_account().then(|| self.state(id));
+        let created = u64::from(id.0);
+        let (when_changed, usn_changed) = match &state {
+            Some(state) => (state.when_changed, state.usn_changed.max(created)),
+            None => (self.created(), created),
+        };
+        let naming = match object.class.naming_attribute() {
+            "DC" => "dc",
+            "OU" => "ou",
+            _ => "cn",
+        };
         let mut list = vec![
-            Attribute::text("objectClass", ["top", "person", "organizationalPerson", "user"]),
-            Attribute::text("cn", [&account.cn]),
+            Attribute::text("objectClass", object.class.object_classes().iter().copied()),
+            Attribute::text(naming, [&object.name]),
         ];
-        list.extend(
-            account
-                .display_name
-                .as_ref()
-                .map(|name| Attribute::text("displayName", [name])),
-        );
+        list.extend(object.attributes.iter().cloned());
         list.extend([
             Attribute::dn("distinguishedName", self.dn_text(id)),
-            Attribute::integer("instanceType", 4),
+            Attribute::integer("instanceType", instance_type(object.class)),
             Attribute::text("whenCreated", [self.created().generalized()]),
-            Attribute::text("name", [&account.cn]),
-            Attribute::guid("objectGUID", guid(&account.sid)),
-            Attribute::integer("userAccountControl", state.user_account_control),
-            Attribute::integer("badPwdCount", state.bad_pwd_count),
-            Attribute::integer("badPasswordTime", state.bad_password_time),
-            Attribute::integer("lastLogoff", 0),
-            Attribute::integer("lastLogon", state.last_logon),
-            Attribute::integer("pwdLastSet", state.pwd_last_set),
-            Attribute::integer("primaryGroupID", DOMAIN_USERS),
-            Attribute::sid("objectSid", &account.sid),
-            Attribute::integer("accountExpires", state.account_expires),
-            // A simple bind never moves logonCount (measured).
-            Attribute::integer("logonCount", 0),
-            Attribute::text("sAMAccountName", [&account.sam]),
-            Attribute::integer("sAMAccountType", SAM_USER_OBJECT),
+            Attribute::text("whenChanged", [when_changed.generalized()]),
+            Attribute::integer("uSNCreated", created),
+            Attribute::integer("uSNChanged", usn_changed),
+            Attribute::text("name", [&object.name]),
+            Attribute::guid("objectGUID", object.guid),
         ]);
+        list.extend(object.sid.as_ref().map(|sid| Attribute::sid("objectSid", sid)));
+        list.extend(object.sam.as_ref().map(|sam| Attribute::text("sAMAccountName", [sam])));
         list.extend(
-            account
+            object
                 .upn
                 .as_ref()
                 .map(|upn| Attribute::text("userPrincipalName", [upn])),
         );
+        list.push(Attribute::dn("objectCategory", self.schema_dn(object.class.category())));
+        self.links(id, &mut list);
+        if let Some(state) = &state {
+            self.account_attributes(id, &object, state, now, &mut list);
+        }
+        if object.class == Class::DomainDns {
+            list.extend(domain_policy(self.policy()));
+        }
+        if let Some(settings) = object
+            .password_settings
+            .and_then(|place| self.password_settings.get(place))
+        {
+            list.extend(self.settings_attributes(settings));
+        }
+        list.push(Attribute::text("canonicalName", [self.canonical_name(id)]).on_request());
+        list
+    }
+
+    fn links(&self, id: ObjectId, list: &mut Vec<Attribute>) {
+        let names = |ids: &[ObjectId]| ids.iter().map(|id| self.dn_text(*id)).collect::<Vec<_>>();
+        let several = |name, values: Vec<String>| Attribute {
+            syntax: Syntax::Dn,
+            ..Attribute::text(name, values)
+        };
+        let mut groups: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, members)| members.contains(&id))
+            .map(|(group, _)| *group)
+            .collect();
+        groups.sort_unstable();
+        if !groups.is_empty() {
+            list.push(several("memberOf", names(&groups)));
+        }
+        if let Some(members) = self.members.get(&id).filter(|members| !members.is_empty()) {
+            list.push(several("member", names(members)));
+        }
+        let applied = self.password_settings.iter().filter(|own| own.applies_to.contains(&id));
+        let applied: Vec<_> = applied.map(|own| own.object).collect();
+        if !applied.is_empty() {
+            list.push(several("msDS-PSOApplied", names(&applied)));
+        }
+    }
+
+    fn account_attributes(
+        &self,
+        id: ObjectId,
+        object: &Object,
+        state: &AccountState,
+        now: FileTime,
+        list: &mut Vec<Attribute>,
+    ) {
+        let kind = match object.class {
+            Class::Computer => SAM_MACHINE_ACCOUNT,
+            _ => SAM_USER_OBJECT,
+        };
+        list.extend([
+            Attribute::integer("userAccountControl", state.user_account_control),
+            Attribute::integer("badPwdCount", state.bad_pwd_count),
+            Attribute::integer("codePage", 0),
+            Attribute::integer("countryCode", 0),
+            Attribute::integer("badPasswordTime", state.bad_password_time),
+            Attribute::integer("lastLogoff", 0),
+            Attribute::integer("lastLogon", state.last_logon),
+            Attribute::integer("pwdLastSet", state.pwd_last_set),
+            Attribute::integer("accountExpires", state.account_expires),
+            // A simple bind never moves logonCount (measured).
+            Attribute::integer("logonCount", 0),
+            Attribute::integer("sAMAccountType", kind),
+        ]);
+        if object.texts("primaryGroupID").next().is_none() {
+            list.push(Attribute::integer("primaryGroupID", DOMAIN_USERS));
+        }
         list.extend(state.lockout_time.map(|time| Attribute::integer("lockoutTime", time)));
-        list.push(Attribute::dn("objectCategory", self.schema_dn("Person")));
-        list.extend(account.mail.as_ref().map(|mail| Attribute::text("mail", [mail])));
+        list.extend(
+            state
+                .last_logon_timestamp
+                .map(|time| Attribute::integer("lastLogonTimestamp", time)),
+        );
         list.extend(
             state
                 .logon_hours
@@ -229,29 +403,108 @@ impl Domain {
                 .map(|names| Attribute::text("userWorkstations", [names])),
         );
         list.extend([
-            Attribute::text("canonicalName", [format!("{}/Users/{}", self.dns_name(), account.cn)]).on_request(),
             Attribute::integer(
                 "msDS-User-Account-Control-Computed",
-                self.computed_control(id, &state, now),
+                self.computed_control(id, state, now),
             )
             .on_request(),
             Attribute::integer(
                 "msDS-UserPasswordExpiryTimeComputed",
-                state.password_expiry(self.policy().max_password_age),
+                state.password_expiry(self.policy_of(id).max_password_age),
             )
             .on_request(),
         ]);
-        list
+        list.extend(
+            self.resultant_settings(id)
+                .map(|own| Attribute::dn("msDS-ResultantPSO", self.dn_text(own.object)).on_request()),
+        );
     }
 
     /// msDS-User-Account-Control-Computed (MS-ADTS 3.1.1.4.5.17).
-    fn computed_control(&self, id: AccountId, state: &AccountState, now: FileTime) -> u32 {
+    fn computed_control(&self, id: ObjectId, state: &AccountState, now: FileTime) -> u32 {
         let locked = if self.is_locked(id, state, now) {
             UAC_COMPUTED_LOCKED
         } else {
             0
         };
-        let expired = state.password_expiry(self.policy().max_password_age) <= now;
+        let expired = state.password_expiry(self.policy_of(id).max_password_age) <= now;
         locked | if expired { UAC_COMPUTED_PASSWORD_EXPIRED } else { 0 }
+    }
+
+    /// canonicalName (MS-ADTS 3.1.1.4.5.5): names from the root down, slashes and backslashes in them escaped. Samba
+    /// writes the names as they stand in a distinguished name (measured).
+    fn canonical_name(&self, id: ObjectId) -> String {
+        let path = self.tree.path(id);
+        let names = path.iter().map(|name| match self.dialect().name_style() {
+            Escape::Windows => name.replace('\\', "\\\\").replace('/', "\\/"),
+            Escape::Samba => escape(name, Escape::Samba),
+        });
+        let names: Vec<_> = names.collect();
+        // The root's own ends with the slash.
+        format!("{}/{}", self.dns_name(), names.join("/"))
+    }
+
+    fn settings_attributes(&self, settings: &PasswordSettings) -> Vec<Attribute> {
+        let policy = &settings.policy;
+        let truth = |value: bool| if value { "TRUE" } else { "FALSE" };
+        let mut list = vec![
+            Attribute::integer("msDS-PasswordSettingsPrecedence", settings.precedence),
+            Attribute::integer("msDS-MaximumPasswordAge", maximum_age(policy)),
+            Attribute::integer("msDS-MinimumPasswordAge", interval(policy.min_password_age)),
+            Attribute::integer("msDS-MinimumPasswordLength", policy.min_password_length),
+            Attribute::integer("msDS-PasswordHistoryLength", policy.history),
+            Attribute::text("msDS-PasswordComplexityEnabled", [truth(policy.complexity)]),
+            Attribute::text("msDS-PasswordReversibleEncryptionEnabled", ["FALSE"]),
+            Attribute::integer("msDS-LockoutThreshold", policy.lockout.threshold),
+            Attribute::integer("msDS-LockoutObservationWindow", interval(policy.lockout.window)),
+            Attribute::integer("msDS-LockoutDuration", lockout_duration(policy)),
+        ];
+        if !settings.applies_to.is_empty() {
+            let names = settings.applies_to.iter().map(|id| self.dn_text(*id));
+            list.push(Attribute {
+                syntax: Syntax::Dn,
+                ..Attribute::text("msDS-PSOAppliesTo", names)
+            });
+        }
+        list
+    }
+}
+
+/// The domain policy as the domain's own object states it. Intervals are negative ticks.
+fn domain_policy(policy: &Policy) -> [Attribute; 8] {
+    [
+        Attribute::integer("lockoutDuration", lockout_duration(policy)),
+        Attribute::integer("lockOutObservationWindow", interval(policy.lockout.window)),
+        Attribute::integer("lockoutThreshold", policy.lockout.threshold),
+        Attribute::integer("maxPwdAge", maximum_age(policy)),
+        Attribute::integer("minPwdAge", interval(policy.min_password_age)),
+        Attribute::integer("minPwdLength", policy.min_password_length),
+        // DOMAIN_PASSWORD_COMPLEX.
+        Attribute::integer("pwdProperties", u8::from(policy.complexity)),
+        Attribute::integer("pwdHistoryLength", policy.history),
+    ]
+}
+
+fn interval(length: Duration) -> i64 {
+    -ticks(length)
+}
+
+fn maximum_age(policy: &Policy) -> i64 {
+    policy.max_password_age.map_or(i64::MIN, interval)
+}
+
+fn lockout_duration(policy: &Policy) -> i64 {
+    match policy.lockout.duration {
+        LockoutDuration::For(length) => interval(length),
+        LockoutDuration::UntilUnlocked => i64::MIN,
+    }
+}
+
+/// instanceType (MS-ADTS 3.1.1.2.2.3): writable, and for roots of naming contexts also that they are.
+fn instance_type(class: Class) -> u32 {
+    match class {
+        Class::DomainDns => 5,
+        Class::Configuration | Class::Dmd => 13,
+        _ => 4,
     }
 }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::dn::Escape;
+use super::object::Principal;
 use super::outcome::SubCode;
 
 /// DSID and suffix of a simple bind's failure on Windows Server 2022 (build 20348 = 0x4f7c). One version had to be
@@ -47,6 +49,51 @@ impl Dialect {
     /// (MS-ADTS 5.1.1.1.1); Samba knows the domain's own names only.
     pub fn upn_suffixes_imply_names(self) -> bool {
         self == Self::Windows
+    }
+
+    /// How names are written.
+    pub fn name_style(self) -> Escape {
+        match self {
+            Self::Windows => Escape::Windows,
+            Self::Samba => Escape::Samba,
+        }
+    }
+
+    /// What of a password counts: Samba's is a C string, which ends at the first NUL (measured).
+    pub fn password(self, password: &str) -> &str {
+        match self {
+            Self::Windows => password,
+            Self::Samba => password.split('\0').next().unwrap_or_default(),
+        }
+    }
+
+    /// How a name is refused that more than one object answers to.
+    pub fn ambiguous_name(self) -> SubCode {
+        match self {
+            // MS-ADTS 5.1.1.1.1.
+            Self::Windows => SubCode::InvalidParameter,
+            Self::Samba => SubCode::GenFailure,
+        }
+    }
+
+    /// How a bind is refused whose name is an object that does not sign in.
+    pub fn no_account(self, object: Principal) -> SubCode {
+        match (self, object) {
+            (Self::Windows, _) => SubCode::InvalidParameter,
+            // What has no name of the form DOMAIN\name cannot be mapped to one; the built-in domain has no controller
+            // to ask (measured).
+            (Self::Samba, Principal::None) => SubCode::GenFailure,
+            (Self::Samba, Principal::Builtin) => SubCode::NoLogonServers,
+            (Self::Samba, Principal::OfDomain | Principal::Account) => SubCode::LogonFailure,
+        }
+    }
+
+    /// The longest maximum age of passwords that means "any age": Samba takes a day for none (measured).
+    pub fn counts_as_age(self, age: std::time::Duration) -> bool {
+        match self {
+            Self::Windows => !age.is_zero(),
+            Self::Samba => age > std::time::Duration::from_secs(86_400),
+        }
     }
 
     /// Whether a bind may ask for this LDAP version. Samba does not look at it.
@@ -114,6 +161,11 @@ impl Dialect {
                             ../../source4/dsdb/samdb/ldb_modules/acl_read.c:967"
                 .into(),
         }
+    }
+
+    /// Whether result 32 tells the nearest entry that exists.
+    pub fn tells_best_match(self) -> bool {
+        self == Self::Windows
     }
 
     /// Result 34 for a base that is no distinguished name.

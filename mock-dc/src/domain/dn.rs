@@ -1,7 +1,9 @@
 //! Distinguished names (RFC 4514), as far as the names of accounts need them.
 //!
-//! Compared as AD compares them: attribute types and values without case, blanks around a separator meaningless.
-//! Multi-valued RDNs and `#hex` values, which AD does not use in the names of objects, are not read.
+//! Compared as AD compares them: attribute types and values without case, blanks around a separator meaningless, several
+//! blanks as one. Multi-valued RDNs and `#hex` values, which AD does not use in the names of objects, are not read.
+
+use super::fold::fold;
 
 /// A parsed name, nearest RDN first. Equal when the names are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,16 +53,29 @@ impl Dn {
     }
 }
 
+/// How values are written in names: RFC 4514 leaves a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// A backslash before what needs it.
+    Windows,
+    /// `#` everywhere, and hexadecimal digits for `;` and `=`.
+    Samba,
+}
+
 /// `value` as it stands in a name (RFC 4514 section 2.4).
-pub fn escape(value: &str) -> String {
+pub fn escape(value: &str, style: Escape) -> String {
     let last = value.chars().count().saturating_sub(1);
     let mut escaped = String::with_capacity(value.len());
     for (index, letter) in value.chars().enumerate() {
-        let special = matches!(letter, ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=')
-            || (letter == ' ' && (index == 0 || index == last))
-            || (letter == '#' && index == 0);
-        if special {
-            escaped.push('\\');
+        match letter {
+            ';' | '=' if style == Escape::Samba => {
+                escaped.push_str(if letter == ';' { "\\3B" } else { "\\3D" });
+                continue;
+            }
+            ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=' => escaped.push('\\'),
+            ' ' if index == 0 || index == last => escaped.push('\\'),
+            '#' if index == 0 || style == Escape::Samba => escaped.push('\\'),
+            _ => {}
         }
         escaped.push(letter);
     }
@@ -89,9 +104,12 @@ fn split(text: &str) -> Option<Vec<(String, Letters)>> {
 fn value(text: &str) -> Option<(Letters, Option<&str>)> {
     let mut letters = Letters::new();
     let mut chars = text.char_indices().peekable();
+    if let Some(quoted) = text.trim_start().strip_prefix('"') {
+        return self::quoted(quoted);
+    }
     while let Some((at, letter)) = chars.next() {
         match letter {
-            ',' | ';' => return Some((letters, Some(&text[at + 1..]))),
+            ',' => return Some((letters, Some(&text[at + 1..]))),
             '\\' => {
                 let (_, next) = chars.next()?;
                 if !next.is_ascii_hexdigit() {
@@ -112,11 +130,24 @@ fn value(text: &str) -> Option<(Letters, Option<&str>)> {
                 }
                 letters.extend(String::from_utf8(bytes).ok()?.chars().map(|letter| (letter, true)));
             }
-            '+' | '"' | '<' | '>' | '=' => return None,
+            ';' | '+' | '"' | '<' | '>' | '=' => return None,
             plain => letters.push((plain, false)),
         }
     }
     Some((letters, None))
+}
+
+/// A value in quotes, as RFC 2253 still had it, from behind the first one.
+fn quoted(text: &str) -> Option<(Letters, Option<&str>)> {
+    let (value, after) = text.split_once('"')?;
+    if value.contains('\\') {
+        return None;
+    }
+    let letters = value.chars().map(|letter| (letter, true)).collect();
+    match after.trim_start() {
+        "" => Some((letters, None)),
+        rest => rest.strip_prefix(',').map(|rest| (letters, Some(rest))),
+    }
 }
 
 fn byte(high: char, low: char) -> Option<u8> {
@@ -136,7 +167,7 @@ fn rdn((kind, letters): &(String, Letters)) -> Option<(String, String)> {
         .map(|(letter, _)| *letter)
         .collect();
     let is_hex_form = letters.get(leading).is_some_and(|first| *first == ('#', false));
-    (is_type && !value.is_empty() && !is_hex_form).then(|| (kind.clone(), value.to_lowercase()))
+    (is_type && !value.is_empty() && !is_hex_form).then(|| (kind.clone(), fold(&value)))
 }
 
 #[cfg(test)]
@@ -151,7 +182,9 @@ mod tests {
         for same in [
             "cn=good user,ou=test,dc=corp,dc=example,dc=com",
             "CN=Good User, OU=Test, DC=corp, DC=example, DC=com",
-            "CN = Good User ;OU=Test,DC=corp,DC=example,DC=com",
+            "CN = Good  User ,OU=Test,DC=corp,DC=example,DC=com",
+            "CN=\"Good User\",OU=Test,DC=corp,DC=example,DC=com",
+            "CN=Good\\ User,OU=Test,DC=corp,DC=example,DC=com",
             "CN=\\47ood User,OU=Test,DC=corp,DC=example,DC=com",
         ] {
             assert_eq!(Dn::parse(same), name, "{same}");
@@ -170,6 +203,8 @@ mod tests {
             "CN=\\4",
             "CN=a=b",
             "CN=#04",
+            "CN=Good User;OU=Test",
+            "CN=\"Good User,OU=Test",
             "CN=\\ff",
         ] {
             assert_eq!(Dn::parse(text), None, "{text}");
@@ -184,7 +219,7 @@ mod tests {
             .split_first()
             .map(|((k, v), d)| ((k.to_owned(), v.to_owned()), d))
             .unwrap();
-        assert_eq!(value, "spe,cial \"ch+ars\" #1 <x>;\\ =/ ");
+        assert_eq!(value, "spe,cial \"ch+ars\" #1 <x>;\\ =/");
     }
 
     #[test]
@@ -196,10 +231,11 @@ mod tests {
     proptest! {
         #[test]
         fn an_escaped_value_reads_back(value in "\\PC{1,40}") {
-            prop_assume!(!value.is_empty());
-            let dn = Dn::parse(&format!("CN={},DC=corp", escape(&value))).expect("a name");
+            let dn = Dn::parse(&format!("CN={},DC=corp", escape(&value, Escape::Windows))).expect("a name");
+            let samba = Dn::parse(&format!("CN={},DC=corp", escape(&value, Escape::Samba)));
+            prop_assert_eq!(samba.as_ref(), Some(&dn));
             let ((_, read), _) = dn.split_first().expect("an RDN");
-            prop_assert_eq!(read, value.to_lowercase());
+            prop_assert_eq!(read, fold(&value));
         }
 
         #[test]

@@ -1,11 +1,14 @@
 //! Accounts by the million: computed from their number when asked for, and nowhere kept.
 
 use super::account::AccountState;
+use super::attributes::Attribute;
 use super::filetime::FileTime;
-use super::name::fold;
+use super::fold::fold;
 use super::nt_hash::NtHash;
+use super::object::{Class, Object, ObjectId};
+use super::passwords::Passwords;
 use super::settings::GeneratedSettings;
-use super::{Account, AccountId, Domain};
+use super::sid::{Sid, number_of, numbered_guid};
 
 /// What stands in a pattern for an account's number.
 pub const PLACEHOLDER: &str = "{n}";
@@ -14,18 +17,35 @@ pub const PLACEHOLDER: &str = "{n}";
 #[derive(Debug)]
 pub(super) struct Generated {
     first: u32,
+    /// Relative identifier of the first.
+    first_rid: u32,
     count: u32,
     password: String,
     mail_suffix: Option<String>,
+    parent: ObjectId,
+    domain: Sid,
+    dns_name: String,
+    created: FileTime,
 }
 
 impl Generated {
-    pub(super) fn new(settings: &GeneratedSettings, first: u32) -> Self {
+    /// `first` is the id of the first, `first_rid` its relative identifier; they stand below `parent`.
+    pub(super) fn new(
+        settings: &GeneratedSettings,
+        (first, first_rid, parent): (u32, u32, ObjectId),
+        (domain, dns_name): (&Sid, &str),
+        created: FileTime,
+    ) -> Self {
         Self {
             first,
+            first_rid,
             count: settings.count,
             password: settings.password.clone(),
             mail_suffix: settings.mail_suffix.clone(),
+            parent,
+            domain: domain.clone(),
+            dns_name: dns_name.to_lowercase(),
+            created,
         }
     }
 
@@ -34,45 +54,78 @@ impl Generated {
         self.first.saturating_add(self.count)
     }
 
+    /// What they stand below.
+    pub(super) fn parent(&self) -> ObjectId {
+        self.parent
+    }
+
     /// The account with this folded sAMAccountName.
-    pub(super) fn find(&self, sam: &str) -> Option<AccountId> {
+    pub(super) fn find(&self, sam: &str) -> Option<ObjectId> {
         let number: u32 = sam.strip_prefix("user")?.parse().ok()?;
         // Parsing also takes "user1", "user0000001" and "user+00001": only the one way to write it counts.
-        (number >= 1 && number <= self.count && sam == sam_of(number)).then(|| AccountId(self.first + number - 1))
+        (sam == sam_of(number)).then(|| self.id(number)).flatten()
+    }
+
+    /// The account with this folded userPrincipalName.
+    pub(super) fn find_upn(&self, upn: &str) -> Option<ObjectId> {
+        let (sam, suffix) = upn.rsplit_once('@')?;
+        (suffix == self.dns_name).then(|| self.find(sam)).flatten()
     }
 
     /// The account with this folded mail address.
-    pub(super) fn find_mail(&self, mail: &str) -> Option<AccountId> {
+    pub(super) fn find_mail(&self, mail: &str) -> Option<ObjectId> {
         let (sam, suffix) = mail.rsplit_once('@')?;
         let ours = self.mail_suffix.as_deref().is_some_and(|ours| fold(ours) == suffix);
         ours.then(|| self.find(sam)).flatten()
     }
 
-    pub(super) fn sam(&self, id: AccountId) -> String {
-        sam_of(self.number(id))
+    pub(super) fn find_guid(&self, guid: [u8; 16]) -> Option<ObjectId> {
+        number_of(&self.domain, guid).and_then(|number| self.id(number))
     }
 
-    pub(super) fn account(&self, id: AccountId, domain: &Domain) -> Account {
-        let sam = self.sam(id);
-        Account {
-            cn: sam.clone(),
-            upn: Some(format!("{sam}@{}", domain.dns_name())),
-            mail: self.mail_suffix.as_ref().map(|suffix| format!("{sam}@{suffix}")),
-            display_name: None,
-            lockout: domain.policy().lockout,
-            sid: domain.sid().account(id.0),
-            initial: self.initial(id, domain.created()),
-            sam,
+    pub(super) fn find_sid(&self, sid: &Sid) -> Option<ObjectId> {
+        let number = sid.rid_in(&self.domain)?.checked_sub(self.first_rid)?;
+        self.id(number.checked_add(1)?)
+    }
+
+    pub(super) fn object(&self, id: ObjectId) -> Object {
+        let number = self.number(id);
+        let sam = sam_of(number);
+        Object {
+            name: sam.clone(),
+            parent: Some(self.parent),
+            class: Class::User,
+            guid: numbered_guid(&self.domain, number),
+            sid: Some(self.domain.with_rid(self.first_rid.saturating_add(number - 1))),
+            upn: Some(format!("{sam}@{}", self.dns_name)),
+            attributes: self
+                .mail_suffix
+                .iter()
+                .map(|suffix| Attribute::text("mail", [format!("{sam}@{suffix}")]))
+                .collect(),
+            password_settings: None,
+            initial: Some(self.initial(id)),
+            sam: Some(sam),
         }
     }
 
-    pub(super) fn initial(&self, id: AccountId, created: FileTime) -> AccountState {
+    /// The state that the account began with. It has signed in before, so that signing in again changes nothing and
+    /// takes no memory.
+    pub(super) fn initial(&self, id: ObjectId) -> AccountState {
         let password = self.password.replace(PLACEHOLDER, &format!("{:06}", self.number(id)));
-        AccountState::new(NtHash::of(&password), created)
+        let mut state = AccountState::new(Passwords::new(NtHash::of(&password)), self.created);
+        state.last_logon_timestamp = Some(self.created);
+        state
     }
 
-    fn number(&self, id: AccountId) -> u32 {
-        id.0 - self.first + 1
+    fn id(&self, number: u32) -> Option<ObjectId> {
+        (1..=self.count)
+            .contains(&number)
+            .then(|| ObjectId(self.first + number - 1))
+    }
+
+    fn number(&self, id: ObjectId) -> u32 {
+        id.0.saturating_sub(self.first).saturating_add(1)
     }
 }
 

@@ -5,71 +5,52 @@
 
 pub mod account;
 pub mod attributes;
+pub mod builtin;
 pub mod dialect;
 pub mod dn;
 pub mod filetime;
+pub mod fold;
+mod founding;
 pub mod generated;
-pub mod name;
+pub mod names;
 pub mod nt_hash;
+pub mod object;
 pub mod outcome;
+pub mod passwords;
 pub mod policy;
 pub mod settings;
 pub mod sid;
+mod tree;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use account::AccountState;
+use account::{AccountState, Rules};
 use dialect::Dialect;
 use dn::Dn;
 use filetime::FileTime;
-use generated::Generated;
-use name::{Form, fold, forms};
+use names::Named;
 use nt_hash::NtHash;
+use object::{Object, ObjectId, Principal};
 use outcome::{BindResult, SubCode};
-use policy::{LockoutPolicy, Policy};
+use policy::{PasswordSettings, Policy};
 use settings::DomainSettings;
 use sid::Sid;
+pub use tree::Key;
+use tree::Tree;
 
-/// An account's place in the domain: the configured ones first, then the generated ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountId(u32);
-
-impl From<u32> for AccountId {
-    fn from(number: u32) -> Self {
-        Self(number)
-    }
-}
-
-/// What of an account does not change while the domain runs.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// sAMAccountName.
-    pub sam: String,
-    /// cn, the first part of its distinguished name.
-    pub cn: String,
-    /// userPrincipalName, where it has one of its own.
-    pub upn: Option<String>,
-    /// mail.
-    pub mail: Option<String>,
-    /// displayName.
-    pub display_name: Option<String>,
-    /// The lockout policy that holds for it.
-    pub lockout: LockoutPolicy,
-    /// objectSid.
-    pub sid: Sid,
-    /// The state it begins with.
-    initial: AccountState,
-}
+pub use founding::OLD_PASSWORD_ALLOWED;
 
 /// What a bind came to and whose name it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     /// The account that the name was resolved to.
-    pub account: Option<AccountId>,
+    pub account: Option<ObjectId>,
     /// What the bind came to.
     pub result: BindResult,
 }
@@ -83,81 +64,48 @@ pub struct Domain {
     implied_suffixes: Vec<String>,
     dialect: Dialect,
     policy: Policy,
+    old_password_allowed: Duration,
     created: FileTime,
     sid: Sid,
-    base: Dn,
-    base_text: String,
-    people: Vec<Account>,
-    generated: Generated,
-    by_sam: HashMap<String, AccountId>,
-    by_upn: HashMap<String, AccountId>,
-    by_cn: HashMap<String, AccountId>,
-    by_mail: HashMap<String, Vec<AccountId>>,
+    tree: Tree,
+    /// Containers by the GUID in `<WKGUID=…>`.
+    well_known: HashMap<String, ObjectId>,
+    /// Members of groups, as configured; the primary group is no such membership.
+    members: HashMap<ObjectId, Vec<ObjectId>>,
+    password_settings: Vec<PasswordSettings>,
+    /// The fine-grained policy of each named account that has one, by its place; and of all generated accounts.
+    resultant: (HashMap<ObjectId, usize>, Option<usize>),
     /// The accounts whose state is no longer the one they began with. All others take no memory.
-    changed: DashMap<AccountId, AccountState>,
+    changed: DashMap<ObjectId, AccountState>,
+    /// The last update sequence number that was given.
+    usn: AtomicU64,
 }
 
 impl Domain {
     /// A domain as configured, whose accounts' passwords were set at `now` unless they say otherwise.
     pub fn new(settings: &DomainSettings, now: FileTime) -> Self {
-        let sid = Sid::of_domain(&settings.dns_name);
-        let mut implied_suffixes = vec![fold(&settings.dns_name), fold(&settings.netbios)];
+        let founded = founding::found(settings, now);
+        let mut implied_suffixes = vec![fold::fold(&settings.dns_name), fold::fold(&settings.netbios)];
         if settings.dialect.upn_suffixes_imply_names() {
-            implied_suffixes.extend(settings.upn_suffixes.iter().map(|suffix| fold(suffix)));
+            implied_suffixes.extend(settings.upn_suffixes.iter().map(|suffix| fold::fold(suffix)));
         }
-        let base_text: String = settings
-            .dns_name
-            .split('.')
-            .map(|label| format!("DC={label}"))
-            .collect::<Vec<_>>()
-            .join(",");
-        let base = Dn::parse(&base_text).unwrap_or_else(Dn::root);
-        let people: Vec<Account> = (0..)
-            .zip(&settings.users)
-            .map(|(index, user)| Account {
-                sam: user.sam.clone(),
-                cn: user.cn.clone(),
-                upn: user.upn.clone(),
-                mail: user.mail.clone(),
-                display_name: user.display_name.clone(),
-                lockout: user.lockout(&settings.policy),
-                sid: sid.account(index),
-                initial: user.state(&settings.policy, now),
-            })
-            .collect();
-        let first_generated = u32::try_from(people.len()).unwrap_or(u32::MAX);
-        let mut domain = Self {
+        let usn = AtomicU64::new(u64::from(founded.tree.end()));
+        Self {
             dns_name: settings.dns_name.clone(),
             netbios: settings.netbios.clone(),
             implied_suffixes,
             dialect: settings.dialect,
             policy: settings.policy,
+            old_password_allowed: settings.old_password_allowed,
             created: now,
-            sid,
-            base,
-            base_text,
-            people,
-            generated: Generated::new(&settings.generated, first_generated),
-            by_sam: HashMap::new(),
-            by_upn: HashMap::new(),
-            by_cn: HashMap::new(),
-            by_mail: HashMap::new(),
+            sid: founded.sid,
+            tree: founded.tree,
+            well_known: founded.well_known,
+            members: founded.members,
+            password_settings: founded.password_settings,
+            resultant: founded.resultant,
             changed: DashMap::new(),
-        };
-        domain.index();
-        domain
-    }
-
-    fn index(&mut self) {
-        for (id, account) in (0..).map(AccountId).zip(&self.people) {
-            self.by_sam.insert(fold(&account.sam), id);
-            self.by_cn.insert(fold(&account.cn), id);
-            if let Some(upn) = &account.upn {
-                self.by_upn.insert(fold(upn), id);
-            }
-            if let Some(mail) = &account.mail {
-                self.by_mail.entry(fold(mail)).or_default().push(id);
-            }
+            usn,
         }
     }
 
@@ -172,20 +120,11 @@ impl Domain {
         now: FileTime,
         record: impl FnOnce(&Decision) -> R,
     ) -> (Decision, R) {
-        let Some(id) = (match self.before_look_up(name, password) {
-            Some(result) => return recorded(Decision { account: None, result }, record),
-            None => self.resolve(name),
-        }) else {
-            // Never 525: a name that is nobody's and a wrong password read alike.
-            return recorded(
-                Decision {
-                    account: None,
-                    result: BindResult::Rejected(SubCode::LogonFailure),
-                },
-                record,
-            );
+        let id = match self.whose(name, password) {
+            Ok(id) => id,
+            Err(decision) => return recorded(decision, record),
         };
-        let hash = NtHash::of(password);
+        let hash = NtHash::of(self.dialect.password(password));
         self.change(id, |state| {
             let result = self.sign_in(id, state, &hash, now);
             recorded(
@@ -201,151 +140,193 @@ impl Domain {
     /// What a bind as `user` would come to, without counting it. Besides the forms that a bind accepts, `user` may
     /// be a bare sAMAccountName or the mail address of exactly one account.
     pub fn probe(&self, user: &str, password: &str, now: FileTime) -> Decision {
-        if let Some(result) = self.before_look_up(user, password) {
-            return Decision { account: None, result };
-        }
-        let Some(id) = self
-            .resolve(user)
-            .or_else(|| self.find_sam(user))
-            .or_else(|| self.find_mail(user))
-        else {
-            return Decision {
-                account: None,
-                result: BindResult::Rejected(SubCode::LogonFailure),
-            };
+        let id = match self.whose(user, password) {
+            Ok(id) => id,
+            Err(decision) => {
+                let nobody = decision.result == BindResult::Rejected(SubCode::LogonFailure);
+                let other = || self.find_sam(user).or_else(|| self.find_mail(user));
+                match nobody.then(other).flatten() {
+                    Some(id) => id,
+                    None => return decision,
+                }
+            }
         };
-        let result = self.sign_in(id, &mut self.state(id), &NtHash::of(password), now);
+        let hash = NtHash::of(self.dialect.password(password));
         Decision {
             account: Some(id),
-            result,
+            result: self.sign_in(id, &mut self.state(id), &hash, now),
         }
     }
 
-    /// What a bind comes to before any name is looked up, if it does.
-    fn before_look_up(&self, name: &str, password: &str) -> Option<BindResult> {
+    /// The account that a bind is about, or what the bind comes to without one.
+    fn whose(&self, name: &str, password: &str) -> Result<ObjectId, Decision> {
+        let nobody = |result| Err(Decision { account: None, result });
         match (name.is_empty(), password.is_empty()) {
-            (true, true) => Some(BindResult::Anonymous),
-            (true, false) => Some(BindResult::Rejected(SubCode::LogonFailure)),
-            (false, true) if self.dialect.empty_password_is_anonymous() => Some(BindResult::Anonymous),
-            (false, _) => None,
+            (true, true) => return nobody(BindResult::Anonymous),
+            (true, false) => return nobody(BindResult::Rejected(SubCode::LogonFailure)),
+            (false, true) if self.dialect.empty_password_is_anonymous() => return nobody(BindResult::Anonymous),
+            (false, _) => {}
         }
+        let refused = match self.resolve(name) {
+            Named::Object(id) => match self.tree.object(id).principal() {
+                Principal::Account => return Ok(id),
+                other => self.dialect.no_account(other),
+            },
+            // Never 525: a name that is nobody's and a wrong password read alike.
+            Named::Nobody => SubCode::LogonFailure,
+            Named::Several => self.dialect.ambiguous_name(),
+        };
+        nobody(BindResult::Rejected(refused))
     }
 
-    fn sign_in(&self, id: AccountId, state: &mut AccountState, password: &NtHash, now: FileTime) -> BindResult {
-        match state.sign_in(password, &self.lockout(id), self.policy.max_password_age, now) {
+    fn sign_in(&self, id: ObjectId, state: &mut AccountState, password: &NtHash, now: FileTime) -> BindResult {
+        match state.sign_in(password, &self.rules(id), now, || self.next_usn()) {
             Ok(()) => BindResult::Success,
             Err(sub_code) => BindResult::Rejected(sub_code),
         }
     }
 
-    /// The account that a bind's name means. The first form that names one decides.
-    pub fn resolve(&self, name: &str) -> Option<AccountId> {
-        forms(name).iter().find_map(|form| match form {
-            Form::Dn(dn) => self.find_dn(dn),
-            Form::Upn { whole, prefix, suffix } => self.find_upn(whole, prefix, suffix),
-            Form::Nt4 { domain, sam } => (*domain == fold(&self.netbios)).then(|| self.find_sam(sam)).flatten(),
-        })
+    /// What holds for an account.
+    pub fn rules(&self, id: ObjectId) -> Rules {
+        Rules {
+            policy: *self.policy_of(id),
+            old_password_allowed: self.old_password_allowed,
+        }
     }
 
-    fn find_upn(&self, whole: &str, prefix: &str, suffix: &str) -> Option<AccountId> {
-        let implied = || {
-            self.implied_suffixes
-                .iter()
-                .any(|known| known == suffix)
-                .then(|| self.find_sam(prefix))
-                .flatten()
+    /// The policy that holds for an account: the domain's, or a fine-grained one.
+    pub fn policy_of(&self, id: ObjectId) -> &Policy {
+        self.resultant_settings(id)
+            .map_or(&self.policy, |settings| &settings.policy)
+    }
+
+    /// The fine-grained policy that holds for an account.
+    pub(crate) fn resultant_settings(&self, id: ObjectId) -> Option<&PasswordSettings> {
+        let (of_named, of_generated) = &self.resultant;
+        let place = match self.tree.named(id) {
+            Some(_) => of_named.get(&id),
+            None => of_generated.as_ref(),
         };
-        self.by_upn.get(whole).copied().or_else(implied)
+        self.password_settings.get(*place?)
     }
 
-    /// The account whose userPrincipalName is `upn`. Names that are only implied do not count.
-    pub fn find_explicit_upn(&self, upn: &str) -> Option<AccountId> {
-        let upn = fold(upn);
-        self.by_upn.get(&upn).copied().or_else(|| {
-            let (prefix, suffix) = upn.rsplit_once('@')?;
-            (suffix == fold(&self.dns_name))
-                .then(|| self.generated.find(prefix))
-                .flatten()
-        })
+    /// All groups that an object is in, also by way of other groups.
+    pub fn groups_of(&self, id: ObjectId) -> Vec<ObjectId> {
+        founding::groups_of(&self.members, id, self.primary_group(id))
     }
 
-    /// The account with this sAMAccountName.
-    pub fn find_sam(&self, sam: &str) -> Option<AccountId> {
-        let sam = fold(sam);
-        self.by_sam.get(&sam).copied().or_else(|| self.generated.find(&sam))
+    fn primary_group(&self, id: ObjectId) -> Option<ObjectId> {
+        founding::primary_group(&self.tree, &self.sid, id)
     }
 
-    /// The account with this cn.
-    pub fn find_cn(&self, cn: &str) -> Option<AccountId> {
-        let cn = fold(cn);
-        self.by_cn.get(&cn).copied().or_else(|| self.generated.find(&cn))
+    /// The number of the next change.
+    pub fn next_usn(&self) -> u64 {
+        self.usn.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The accounts with this mail address.
-    pub fn with_mail(&self, mail: &str) -> Vec<AccountId> {
-        let mail = fold(mail);
-        let named = self.by_mail.get(&mail).into_iter().flatten().copied();
-        named.chain(self.generated.find_mail(&mail)).collect()
+    /// The account with this sAMAccountName; groups have one, too, and are not meant.
+    pub fn find_sam(&self, sam: &str) -> Option<ObjectId> {
+        self.accounts_named(sam).first().copied()
     }
 
-    fn find_mail(&self, mail: &str) -> Option<AccountId> {
-        match *self.with_mail(mail) {
-            [only] => Some(only),
+    fn accounts_named(&self, sam: &str) -> Vec<ObjectId> {
+        let mut found = self.tree.find(Key::Sam, sam);
+        found.retain(|id| self.is_account(*id));
+        found
+    }
+
+    /// Everything that has this value.
+    pub fn find(&self, key: Key, value: &str) -> Vec<ObjectId> {
+        self.tree.find(key, value)
+    }
+
+    fn find_mail(&self, mail: &str) -> Option<ObjectId> {
+        match self.tree.find(Key::Mail, mail).as_slice() {
+            [only] if self.is_account(*only) => Some(*only),
             _ => None,
         }
     }
 
-    /// The account at this place in the tree.
-    pub fn find_dn(&self, dn: &Dn) -> Option<AccountId> {
-        let (("cn", cn), parent) = dn.split_first()? else {
-            return None;
-        };
-        (parent == self.users_container()).then(|| self.find_cn(cn)).flatten()
+    /// Whether an object signs in.
+    pub fn is_account(&self, id: ObjectId) -> bool {
+        self.tree.named(id).is_none_or(|object| object.class.is_account())
     }
 
-    /// What of an account does not change.
-    pub fn account(&self, id: AccountId) -> Cow<'_, Account> {
-        match self.people.get(id.0 as usize) {
-            Some(account) => Cow::Borrowed(account),
-            None => Cow::Owned(self.generated.account(id, self)),
+    /// The object with this objectGUID.
+    pub fn find_guid(&self, guid: [u8; 16]) -> Option<ObjectId> {
+        self.tree.find_guid(guid)
+    }
+
+    /// The object with this objectSid.
+    pub fn find_sid(&self, sid: &Sid) -> Option<ObjectId> {
+        self.tree.find_sid(sid)
+    }
+
+    /// The nearest object that exists above a name that nothing has.
+    pub fn best_match(&self, name: &str) -> Option<ObjectId> {
+        let mut dn = Dn::parse(name)?;
+        while let Some((_, above)) = dn.split_first() {
+            if let Some(id) = self.find_dn(&above) {
+                return Some(id);
+            }
+            dn = above;
+        }
+        None
+    }
+
+    /// The object at this place in the tree.
+    pub fn find_dn(&self, dn: &Dn) -> Option<ObjectId> {
+        self.tree.find_dn(dn)
+    }
+
+    /// An object as it began.
+    pub fn object(&self, id: ObjectId) -> Cow<'_, Object> {
+        self.tree.object(id)
+    }
+
+    /// Whether `id` is `base` or below it.
+    pub fn is_within(&self, id: ObjectId, base: ObjectId) -> bool {
+        self.tree.is_within(id, base)
+    }
+
+    /// Whether an object belongs to the configuration, a naming context of its own.
+    pub fn is_configuration(&self, id: ObjectId) -> bool {
+        self.tree.is_configuration(id)
+    }
+
+    /// sAMAccountName of an account; empty for what has none.
+    pub fn sam(&self, id: ObjectId) -> Cow<'_, str> {
+        match self.tree.named(id) {
+            Some(object) => Cow::Borrowed(object.sam.as_deref().unwrap_or_default()),
+            None => Cow::Owned(self.tree.object(id).sam.clone().unwrap_or_default()),
         }
     }
 
-    /// sAMAccountName of an account.
-    pub fn sam(&self, id: AccountId) -> Cow<'_, str> {
-        match self.people.get(id.0 as usize) {
-            Some(account) => Cow::Borrowed(&account.sam),
-            None => Cow::Owned(self.generated.sam(id)),
-        }
-    }
-
-    fn lockout(&self, id: AccountId) -> LockoutPolicy {
-        self.people
-            .get(id.0 as usize)
-            .map_or(self.policy.lockout, |account| account.lockout)
-    }
-
-    fn initial(&self, id: AccountId) -> AccountState {
-        match self.people.get(id.0 as usize) {
-            Some(account) => account.initial.clone(),
-            None => self.generated.initial(id, self.created),
+    fn initial(&self, id: ObjectId) -> AccountState {
+        match (self.tree.named(id), self.tree.generated()) {
+            (Some(object), _) => object
+                .initial
+                .clone()
+                .unwrap_or_else(|| AccountState::new(passwords::Passwords::unknown(), self.created)),
+            (None, Some(generated)) => generated.initial(id),
+            (None, None) => AccountState::new(passwords::Passwords::unknown(), self.created),
         }
     }
 
     /// An account's present state.
-    pub fn state(&self, id: AccountId) -> AccountState {
+    pub fn state(&self, id: ObjectId) -> AccountState {
         self.changed
             .get(&id)
             .map_or_else(|| self.initial(id), |state| state.clone())
     }
 
-    /// Whether an account is locked at `now`.
-    pub fn is_locked(&self, id: AccountId, state: &AccountState, now: FileTime) -> bool {
-        self.lockout(id).is_locked(state.lockout_time, now)
+    /// Whether an account is locked at `now`. A controller's own account is never shown so (measured).
+    pub fn is_locked(&self, id: ObjectId, state: &AccountState, now: FileTime) -> bool {
+        !state.is_trust_account() && self.policy_of(id).lockout.is_locked(state.lockout_time, now)
     }
 
     /// Changes an account. Nobody sees or changes it meanwhile; an unchanged account goes on taking no memory.
-    pub fn change<R>(&self, id: AccountId, change: impl FnOnce(&mut AccountState) -> R) -> R {
+    pub fn change<R>(&self, id: ObjectId, change: impl FnOnce(&mut AccountState) -> R) -> R {
         match self.changed.entry(id) {
             Entry::Occupied(mut state) => change(state.get_mut()),
             Entry::Vacant(place) => {
@@ -370,9 +351,9 @@ impl Domain {
         self.changed.clear();
     }
 
-    /// The numbers of all accounts, configured ones first, for [`AccountId::from`].
+    /// The numbers of all objects, named ones first, for [`ObjectId::from`].
     pub fn id_range(&self) -> std::ops::Range<u32> {
-        0..self.generated.end()
+        0..self.tree.end()
     }
 
     /// Whose words this domain's controllers speak.
@@ -407,17 +388,17 @@ impl Domain {
 
     /// The domain's root, `DC=…`.
     pub fn base(&self) -> &Dn {
-        &self.base
+        self.tree.base()
     }
 
     /// The domain's root as text.
     pub fn base_text(&self) -> &str {
-        &self.base_text
+        self.tree.base_text()
     }
 
-    /// The container that holds the accounts.
-    pub fn users_container(&self) -> Dn {
-        self.base.child("cn", "users")
+    /// Distinguished name of an object.
+    pub fn dn_text(&self, id: ObjectId) -> String {
+        self.tree.dn_text(id)
     }
 }
 
@@ -426,5 +407,7 @@ fn recorded<R>(decision: Decision, record: impl FnOnce(&Decision) -> R) -> (Deci
     (decision, record)
 }
 
+#[cfg(test)]
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

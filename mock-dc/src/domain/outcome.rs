@@ -3,6 +3,12 @@
 /// Why a bind with a name and a password was rejected: the `data` value of AD's result 49 (MS-ERREF 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SubCode {
+    /// 1f ERROR_GEN_FAILURE: Samba's answer to names that cannot be mapped to an account.
+    GenFailure,
+    /// 57 ERROR_INVALID_PARAMETER: a name that is no account's, or several objects'.
+    InvalidParameter,
+    /// 51f ERROR_NO_LOGON_SERVERS: Samba's answer to groups of the built-in domain.
+    NoLogonServers,
     /// 52e ERROR_LOGON_FAILURE: wrong password, or a name that is nobody's.
     LogonFailure,
     /// 530 ERROR_INVALID_LOGON_HOURS.
@@ -23,7 +29,10 @@ pub enum SubCode {
 
 impl SubCode {
     /// Every sub-code, in ascending order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
+        Self::GenFailure,
+        Self::InvalidParameter,
+        Self::NoLogonServers,
         Self::LogonFailure,
         Self::LogonHours,
         Self::Workstation,
@@ -37,6 +46,9 @@ impl SubCode {
     /// The hexadecimal digits after `data`.
     pub fn text(self) -> &'static str {
         match self {
+            Self::GenFailure => "1f",
+            Self::InvalidParameter => "57",
+            Self::NoLogonServers => "51f",
             Self::LogonFailure => "52e",
             Self::LogonHours => "530",
             Self::Workstation => "531",
@@ -51,6 +63,7 @@ impl SubCode {
     /// The outcome of a sign-in that got this answer.
     pub fn outcome(self) -> &'static str {
         match self {
+            Self::GenFailure | Self::InvalidParameter | Self::NoLogonServers => "rejected",
             Self::LogonFailure => "invalid_credentials",
             Self::LogonHours => "logon_hours",
             Self::Workstation => "logon_workstation",

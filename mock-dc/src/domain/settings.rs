@@ -1,10 +1,16 @@
 //! A domain as its configuration describes it, already checked.
 
-use super::account::{AccountState, UAC_DISABLED, UAC_PASSWORD_NEVER_EXPIRES};
+use std::time::Duration;
+
+use super::account::{AccountState, UAC_DISABLED, UAC_NORMAL, UAC_PASSWORD_NEVER_EXPIRES, UAC_SMARTCARD_REQUIRED};
+use super::attributes::Attribute;
+use super::builtin::GroupScope;
 use super::dialect::Dialect;
 use super::filetime::FileTime;
 use super::nt_hash::NtHash;
-use super::policy::{LockoutDuration, LockoutPolicy, Policy};
+use super::passwords::Passwords;
+use super::policy::Policy;
+use super::sid::Sid;
 
 /// A domain before it begins.
 #[derive(Debug, Clone)]
@@ -17,12 +23,63 @@ pub struct DomainSettings {
     pub upn_suffixes: Vec<String>,
     /// Whose words its controllers speak.
     pub dialect: Dialect,
+    /// Its identifier; follows from the DNS name where it is not given.
+    pub sid: Option<Sid>,
+    /// The names of its controllers, first to last.
+    pub dcs: Vec<String>,
+    /// The password of `Administrator`; nobody knows it where it is not given.
+    pub administrator_password: Option<NtHash>,
+    /// How long the password before the present one still signs in.
+    pub old_password_allowed: Duration,
     /// The domain policy.
     pub policy: Policy,
+    /// Organizational units, parents before their children.
+    pub units: Vec<UnitSettings>,
+    /// Its groups; no name twice.
+    pub groups: Vec<GroupSettings>,
+    /// Its fine-grained policies; no name twice.
+    pub password_settings: Vec<PasswordSettingsSettings>,
     /// Its named accounts; no name twice.
     pub users: Vec<UserSettings>,
     /// Its numbered accounts.
     pub generated: GeneratedSettings,
+}
+
+/// An organizational unit before the domain begins.
+#[derive(Debug, Clone)]
+pub struct UnitSettings {
+    /// ou.
+    pub name: String,
+    /// Where it stands below the root, `OU=Offices`; `None`: right below it.
+    pub path: Option<String>,
+}
+
+/// A group before the domain begins.
+#[derive(Debug, Clone)]
+pub struct GroupSettings {
+    /// sAMAccountName and cn.
+    pub name: String,
+    /// Where it stands below the root; `None`: `CN=Users`.
+    pub path: Option<String>,
+    /// Where it may be used.
+    pub scope: GroupScope,
+    /// sAMAccountNames of users and groups.
+    pub members: Vec<String>,
+    /// Its relative identifier; the next free one where it is not given.
+    pub rid: Option<u32>,
+}
+
+/// A fine-grained policy before the domain begins.
+#[derive(Debug, Clone)]
+pub struct PasswordSettingsSettings {
+    /// cn.
+    pub name: String,
+    /// The lowest wins.
+    pub precedence: u32,
+    /// What it states.
+    pub policy: Policy,
+    /// sAMAccountNames of users and groups.
+    pub applies_to: Vec<String>,
 }
 
 /// Accounts that differ in their number only.
@@ -43,16 +100,24 @@ pub struct UserSettings {
     pub sam: String,
     /// cn.
     pub cn: String,
+    /// Where it stands below the root, `OU=Test`; `None`: `CN=Users`.
+    pub path: Option<String>,
     /// userPrincipalName.
     pub upn: Option<String>,
-    /// mail.
-    pub mail: Option<String>,
-    /// displayName.
-    pub display_name: Option<String>,
+    /// Other attributes: mail, displayName and so on.
+    pub attributes: Vec<Attribute>,
+    /// objectGUID; follows from the name where it is not given.
+    pub guid: Option<[u8; 16]>,
+    /// Its relative identifier; the next free one where it is not given.
+    pub rid: Option<u32>,
     /// The password's hash.
     pub nt_hash: NtHash,
     /// Whether the account is disabled.
     pub disabled: bool,
+    /// Whether only a smart card signs in, which makes the directory forget the password.
+    pub smartcard_required: bool,
+    /// Further bits of userAccountControl.
+    pub control_bits: u32,
     /// accountExpires.
     pub account_expires: FileTime,
     /// When the password was set.
@@ -81,10 +146,10 @@ pub enum PasswordSet {
 }
 
 /// What holds for an account's lockout, beside or instead of the domain policy. Where an account differs from the
-/// policy it is what a fine-grained policy of its own would make of it.
+/// policy it gets a fine-grained policy that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
-    /// Not locked; the domain policy holds.
+    /// Not locked; the policy holds.
     Open,
     /// Locked when the domain begins; ends after the policy's duration.
     Locked,
@@ -95,44 +160,35 @@ pub enum Lock {
 }
 
 impl UserSettings {
-    /// The lockout policy that holds for the account.
-    pub fn lockout(&self, domain: &Policy) -> LockoutPolicy {
-        match self.lock {
-            Lock::Open | Lock::Locked => domain.lockout,
-            Lock::UntilUnlocked => LockoutPolicy {
-                duration: LockoutDuration::UntilUnlocked,
-                ..domain.lockout
-            },
-            Lock::Exempt => LockoutPolicy {
-                threshold: 0,
-                ..domain.lockout
-            },
-        }
-    }
-
-    /// The state that the account begins with at `now`.
-    pub fn state(&self, domain: &Policy, now: FileTime) -> AccountState {
+    /// The state that the account begins with at `now`, under this policy.
+    pub fn state(&self, policy: &Policy, now: FileTime) -> AccountState {
         let set = match self.password_set {
             PasswordSet::Now => now,
             PasswordSet::At(moment) => moment,
             PasswordSet::TooLongAgo => now
-                .before(domain.max_password_age.unwrap_or_default())
-                .before(std::time::Duration::from_secs(86_400)),
+                .before(policy.max_password_age.unwrap_or_default())
+                .before(Duration::from_secs(86_400)),
             PasswordSet::MustChange => FileTime::ZERO,
         };
-        let mut state = AccountState::new(self.nt_hash, set);
+        let passwords = if self.smartcard_required {
+            Passwords::unknown()
+        } else {
+            Passwords::new(self.nt_hash)
+        };
+        let mut state = AccountState::new(passwords, now);
+        state.pwd_last_set = set;
         state.account_expires = self.account_expires;
         state.logon_hours = self.logon_hours;
         state.user_workstations.clone_from(&self.workstations);
-        if self.disabled {
-            state.user_account_control |= UAC_DISABLED;
-        }
-        if self.password_never_expires {
-            state.user_account_control |= UAC_PASSWORD_NEVER_EXPIRES;
-        }
+        let bit = |set: bool, bit: u32| if set { bit } else { 0 };
+        state.user_account_control = UAC_NORMAL
+            | self.control_bits
+            | bit(self.disabled, UAC_DISABLED)
+            | bit(self.password_never_expires, UAC_PASSWORD_NEVER_EXPIRES)
+            | bit(self.smartcard_required, UAC_SMARTCARD_REQUIRED);
         if matches!(self.lock, Lock::Locked | Lock::UntilUnlocked) {
             state.lockout_time = Some(now);
-            state.bad_pwd_count = domain.lockout.threshold;
+            state.bad_pwd_count = policy.lockout.threshold;
             state.bad_password_time = now;
         }
         state

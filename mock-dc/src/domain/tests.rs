@@ -3,55 +3,10 @@
 use std::sync::Barrier;
 use std::time::Duration;
 
-use super::policy::LockoutDuration;
-use super::settings::{GeneratedSettings, Lock, PasswordSet, UserSettings};
+use super::fixture::{NOON as NOW, PASSWORD, domain, settings, user, user_with};
+use super::policy::{LockoutDuration, LockoutPolicy};
+use super::settings::{GroupSettings, Lock, PasswordSettingsSettings, UnitSettings, UserSettings};
 use super::*;
-
-const NOW: FileTime = FileTime(134_398_224_000_000_000);
-const PASSWORD: &str = "Str0ng-Passw0rd!";
-
-fn user(sam: &str) -> UserSettings {
-    UserSettings {
-        sam: sam.to_owned(),
-        cn: sam.to_owned(),
-        upn: Some(format!("{sam}@corp.example.com")),
-        mail: None,
-        display_name: None,
-        nt_hash: NtHash::of(PASSWORD),
-        disabled: false,
-        account_expires: FileTime::NEVER,
-        password_set: PasswordSet::Now,
-        password_never_expires: false,
-        logon_hours: None,
-        workstations: None,
-        lock: Lock::Open,
-    }
-}
-
-fn domain(dialect: Dialect, users: Vec<UserSettings>, generated: u32) -> Domain {
-    let lockout = LockoutPolicy {
-        threshold: 3,
-        duration: LockoutDuration::For(Duration::from_secs(1800)),
-        window: Duration::from_secs(1800),
-    };
-    let settings = DomainSettings {
-        dns_name: "corp.example.com".to_owned(),
-        netbios: "CORP".to_owned(),
-        upn_suffixes: vec!["mail.example.org".to_owned()],
-        dialect,
-        policy: Policy {
-            lockout,
-            max_password_age: Some(Duration::from_secs(42 * 86_400)),
-        },
-        users,
-        generated: GeneratedSettings {
-            count: generated,
-            password: "Postern-{n}".to_owned(),
-            mail_suffix: Some("People.example.net".to_owned()),
-        },
-    };
-    Domain::new(&settings, NOW)
-}
 
 fn named() -> Vec<UserSettings> {
     let other = UserSettings {
@@ -59,10 +14,7 @@ fn named() -> Vec<UserSettings> {
         cn: "Smith, Jane".to_owned(),
         ..user("jane")
     };
-    let mailed = UserSettings {
-        mail: Some("Zoe.Mail@mail.example.org".to_owned()),
-        ..user("zoë")
-    };
+    let mailed = user_with("zoë", "mail", "Zoe.Mail@mail.example.org");
     vec![
         user("good"),
         other,
@@ -79,7 +31,7 @@ fn told(domain: &Domain, name: &str, password: &str) -> Decision {
 }
 
 fn who<'a>(domain: &'a Domain, name: &str) -> Option<Cow<'a, str>> {
-    domain.resolve(name).map(|id| domain.sam(id))
+    domain.resolve(name).object().map(|id| domain.sam(id))
 }
 
 #[test]
@@ -109,16 +61,13 @@ fn every_form_of_a_name_means_its_account() {
 fn generated_accounts_have_mail_addresses_that_are_found_and_no_others() {
     let domain = domain(Dialect::Windows, named(), 5);
     let who = |mail: &str| -> Vec<String> {
-        let found = domain.with_mail(mail).into_iter();
+        let found = domain.find(Key::Mail, mail).into_iter();
         found.map(|id| domain.sam(id).into_owned()).collect()
     };
     assert_eq!(who("USER000005@people.Example.net"), ["user000005"]);
     assert_eq!(who("zoe.mail@mail.example.org"), ["zoë"]);
     let id = domain.find_sam("user000005").unwrap();
-    assert_eq!(
-        domain.account(id).mail.as_deref(),
-        Some("user000005@People.example.net")
-    );
+    assert!(domain.object(id).texts("mail").eq(["user000005@People.example.net"]));
     for nobody in [
         "user000006@people.example.net",
         "user000005@mail.example.org",
@@ -150,7 +99,6 @@ fn other_names_mean_nobody_and_read_as_a_wrong_password() {
         "user0000005@corp.example.com",
         "user+00005@corp.example.com",
         "CN=good,DC=corp,DC=example,DC=com",
-        "DC=corp,DC=example,DC=com",
         "CN=good,,DC=corp",
         "",
     ] {
@@ -172,11 +120,13 @@ fn an_extra_suffix_implies_names_on_windows_only() {
     assert!(
         domain(Dialect::Windows, named(), 0)
             .resolve("good@mail.example.org")
+            .object()
             .is_some()
     );
     assert!(
         domain(Dialect::Samba, named(), 0)
             .resolve("good@mail.example.org")
+            .object()
             .is_none()
     );
 }
@@ -338,8 +288,8 @@ fn an_exempt_account_is_never_counted() {
             BindResult::Rejected(SubCode::LogonFailure)
         );
     }
-    assert_eq!(told(&domain, "CORP\\exempt", PASSWORD).result, BindResult::Success);
     assert_eq!(domain.changed_accounts(), 0);
+    assert_eq!(told(&domain, "CORP\\exempt", PASSWORD).result, BindResult::Success);
 }
 
 #[test]
@@ -361,25 +311,188 @@ fn a_probe_answers_as_a_bind_would_and_changes_nothing() {
 }
 
 #[test]
-fn every_shown_attribute_is_known_to_filters() {
+fn every_shown_attribute_is_known_to_filters_with_its_syntax() {
     let all = UserSettings {
-        mail: Some("a@b".to_owned()),
-        display_name: Some("D".to_owned()),
         logon_hours: Some([0xff; 21]),
         workstations: Some("W".to_owned()),
-        lock: Lock::Locked,
-        ..user("all")
+        lock: Lock::UntilUnlocked,
+        ..user_with("all", "mail", "a@b")
     };
-    let domain = domain(Dialect::Windows, vec![all], 0);
-    let id = domain.find_sam("all").unwrap();
-    let shown: Vec<_> = domain
-        .attributes(id, NOW)
-        .iter()
-        .map(|attribute| attribute.name)
-        .collect();
-    let mut known: Vec<_> = attributes::USER_ATTRIBUTES.to_vec();
-    let mut sorted = shown.clone();
-    sorted.sort_unstable();
-    known.sort_unstable();
-    assert_eq!(sorted, known);
+    let domain = domain(Dialect::Windows, vec![all], 1);
+    for id in domain.id_range().map(ObjectId::from) {
+        for attribute in domain.attributes(id, NOW) {
+            assert_eq!(
+                attributes::known(attribute.name),
+                Some((attribute.name, attribute.syntax)),
+                "{}",
+                domain.dn_text(id)
+            );
+        }
+    }
+}
+
+#[test]
+fn every_object_is_found_by_place_guid_and_identifier() {
+    let domain = domain(Dialect::Windows, named(), 3);
+    for id in domain.id_range().map(ObjectId::from) {
+        let text = domain.dn_text(id);
+        assert_eq!(domain.find_name(&text), Ok(Some(id)), "{text}");
+        let object = domain.object(id);
+        assert_eq!(domain.find_guid(object.guid), Some(id), "{text}");
+        let guid = sid::guid_text(object.guid);
+        assert_eq!(domain.find_name(&format!("<GUID={guid}>")), Ok(Some(id)), "{text}");
+        if let Some(sid) = &object.sid {
+            assert_eq!(domain.find_name(&format!("<SID={sid}>")), Ok(Some(id)), "{text}");
+        }
+    }
+    let users = "<WKGUID=a9d1ca15768811d1aded00c04fd8d5cd,DC=corp,DC=example,DC=com>";
+    assert_eq!(
+        domain.find_name(users),
+        domain.find_name("CN=Users,DC=corp,DC=example,DC=com")
+    );
+    for other in ["<GUID=x>", "<SID=x>", "<GUID", "<X=y>", "good"] {
+        assert_eq!(domain.find_name(other), Err(names::NotAName), "{other}");
+    }
+}
+
+fn in_a_unit(dialect: Dialect) -> Domain {
+    let mut settings = settings(
+        dialect,
+        vec![
+            UserSettings {
+                path: Some("OU=Test".to_owned()),
+                cn: "Good/User".to_owned(),
+                ..user_with("good", "displayName", "Good Display Name")
+            },
+            user_with("one", "displayName", "Twin"),
+            user_with("two", "displayName", "Twin"),
+            user_with("web", "servicePrincipalName", "HOST/web.corp.example.com"),
+        ],
+        1,
+    );
+    settings.units.push(UnitSettings {
+        name: "Test".to_owned(),
+        path: None,
+    });
+    Domain::new(&settings, NOW)
+}
+
+#[test]
+fn windows_tries_every_form_of_a_name() {
+    let domain = in_a_unit(Dialect::Windows);
+    let good = domain.object(domain.find_sam("good").unwrap()).into_owned();
+    let (guid, sid) = (sid::guid_text(good.guid), good.sid.unwrap());
+    for name in [
+        "corp.example.com/Test/Good\\/User",
+        "CORP.EXAMPLE.COM/test\nGood\\/User",
+        &format!("{{{guid}}}"),
+        "good display  name",
+        &sid.to_string(),
+    ] {
+        assert_eq!(who(&domain, name).as_deref(), Some("good"), "{name}");
+    }
+    for name in ["HOST/web.corp.example.com", "http/WEB.corp.example.com"] {
+        assert_eq!(who(&domain, name).as_deref(), Some("web"), "{name}");
+    }
+    for name in [&guid, "good", "Good/User", "smtp/web.corp.example.com"] {
+        assert_eq!(domain.resolve(name), Named::Nobody, "{name}");
+    }
+    assert_eq!(domain.resolve("Twin"), Named::Several);
+}
+
+#[test]
+fn samba_takes_a_name_for_one_form_by_its_letters() {
+    let domain = in_a_unit(Dialect::Samba);
+    let good = domain.object(domain.find_sam("good").unwrap()).into_owned();
+    let (guid, sid) = (sid::guid_text(good.guid), good.sid.unwrap());
+    for name in [
+        &format!("<GUID={guid}>;CN=x"),
+        &format!("{sid}x"),
+        "CN=Good/User,OU=Test,DC=corp,DC=example,DC=com ",
+        "CORP \\ good\0x",
+    ] {
+        assert_eq!(who(&domain, name).as_deref(), Some("good"), "{name}");
+    }
+    for name in [
+        &format!("{{{guid}}}"),
+        &format!(" {sid}"),
+        "Good Display Name",
+        "HOST/web.corp.example.com",
+        "corp.example.com/Test/Good\\/User",
+        "CORP\\good@corp.example.com",
+        "/Users/one",
+    ] {
+        assert_eq!(domain.resolve(name), Named::Nobody, "{name}");
+    }
+    assert_eq!(who(&domain, "corp.example.com/Users\none").as_deref(), Some("one"));
+}
+
+#[test]
+fn what_is_no_account_is_refused_as_each_dialect_does() {
+    let cases = [
+        ("DC=corp,DC=example,DC=com", "57", "52e"),
+        ("CN=Users,DC=corp,DC=example,DC=com", "57", "1f"),
+        ("CN=Domain Users,CN=Users,DC=corp,DC=example,DC=com", "57", "52e"),
+        ("CN=Administrators,CN=Builtin,DC=corp,DC=example,DC=com", "57", "51f"),
+    ];
+    for (name, windows, samba) in cases {
+        for (dialect, code) in [(Dialect::Windows, windows), (Dialect::Samba, samba)] {
+            let result = told(&domain(dialect, named(), 0), name, "x").result;
+            assert_eq!(result.sub_code().map(SubCode::text), Some(code), "{name}, {dialect:?}");
+        }
+    }
+    let twins = told(&in_a_unit(Dialect::Windows), "Twin", PASSWORD).result;
+    assert_eq!(twins, BindResult::Rejected(SubCode::InvalidParameter));
+}
+
+#[test]
+fn the_fine_grained_policy_of_a_user_or_its_groups_holds() {
+    let mut settings = settings(Dialect::Windows, vec![user("direct"), user("member"), user("other")], 2);
+    let policy = |threshold| Policy {
+        lockout: LockoutPolicy {
+            threshold,
+            duration: LockoutDuration::UntilUnlocked,
+            ..settings.policy.lockout
+        },
+        ..settings.policy
+    };
+    let own = |name: &str, precedence, threshold, applies_to: &[&str]| PasswordSettingsSettings {
+        name: name.to_owned(),
+        precedence,
+        policy: policy(threshold),
+        applies_to: applies_to.iter().map(|who| (*who).to_owned()).collect(),
+    };
+    settings.password_settings = vec![
+        own("direct", 50, 5, &["direct"]),
+        own("outer", 10, 7, &["Outer"]),
+        own("everybody", 90, 9, &["Domain Users"]),
+    ];
+    let group = |name: &str, members: &[&str]| GroupSettings {
+        name: name.to_owned(),
+        path: None,
+        scope: builtin::GroupScope::Global,
+        members: members.iter().map(|who| (*who).to_owned()).collect(),
+        rid: None,
+    };
+    settings.groups = vec![group("Inner", &["member"]), group("Outer", &["Inner", "direct"])];
+    let domain = Domain::new(&settings, NOW);
+    for (sam, threshold) in [("direct", 5), ("member", 7), ("other", 9), ("user000002", 9)] {
+        let id = domain.find_sam(sam).unwrap();
+        assert_eq!(domain.policy_of(id).lockout.threshold, threshold, "{sam}");
+    }
+    let shown = |sam: &str, name: &str| {
+        let attributes = domain.attributes(domain.find_sam(sam).unwrap(), NOW);
+        let found = attributes.iter().find(|attribute| attribute.name == name);
+        found.map(|attribute| attribute.shown().collect::<Vec<_>>())
+    };
+    let container = "CN=Password Settings Container,CN=System,DC=corp,DC=example,DC=com";
+    assert_eq!(
+        shown("member", "msDS-ResultantPSO"),
+        Some(vec![format!("CN=outer,{container}")])
+    );
+    assert_eq!(
+        shown("member", "memberOf"),
+        Some(vec!["CN=Inner,CN=Users,DC=corp,DC=example,DC=com".to_owned()]),
+        "no primary group, and none of the groups' own"
+    );
 }

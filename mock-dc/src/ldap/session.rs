@@ -14,9 +14,10 @@ use zeroize::Zeroizing;
 
 use super::Controller;
 use super::wire::{Wire, WireError};
+use crate::domain::Decision;
 use crate::domain::filetime::FileTime;
+use crate::domain::object::ObjectId;
 use crate::domain::outcome::{BindResult, SubCode};
-use crate::domain::{AccountId, Decision};
 use crate::journal::{Bind, Pending};
 use crate::metrics::BindLabel;
 use crate::search::root_dse::{STARTTLS, WHO_AM_I, answers, root_dse};
@@ -41,7 +42,7 @@ pub(super) struct Session {
     conn: u64,
     peer: SocketAddr,
     encrypted: bool,
-    identity: Option<AccountId>,
+    identity: Option<ObjectId>,
 }
 
 impl Session {

@@ -2,10 +2,7 @@
 
 use ldap3_proto::proto::{LdapPartialAttribute, LdapSearchResultEntry};
 
-use crate::domain::Domain;
 use crate::domain::attributes::Attribute;
-use crate::domain::filetime::ticks;
-use crate::domain::policy::LockoutDuration;
 
 /// An entry with all of its attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,48 +71,4 @@ impl Selection {
         }
         entry
     }
-}
-
-/// The domain's own entry, with its policy in AD's encoding: intervals are negative ticks.
-pub fn domain_root(domain: &Domain) -> Entry {
-    let policy = domain.policy();
-    let interval = |length| -ticks(length);
-    let lockout_duration = match policy.lockout.duration {
-        LockoutDuration::For(length) => interval(length),
-        LockoutDuration::UntilUnlocked => i64::MIN,
-    };
-    let name = domain.dns_name().split('.').next().unwrap_or_default();
-    let attributes = vec![
-        Attribute::text("objectClass", ["top", "domain", "domainDNS"]),
-        Attribute::dn("distinguishedName", domain.base_text()),
-        Attribute::integer("instanceType", 5),
-        Attribute::text("whenCreated", [domain.created().generalized()]),
-        Attribute::text("name", [name]),
-        Attribute::text("dc", [name]),
-        Attribute::sid("objectSid", domain.sid()),
-        Attribute::dn("objectCategory", domain.schema_dn("Domain-DNS")),
-        Attribute::integer("lockoutDuration", lockout_duration),
-        Attribute::integer("lockOutObservationWindow", interval(policy.lockout.window)),
-        Attribute::integer("lockoutThreshold", policy.lockout.threshold),
-        Attribute::integer("maxPwdAge", policy.max_password_age.map_or(i64::MIN, interval)),
-    ];
-    Entry {
-        dn: domain.base_text().to_owned(),
-        attributes,
-    }
-}
-
-/// The container that holds the accounts.
-pub fn users_container(domain: &Domain) -> Entry {
-    let dn = format!("CN=Users,{}", domain.base_text());
-    let attributes = vec![
-        Attribute::text("objectClass", ["top", "container"]),
-        Attribute::text("cn", ["Users"]),
-        Attribute::dn("distinguishedName", &dn),
-        Attribute::integer("instanceType", 4),
-        Attribute::text("whenCreated", [domain.created().generalized()]),
-        Attribute::text("name", ["Users"]),
-        Attribute::dn("objectCategory", domain.schema_dn("Container")),
-    ];
-    Entry { dn, attributes }
 }

@@ -8,10 +8,12 @@ use std::cmp::Ordering;
 use ldap3_proto::proto::{LdapFilter, LdapMatchingRuleAssertion, LdapSubstringFilter};
 
 use super::entry::Entry;
-use crate::domain::attributes::{Attribute, Syntax, USER_ATTRIBUTES};
+use crate::domain::attributes::{self, Attribute, Syntax};
 use crate::domain::dn::Dn;
-use crate::domain::name::fold;
-use crate::domain::{AccountId, Domain};
+use crate::domain::fold::fold;
+use crate::domain::object::{Class, ObjectId};
+use crate::domain::sid::{Sid, parse_guid};
+use crate::domain::{Domain, Key};
 
 /// LDAP_MATCHING_RULE_BIT_AND (MS-ADTS 3.1.1.3.4.4.1).
 const BIT_AND: &str = "1.2.840.113556.1.4.803";
@@ -41,31 +43,36 @@ pub fn evaluate(filter: &LdapFilter, entry: &Entry, domain: &Domain) -> Option<b
     }
 }
 
-/// The accounts that a filter can match at most, where it names them; `None` where it does not.
-pub fn named_accounts(filter: &LdapFilter, domain: &Domain) -> Option<Vec<AccountId>> {
+/// The objects that a filter can match at most, where it names them; `None` where it does not.
+pub fn named_objects(filter: &LdapFilter, domain: &Domain) -> Option<Vec<ObjectId>> {
     let mut ids = match filter {
         LdapFilter::And(parts) => {
             return parts
                 .iter()
-                .filter_map(|part| named_accounts(part, domain))
+                .filter_map(|part| named_objects(part, domain))
                 .min_by_key(Vec::len);
         }
         LdapFilter::Or(parts) => parts
             .iter()
-            .map(|part| named_accounts(part, domain))
+            .map(|part| named_objects(part, domain))
             .collect::<Option<Vec<_>>>()?
             .concat(),
-        LdapFilter::Equality(name, value) | LdapFilter::Approx(name, value) => match fold(name).as_str() {
-            "samaccountname" => domain.find_sam(value).into_iter().collect(),
-            "userprincipalname" => domain.find_explicit_upn(value).into_iter().collect(),
-            "cn" | "name" => domain.find_cn(value).into_iter().collect(),
-            "mail" => domain.with_mail(value),
-            "distinguishedname" => Dn::parse(value)
-                .and_then(|dn| domain.find_dn(&dn))
-                .into_iter()
-                .collect(),
-            _ => return None,
-        },
+        LdapFilter::Equality(name, value) | LdapFilter::Approx(name, value) => {
+            let key = match name.to_ascii_lowercase().as_str() {
+                "samaccountname" => Key::Sam,
+                "userprincipalname" => Key::Upn,
+                "cn" | "name" => Key::Name,
+                "mail" => Key::Mail,
+                "displayname" => Key::DisplayName,
+                "serviceprincipalname" => Key::Spn,
+                "distinguishedname" => return Some(domain.find_name(value).ok().flatten().into_iter().collect()),
+                // Bytes come as text that is not this one; those are looked for among all.
+                "objectguid" => return parse_guid(value).map(|guid| domain.find_guid(guid).into_iter().collect()),
+                "objectsid" => return Sid::parse(value).map(|sid| domain.find_sid(&sid).into_iter().collect()),
+                _ => return None,
+            };
+            domain.find(key, value)
+        }
         _ => return None,
     };
     ids.sort_unstable();
@@ -87,7 +94,7 @@ fn all(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
 }
 
 fn known(entry: &Entry, name: &str) -> bool {
-    entry.get(name).is_some() || USER_ATTRIBUTES.iter().any(|known| known.eq_ignore_ascii_case(name))
+    entry.get(name).is_some() || attributes::known(name).is_some()
 }
 
 fn any_value(entry: &Entry, name: &str, test: impl Fn(&Attribute, &[u8]) -> Option<bool>) -> Option<bool> {
@@ -115,15 +122,12 @@ fn equal(attribute: &Attribute, stored: &[u8], asked: &str, domain: &Domain) -> 
     }
 }
 
-/// A class's name stands for its category, and `user` for that of `person`.
+/// A class's name stands for its category.
 fn category(asked: &str, domain: &Domain) -> Option<Dn> {
-    let class = match fold(asked).as_str() {
-        "user" | "person" => "Person",
-        "container" => "Container",
-        "domaindns" => "Domain-DNS",
-        _ => return Dn::parse(asked),
-    };
-    Dn::parse(&domain.schema_dn(class))
+    match Class::category_named(asked) {
+        Some(category) => Dn::parse(&domain.schema_dn(category)),
+        None => Dn::parse(asked),
+    }
 }
 
 fn contains(stored: &[u8], pattern: &LdapSubstringFilter) -> bool {

@@ -1,7 +1,7 @@
 //! Searching: which entries a request means, and what is shown of each. No socket and no clock in here.
 //!
-//! The tree is the RootDSE, the domain, its container `CN=Users`, and the accounts in it. A filter that names an
-//! account is answered from the indexes; any other looks at every account, in batches, so that nobody waits long.
+//! A filter that names objects is answered from the indexes; any other looks at every object, in batches, so that nobody
+//! waits long.
 
 pub mod entry;
 pub mod filter;
@@ -12,15 +12,15 @@ use std::collections::VecDeque;
 
 use ldap3_proto::proto::{LdapResultCode, LdapSearchRequest, LdapSearchScope};
 
-use crate::domain::dn::Dn;
+use crate::domain::Domain;
 use crate::domain::filetime::FileTime;
-use crate::domain::{AccountId, Domain};
+use crate::domain::object::ObjectId;
 use entry::{Entry, Selection};
 
 /// MaxPageSize of AD's default query policy (MS-ADTS 3.1.1.3.4.6): entries that one search returns at most.
 const MAX_PAGE_SIZE: usize = 1000;
 
-/// Accounts looked at in one step.
+/// Objects looked at in one step.
 const BATCH: usize = 256;
 
 /// A search that ends before it begins.
@@ -34,21 +34,14 @@ pub struct Refusal {
     pub text: Cow<'static, str>,
 }
 
-/// An entry that a search may return.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Candidate {
-    Domain,
-    Users,
-    Account(AccountId),
-}
-
 /// A search under way.
 #[derive(Debug)]
 pub struct Search {
     request: LdapSearchRequest,
     selection: Selection,
-    few: VecDeque<Candidate>,
-    /// Accounts still to be looked at, when no index helps.
+    base: ObjectId,
+    few: VecDeque<ObjectId>,
+    /// Objects still to be looked at, when no index helps.
     all: Option<std::ops::Range<u32>>,
     /// Entries that may still be returned; `None`: any number.
     room: Option<usize>,
@@ -70,18 +63,18 @@ impl Search {
     /// [`Refusal`] when the base is no name or names nothing.
     pub fn begin(domain: &Domain, request: LdapSearchRequest) -> Result<Self, Refusal> {
         let dialect = domain.dialect();
-        let base = Dn::parse(&request.base).ok_or_else(|| Refusal {
-            code: LdapResultCode::InvalidDNSyntax,
-            matched_dn: String::new(),
-            text: dialect.bad_name(),
-        })?;
-        let Some(place) = place(domain, &base) else {
-            let matched_dn = if base.is_within(domain.base()) {
-                domain.base_text().to_owned()
-            } else {
-                String::new()
-            };
-            let text = dialect.no_such_object(&matched_dn);
+        let Ok(base) = domain.find_name(&request.base) else {
+            return Err(Refusal {
+                code: LdapResultCode::InvalidDNSyntax,
+                matched_dn: String::new(),
+                text: dialect.bad_name(),
+            });
+        };
+        let Some(base) = base else {
+            let best = domain.best_match(&request.base).map(|id| domain.dn_text(id));
+            let text = dialect.no_such_object(best.as_deref().unwrap_or_default());
+            // Samba tells it in no way (measured).
+            let matched_dn = best.filter(|_| dialect.tells_best_match()).unwrap_or_default();
             return Err(Refusal {
                 code: LdapResultCode::NoSuchObject,
                 matched_dn,
@@ -94,42 +87,39 @@ impl Search {
             .then(|| asked.unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE));
         let mut search = Self {
             selection: Selection::of(&request.attrs),
+            base,
             few: VecDeque::new(),
             all: None,
             room,
             request,
         };
-        search.collect(domain, place);
+        search.collect(domain);
         Ok(search)
     }
 
-    /// Which entries the scope covers, from `base` on.
-    fn collect(&mut self, domain: &Domain, base: Candidate) {
-        let (itself, children, below) = match self.request.scope {
-            LdapSearchScope::Base => (true, false, false),
-            LdapSearchScope::OneLevel => (false, true, false),
-            LdapSearchScope::Subtree => (true, true, true),
-            LdapSearchScope::Children => (false, true, true),
-        };
-        if itself {
-            self.few.push_back(base);
-        }
-        let with_accounts = match base {
-            Candidate::Domain => {
-                if children {
-                    self.few.push_back(Candidate::Users);
-                }
-                below
-            }
-            Candidate::Users => children,
-            Candidate::Account(_) => false,
-        };
-        if !with_accounts {
+    /// Which objects are to be looked at; whether each is within the scope is looked at then.
+    fn collect(&mut self, domain: &Domain) {
+        if self.request.scope == LdapSearchScope::Base {
+            self.few.push_back(self.base);
             return;
         }
-        match filter::named_accounts(&self.request.filter, domain) {
-            Some(ids) => self.few.extend(ids.into_iter().map(Candidate::Account)),
+        match filter::named_objects(&self.request.filter, domain) {
+            Some(ids) => self.few.extend(ids),
             None => self.all = Some(domain.id_range()),
+        }
+    }
+
+    /// Whether the scope covers an object. The configuration is a naming context of its own: a search from the domain's
+    /// root does not go into it.
+    fn covers(&self, domain: &Domain, id: ObjectId) -> bool {
+        if domain.is_configuration(id) && !domain.is_configuration(self.base) {
+            return false;
+        }
+        match self.request.scope {
+            LdapSearchScope::Base => id == self.base,
+            LdapSearchScope::OneLevel => domain.object(id).parent == Some(self.base),
+            LdapSearchScope::Subtree => domain.is_within(id, self.base),
+            LdapSearchScope::Children => id != self.base && domain.is_within(id, self.base),
         }
     }
 
@@ -140,7 +130,13 @@ impl Search {
             let Some(candidate) = self.next_candidate() else {
                 return Step::Last(found, LdapResultCode::Success);
             };
-            let entry = entry(domain, candidate, now);
+            if !self.covers(domain, candidate) {
+                continue;
+            }
+            let entry = Entry {
+                dn: domain.dn_text(candidate),
+                attributes: domain.attributes(candidate, now),
+            };
             if filter::evaluate(&self.request.filter, &entry, domain) != Some(true) {
                 continue;
             }
@@ -154,30 +150,9 @@ impl Search {
         Step::Entries(found)
     }
 
-    fn next_candidate(&mut self) -> Option<Candidate> {
-        let account = |range: &mut std::ops::Range<u32>| range.next().map(AccountId::from).map(Candidate::Account);
-        self.few.pop_front().or_else(|| self.all.as_mut().and_then(account))
-    }
-}
-
-fn place(domain: &Domain, base: &Dn) -> Option<Candidate> {
-    if base == domain.base() {
-        Some(Candidate::Domain)
-    } else if *base == domain.users_container() {
-        Some(Candidate::Users)
-    } else {
-        domain.find_dn(base).map(Candidate::Account)
-    }
-}
-
-fn entry(domain: &Domain, candidate: Candidate, now: FileTime) -> Entry {
-    match candidate {
-        Candidate::Domain => entry::domain_root(domain),
-        Candidate::Users => entry::users_container(domain),
-        Candidate::Account(id) => Entry {
-            dn: domain.dn_text(id),
-            attributes: domain.attributes(id, now),
-        },
+    fn next_candidate(&mut self) -> Option<ObjectId> {
+        let next = |range: &mut std::ops::Range<u32>| range.next().map(ObjectId::from);
+        self.few.pop_front().or_else(|| self.all.as_mut().and_then(next))
     }
 }
 

@@ -5,10 +5,11 @@ use time::OffsetDateTime;
 
 use super::entry::Entry;
 use super::filter::evaluate;
+use crate::domain::Domain;
 use crate::domain::attributes::Attribute;
 use crate::domain::dialect::Dialect;
 use crate::domain::filetime::FileTime;
-use crate::domain::{Domain, name::fold};
+use crate::domain::fold::fold;
 
 /// StartTLS (RFC 4511 4.14.1).
 pub const STARTTLS: &str = "1.3.6.1.4.1.1466.20037";

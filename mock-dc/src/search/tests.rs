@@ -1,74 +1,39 @@
 //! Rules of searching: bases, scopes, filters, what is shown.
 
-use std::time::Duration;
-
 use ldap3_proto::parse_ldap_filter_str;
 use ldap3_proto::proto::{LdapDerefAliases, LdapFilter};
 use proptest::prelude::*;
 
 use super::*;
 use crate::domain::dialect::Dialect;
-use crate::domain::nt_hash::NtHash;
-use crate::domain::policy::{LockoutDuration, LockoutPolicy, Policy};
-use crate::domain::settings::{DomainSettings, GeneratedSettings, Lock, PasswordSet, UserSettings};
+use crate::domain::fixture::{self, NOON as NOW, user_with};
+use crate::domain::policy::Policy;
+use crate::domain::settings::UserSettings;
 
-const NOW: FileTime = FileTime(134_398_224_000_000_000);
 const BASE: &str = "DC=corp,DC=example,DC=com";
 
 fn user(sam: &str) -> UserSettings {
     UserSettings {
-        sam: sam.to_owned(),
         cn: format!("{sam}-test"),
-        upn: Some(format!("{sam}@corp.example.com")),
-        mail: None,
-        display_name: None,
-        nt_hash: NtHash::of("x"),
-        disabled: false,
-        account_expires: FileTime::NEVER,
-        password_set: PasswordSet::Now,
-        password_never_expires: false,
-        logon_hours: None,
-        workstations: None,
-        lock: Lock::Open,
+        ..fixture::user(sam)
     }
 }
 
 fn domain(dialect: Dialect, generated: u32) -> Domain {
-    let window = Duration::from_secs(1800);
     let mailed = UserSettings {
-        mail: Some("Jane.Doe@mail.example.org".to_owned()),
-        ..user("jane")
+        cn: "jane-test".to_owned(),
+        ..user_with("jane", "mail", "Jane.Doe@mail.example.org")
     };
-    Domain::new(
-        &DomainSettings {
-            dns_name: "corp.example.com".to_owned(),
-            netbios: "CORP".to_owned(),
-            upn_suffixes: Vec::new(),
-            dialect,
-            policy: Policy {
-                lockout: LockoutPolicy {
-                    threshold: 3,
-                    duration: LockoutDuration::For(window),
-                    window,
-                },
-                max_password_age: None,
-            },
-            users: vec![
-                user("good"),
-                mailed,
-                UserSettings {
-                    disabled: true,
-                    ..user("disabled")
-                },
-            ],
-            generated: GeneratedSettings {
-                count: generated,
-                password: "p{n}".to_owned(),
-                mail_suffix: None,
-            },
-        },
-        NOW,
-    )
+    let disabled = UserSettings {
+        disabled: true,
+        ..user("disabled")
+    };
+    let mut settings = fixture::settings(dialect, vec![user("good"), mailed, disabled], generated);
+    settings.policy = Policy {
+        max_password_age: None,
+        ..settings.policy
+    };
+    Domain::new(&settings, NOW)
 }
 
 fn request(base: &str, scope: LdapSearchScope, filter: &str) -> LdapSearchRequest {
@@ -127,8 +92,8 @@ fn one_user_is_found_by_each_of_their_names() {
         ("(&(objectClass=*)(|(mail=nobody)(sAMAccountName=jane)))", "jane"),
         ("(mail=JANE*@*.org)", "jane"),
         (
-            "(&(objectClass=user)(userAccountControl:1.2.840.113556.1.4.803:=2))",
-            "disabled",
+            "(&(mail=*)(objectCategory=user)(userAccountControl:1.2.840.113556.1.4.803:=512))",
+            "jane",
         ),
         ("(&(sAMAccountName=j*)(!(mail=x)))", "jane"),
     ] {
@@ -172,10 +137,9 @@ fn what_does_not_match_or_is_undefined_is_not_found() {
             &domain,
             BASE,
             LdapSearchScope::Subtree,
-            "(&(!(mail=x))(!(mail=*))(objectClass=user)(!(cn=user*)))"
-        )
-        .len(),
-        2
+            "(&(!(mail=x))(!(mail=*))(objectCategory=person)(cn=*-test))"
+        ),
+        ["good", "disabled"]
     );
 }
 
@@ -185,11 +149,18 @@ fn scopes_reach_what_they_say() {
     let users = format!("CN=Users,{BASE}");
     let good = format!("CN=good-test,{users}");
     let any = "(objectClass=*)";
+    let count = |base: &str, scope| found(&domain, base, scope, any).len();
     assert_eq!(found(&domain, BASE, LdapSearchScope::Base, any), ["corp"]);
-    assert_eq!(found(&domain, BASE, LdapSearchScope::OneLevel, any), ["Users"]);
-    assert_eq!(found(&domain, BASE, LdapSearchScope::Subtree, any).len(), 7);
+    assert!(found(&domain, BASE, LdapSearchScope::OneLevel, any).contains(&"Users".to_owned()));
+    assert!(!found(&domain, BASE, LdapSearchScope::OneLevel, any).contains(&"good".to_owned()));
+    let (subtree, children) = (
+        count(BASE, LdapSearchScope::Subtree),
+        count(BASE, LdapSearchScope::Children),
+    );
+    assert_eq!(subtree, children + 1);
     assert_eq!(found(&domain, &users, LdapSearchScope::Base, any), ["Users"]);
-    assert_eq!(found(&domain, &users, LdapSearchScope::OneLevel, any).len(), 5);
+    let people = "(&(objectClass=user)(|(cn=*-test)(cn=user*)))";
+    assert_eq!(found(&domain, &users, LdapSearchScope::OneLevel, people).len(), 5);
     assert_eq!(found(&domain, &good, LdapSearchScope::Base, any), ["good"]);
     assert_eq!(found(&domain, &good, LdapSearchScope::OneLevel, any), [""; 0]);
     assert_eq!(
@@ -207,6 +178,20 @@ fn scopes_reach_what_they_say() {
 }
 
 #[test]
+fn the_configuration_is_a_naming_context_of_its_own() {
+    let domain = domain(Dialect::Windows, 0);
+    let configuration = format!("CN=Configuration,{BASE}");
+    let names = "(nETBIOSName=CORP)";
+    assert_eq!(found(&domain, BASE, LdapSearchScope::Subtree, names), [""; 0]);
+    assert_eq!(
+        found(&domain, &configuration, LdapSearchScope::Subtree, names),
+        ["CORP"]
+    );
+    let any = "(objectClass=*)";
+    assert!(!found(&domain, BASE, LdapSearchScope::OneLevel, any).contains(&"Configuration".to_owned()));
+}
+
+#[test]
 fn a_base_that_is_not_there_is_told_with_the_nearest_that_is() {
     let domain = domain(Dialect::Windows, 0);
     let refused =
@@ -214,7 +199,7 @@ fn a_base_that_is_not_there_is_told_with_the_nearest_that_is() {
     let refusal = refused("CN=nobody,CN=Users,DC=corp,DC=example,DC=com");
     assert_eq!(
         (refusal.code, refusal.matched_dn.as_str()),
-        (LdapResultCode::NoSuchObject, BASE)
+        (LdapResultCode::NoSuchObject, "CN=Users,DC=corp,DC=example,DC=com")
     );
     assert!(refusal.text.starts_with("0000208D: NameErr:"));
     assert_eq!(refused("DC=other").matched_dn, "");
@@ -242,7 +227,8 @@ fn a_search_ends_at_its_size_limit_on_windows() {
         ..request(BASE, LdapSearchScope::Subtree, "(sAMAccountName=good)")
     };
     assert_eq!(run(&windows, exactly).1, LdapResultCode::Success);
-    assert_eq!(run(&domain(Dialect::Samba, 3000), limited(3)).0.len(), 3003);
+    // The three named ones, the generated, those that every domain has, and its controller.
+    assert_eq!(run(&domain(Dialect::Samba, 3000), limited(3)).0.len(), 3 + 3000 + 3 + 1);
 }
 
 #[test]
@@ -306,10 +292,11 @@ proptest! {
     fn the_indexes_change_no_answer(filter in any_filter()) {
         let domain = domain(Dialect::Windows, 2);
         let by_index = run(&domain, LdapSearchRequest { filter: filter.clone(), ..request(BASE, LdapSearchScope::Subtree, "(a=b)") }).0;
-        let by_looking: Vec<_> = [Candidate::Domain, Candidate::Users]
-            .into_iter()
-            .chain(domain.id_range().map(|id| Candidate::Account(id.into())))
-            .map(|candidate| entry(&domain, candidate, NOW))
+        let by_looking: Vec<_> = domain
+            .id_range()
+            .map(ObjectId::from)
+            .filter(|id| !domain.is_configuration(*id))
+            .map(|id| Entry { dn: domain.dn_text(id), attributes: domain.attributes(id, NOW) })
             .filter(|entry| filter::evaluate(&filter, entry, &domain) == Some(true))
             .map(|entry| entry.dn)
             .collect();

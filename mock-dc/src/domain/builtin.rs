@@ -1,0 +1,253 @@
+//! The objects that every domain has from its first minute, as far as clients look for them: containers, well-known
+//! accounts and groups (MS-ADTS 6.1.1.4, MS-DTYP 2.4.2.4), and what `CN=Configuration` says of the domain.
+
+use super::object::Class;
+
+/// Below what an object stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The domain's root.
+    Root,
+    /// A container of the domain, by its name with all containers above, `CN=Policies,CN=System`.
+    Below(&'static str),
+}
+
+/// A container that every domain has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BuiltinContainer {
+    pub(super) place: Place,
+    pub(super) name: &'static str,
+    pub(super) class: Class,
+    /// How `<WKGUID=…,DC=…>` names it (MS-ADTS 6.1.1.4), where it can be named so.
+    pub(super) well_known: Option<&'static str>,
+}
+
+const fn container(
+    place: Place,
+    name: &'static str,
+    class: Class,
+    well_known: Option<&'static str>,
+) -> BuiltinContainer {
+    BuiltinContainer {
+        place,
+        name,
+        class,
+        well_known,
+    }
+}
+
+/// Parents before their children.
+pub(super) const CONTAINERS: &[BuiltinContainer] = &[
+    container(
+        Place::Root,
+        "Users",
+        Class::Container,
+        Some("a9d1ca15768811d1aded00c04fd8d5cd"),
+    ),
+    container(
+        Place::Root,
+        "Computers",
+        Class::Container,
+        Some("aa312825768811d1aded00c04fd8d5cd"),
+    ),
+    container(
+        Place::Root,
+        "Domain Controllers",
+        Class::OrganizationalUnit,
+        Some("a361b2ffffd211d1aa4b00c04fd7d83a"),
+    ),
+    container(Place::Root, "Builtin", Class::BuiltinDomain, None),
+    container(
+        Place::Root,
+        "System",
+        Class::Container,
+        Some("ab1d30f3768811d1aded00c04fd8d5cd"),
+    ),
+    container(
+        Place::Root,
+        "ForeignSecurityPrincipals",
+        Class::Container,
+        Some("22b70c67d56e4efb91e9300fca3dc1aa"),
+    ),
+    container(
+        Place::Root,
+        "Program Data",
+        Class::Container,
+        Some("09460c08ae1e4a4ea0f64aee7daa1e5a"),
+    ),
+    container(
+        Place::Root,
+        "Managed Service Accounts",
+        Class::Container,
+        Some("1eb93889e40c45df9f0c64d23bbb6237"),
+    ),
+    container(Place::Below("CN=System"), "AdminSDHolder", Class::Container, None),
+    container(
+        Place::Below("CN=System"),
+        "Password Settings Container",
+        Class::PasswordSettingsContainer,
+        None,
+    ),
+    container(Place::Below("CN=System"), "Policies", Class::Container, None),
+];
+
+/// Where a group may be used, which decides groupType and sAMAccountType (MS-ADTS 2.2.12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupScope {
+    /// In its own domain, made by the system below `CN=Builtin`.
+    Builtin,
+    /// In its own domain.
+    DomainLocal,
+    /// In every domain, with members of its own.
+    Global,
+    /// In every domain, with members of every domain.
+    Universal,
+}
+
+impl GroupScope {
+    /// groupType of a security group of this scope.
+    pub fn group_type(self) -> i32 {
+        // GROUP_TYPE_SECURITY_ENABLED is the sign bit.
+        i32::MIN
+            | match self {
+                Self::Builtin => 0x1 | 0x4,
+                Self::DomainLocal => 0x4,
+                Self::Global => 0x2,
+                Self::Universal => 0x8,
+            }
+    }
+
+    /// sAMAccountType of a security group of this scope.
+    pub fn sam_account_type(self) -> u32 {
+        match self {
+            Self::Builtin | Self::DomainLocal => 0x2000_0000,
+            Self::Global | Self::Universal => 0x1000_0000,
+        }
+    }
+}
+
+/// A group that every domain has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BuiltinGroup {
+    pub(super) name: &'static str,
+    pub(super) rid: u32,
+    pub(super) scope: GroupScope,
+    /// Names of accounts and groups.
+    pub(super) members: &'static [&'static str],
+}
+
+const fn group(name: &'static str, rid: u32, scope: GroupScope, members: &'static [&'static str]) -> BuiltinGroup {
+    BuiltinGroup {
+        name,
+        rid,
+        scope,
+        members,
+    }
+}
+
+/// Those of the scope [`GroupScope::Builtin`] stand below `CN=Builtin`, all others below `CN=Users`.
+pub(super) const GROUPS: &[BuiltinGroup] = &[
+    group("Domain Admins", 512, GroupScope::Global, &["Administrator"]),
+    group("Domain Users", 513, GroupScope::Global, &[]),
+    group("Domain Guests", 514, GroupScope::Global, &[]),
+    group("Domain Computers", 515, GroupScope::Global, &[]),
+    group("Domain Controllers", 516, GroupScope::Global, &[]),
+    group("Cert Publishers", 517, GroupScope::DomainLocal, &[]),
+    group("Schema Admins", 518, GroupScope::Universal, &["Administrator"]),
+    group("Enterprise Admins", 519, GroupScope::Universal, &["Administrator"]),
+    group(
+        "Group Policy Creator Owners",
+        520,
+        GroupScope::Global,
+        &["Administrator"],
+    ),
+    group("Read-only Domain Controllers", 521, GroupScope::Global, &[]),
+    group(
+        "Enterprise Read-only Domain Controllers",
+        498,
+        GroupScope::Universal,
+        &[],
+    ),
+    group("Protected Users", 525, GroupScope::Global, &[]),
+    group("RAS and IAS Servers", 553, GroupScope::DomainLocal, &[]),
+    group(
+        "Allowed RODC Password Replication Group",
+        571,
+        GroupScope::DomainLocal,
+        &[],
+    ),
+    group(
+        "Denied RODC Password Replication Group",
+        572,
+        GroupScope::DomainLocal,
+        &[
+            "krbtgt",
+            "Domain Admins",
+            "Domain Controllers",
+            "Cert Publishers",
+            "Schema Admins",
+            "Enterprise Admins",
+            "Group Policy Creator Owners",
+            "Read-only Domain Controllers",
+        ],
+    ),
+    group(
+        "Administrators",
+        544,
+        GroupScope::Builtin,
+        &["Administrator", "Domain Admins", "Enterprise Admins"],
+    ),
+    group("Users", 545, GroupScope::Builtin, &["Domain Users"]),
+    group("Guests", 546, GroupScope::Builtin, &["Guest", "Domain Guests"]),
+    group("Account Operators", 548, GroupScope::Builtin, &[]),
+    group("Server Operators", 549, GroupScope::Builtin, &[]),
+    group("Print Operators", 550, GroupScope::Builtin, &[]),
+    group("Backup Operators", 551, GroupScope::Builtin, &[]),
+    group("Replicator", 552, GroupScope::Builtin, &[]),
+    group("Pre-Windows 2000 Compatible Access", 554, GroupScope::Builtin, &[]),
+    group("Remote Desktop Users", 555, GroupScope::Builtin, &[]),
+    group("Network Configuration Operators", 556, GroupScope::Builtin, &[]),
+    group("Incoming Forest Trust Builders", 557, GroupScope::Builtin, &[]),
+    group("Performance Monitor Users", 558, GroupScope::Builtin, &[]),
+    group("Performance Log Users", 559, GroupScope::Builtin, &[]),
+    group("Windows Authorization Access Group", 560, GroupScope::Builtin, &[]),
+    group("Terminal Server License Servers", 561, GroupScope::Builtin, &[]),
+    group("Distributed COM Users", 562, GroupScope::Builtin, &[]),
+    group("IIS_IUSRS", 568, GroupScope::Builtin, &[]),
+    group("Cryptographic Operators", 569, GroupScope::Builtin, &[]),
+    group("Event Log Readers", 573, GroupScope::Builtin, &[]),
+    group("Certificate Service DCOM Access", 574, GroupScope::Builtin, &[]),
+];
+
+/// Relative identifiers of the accounts that every domain has.
+pub(super) const ADMINISTRATOR: u32 = 500;
+pub(super) const GUEST: u32 = 501;
+pub(super) const KRBTGT: u32 = 502;
+/// The first domain controller's account; the others follow.
+pub(super) const FIRST_DC: u32 = 1000;
+
+/// primaryGroupID: Domain Users.
+pub const DOMAIN_USERS: u32 = 513;
+/// primaryGroupID: Domain Guests.
+pub const DOMAIN_GUESTS: u32 = 514;
+/// primaryGroupID: Domain Computers.
+pub const DOMAIN_COMPUTERS: u32 = 515;
+/// primaryGroupID: Domain Controllers.
+pub const DOMAIN_CONTROLLERS: u32 = 516;
+
+/// Where the containers stand that every domain has, below the root.
+pub fn container_paths() -> impl Iterator<Item = String> {
+    CONTAINERS.iter().map(|container| {
+        let own = format!("{}={}", container.class.naming_attribute(), container.name);
+        match container.place {
+            Place::Root => own,
+            Place::Below(above) => format!("{own},{above}"),
+        }
+    })
+}
+
+/// The sAMAccountNames of groups and accounts that every domain has.
+pub fn reserved_names() -> impl Iterator<Item = &'static str> {
+    let groups = GROUPS.iter().map(|group| group.name);
+    groups.chain(["Administrator", "Guest", "krbtgt"])
+}

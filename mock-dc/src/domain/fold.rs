@@ -1,0 +1,54 @@
+//! How texts of the directory are compared.
+
+/// A text as it is compared: without case, without blanks around it, several blanks as one. Accents stay significant,
+/// and so do different encodings of one letter.
+///
+/// Letter by letter: a letter whose other case is several letters stays as it is, and no letter's case depends on its
+/// neighbours.
+pub fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.extend(word.chars().map(fold_letter));
+    }
+    folded
+}
+
+/// Through the upper case, so that both forms of the Greek sigma are one letter.
+fn fold_letter(letter: char) -> char {
+    if letter.is_ascii() {
+        return letter.to_ascii_lowercase();
+    }
+    fn single(mut letters: impl Iterator<Item = char>) -> Option<char> {
+        match (letters.next(), letters.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        }
+    }
+    let upper = single(letter.to_uppercase()).unwrap_or(letter);
+    single(upper.to_lowercase()).unwrap_or(upper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn case_and_blanks_do_not_matter_and_accents_do() {
+        assert_eq!(fold(" GOOD  Üser "), "good üser");
+        assert_eq!(fold("ΟΔΟΣ"), fold("οδος"));
+        assert_ne!(fold("zoe"), fold("zoë"));
+        assert_ne!(fold("zoe\u{308}"), fold("zoë"));
+        assert_eq!(fold("weiß"), "weiß");
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_changes_nothing(text in "\\PC{0,40}") {
+            prop_assert_eq!(fold(&fold(&text)), fold(&text));
+        }
+    }
+}

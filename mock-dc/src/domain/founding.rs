@@ -1,0 +1,450 @@
+//! How a domain begins: the objects that every domain has, then those of its configuration.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::account::{AccountState, UAC_DISABLED, UAC_NORMAL, UAC_PASSWORD_NEVER_EXPIRES};
+use super::account::{UAC_PASSWORD_NOT_REQUIRED, UAC_SERVER_TRUST, UAC_TRUSTED_FOR_DELEGATION};
+use super::attributes::Attribute;
+use super::builtin::{self, CONTAINERS, GROUPS, GroupScope, Place};
+use super::dn::Dn;
+use super::filetime::FileTime;
+use super::fold::fold;
+use super::generated::Generated;
+use super::object::{Class, Object, ObjectId};
+use super::passwords::Passwords;
+use super::policy::{LockoutDuration, LockoutPolicy, PasswordSettings, Policy, resultant};
+use super::settings::{DomainSettings, Lock, UserSettings};
+use super::sid::{FIRST_RID, Sid, guid};
+use super::tree::{Key, Tree};
+
+/// What a founded domain consists of.
+pub(super) struct Founded {
+    pub(super) sid: Sid,
+    pub(super) tree: Tree,
+    pub(super) well_known: HashMap<String, ObjectId>,
+    pub(super) members: HashMap<ObjectId, Vec<ObjectId>>,
+    pub(super) password_settings: Vec<PasswordSettings>,
+    /// The fine-grained policy of each named account that has one, by its place; and of all generated accounts.
+    pub(super) resultant: (HashMap<ObjectId, usize>, Option<usize>),
+}
+
+/// Founds the domain at `now`.
+pub(super) fn found(settings: &DomainSettings, now: FileTime) -> Founded {
+    let mut founder = Founder::new(settings, now);
+    founder.containers();
+    founder.accounts();
+    founder.controllers();
+    founder.configuration();
+    founder.units();
+    founder.groups();
+    founder.users();
+    founder.fine_grained_policies();
+    founder.first_states();
+    founder.finish()
+}
+
+struct Founder<'a> {
+    settings: &'a DomainSettings,
+    now: FileTime,
+    sid: Sid,
+    tree: Tree,
+    well_known: HashMap<String, ObjectId>,
+    members: HashMap<ObjectId, Vec<ObjectId>>,
+    password_settings: Vec<PasswordSettings>,
+    next_rid: u32,
+    users: Vec<(ObjectId, &'a UserSettings)>,
+}
+
+impl<'a> Founder<'a> {
+    fn new(settings: &'a DomainSettings, now: FileTime) -> Self {
+        let sid = settings
+            .sid
+            .clone()
+            .unwrap_or_else(|| Sid::of_domain(&settings.dns_name));
+        let labels: Vec<_> = settings.dns_name.split('.').collect();
+        let base_text = labels.iter().map(|label| format!("DC={label}")).collect::<Vec<_>>();
+        let root = Object {
+            guid: guid(&sid, ""),
+            sid: Some(sid.clone()),
+            ..plain(labels.first().copied().unwrap_or_default(), None, Class::DomainDns)
+        };
+        let taken = |rids: Vec<Option<u32>>| rids.into_iter().flatten().map(|rid| rid.saturating_add(1)).max();
+        let given = settings
+            .users
+            .iter()
+            .map(|user| user.rid)
+            .chain(settings.groups.iter().map(|group| group.rid));
+        Self {
+            // Behind all that are given.
+            next_rid: taken(given.collect()).unwrap_or(0).max(FIRST_RID),
+            tree: Tree::new(root, base_text.join(","), settings.dialect.name_style()),
+            settings,
+            now,
+            sid,
+            well_known: HashMap::new(),
+            members: HashMap::new(),
+            password_settings: Vec::new(),
+            users: Vec::new(),
+        }
+    }
+
+    fn finish(mut self) -> Founded {
+        let first = (self.tree.next_id(), self.next_rid, self.tree.users());
+        let name = (&self.sid, self.settings.dns_name.as_str());
+        let generated = Generated::new(&self.settings.generated, first, name, self.now);
+        let resultant = self.resultant();
+        self.tree.set_generated(generated);
+        Founded {
+            resultant,
+            sid: self.sid,
+            tree: self.tree,
+            well_known: self.well_known,
+            members: self.members,
+            password_settings: self.password_settings,
+        }
+    }
+
+    /// Adds an object whose GUID follows from its place and name.
+    fn add(&mut self, mut object: Object) -> ObjectId {
+        if object.guid == [0; 16] {
+            let above = object.parent.map_or(String::new(), |parent| self.tree.dn_text(parent));
+            object.guid = guid(&self.sid, &fold(&format!("{},{above}", object.name)));
+        }
+        self.tree.add(object)
+    }
+
+    fn rid(&mut self, given: Option<u32>) -> u32 {
+        given.unwrap_or_else(|| {
+            let rid = self.next_rid;
+            self.next_rid = rid.saturating_add(1);
+            rid
+        })
+    }
+
+    /// The object at a place below the root; the root where there is none, which the configuration's check rules out.
+    fn place(&self, path: Option<&str>) -> ObjectId {
+        let Some(path) = path else {
+            return self.tree.users();
+        };
+        let text = match path {
+            "" => self.tree.base_text().to_owned(),
+            path => format!("{path},{}", self.tree.base_text()),
+        };
+        Dn::parse(&text)
+            .and_then(|dn| self.tree.find_dn(&dn))
+            .unwrap_or(ObjectId::ROOT)
+    }
+
+    fn containers(&mut self) {
+        for container in CONTAINERS {
+            let parent = match container.place {
+                Place::Root => ObjectId::ROOT,
+                Place::Below(path) => self.place(Some(path)),
+            };
+            let builtin = container.class == Class::BuiltinDomain;
+            let id = self.add(Object {
+                sid: builtin.then(Sid::builtin_domain),
+                ..plain(container.name, Some(parent), container.class)
+            });
+            if let Some(guid) = container.well_known {
+                self.well_known.insert(guid.to_owned(), id);
+            }
+        }
+        for group in GROUPS {
+            let (parent, sid) = match group.scope {
+                GroupScope::Builtin => (self.place(Some("CN=Builtin")), Sid::builtin(group.rid)),
+                _ => (self.tree.users(), self.sid.with_rid(group.rid)),
+            };
+            self.add(group_object(group.name, parent, sid, group.scope));
+        }
+    }
+
+    fn accounts(&mut self) {
+        let users = self.tree.users();
+        let known = self.settings.administrator_password;
+        let administrator = AccountState::new(known.map_or_else(Passwords::unknown, Passwords::new), self.now);
+        let mut guest = AccountState::new(Passwords::unknown(), self.now);
+        guest.pwd_last_set = FileTime::ZERO;
+        guest.user_account_control |= UAC_DISABLED | UAC_PASSWORD_NOT_REQUIRED | UAC_PASSWORD_NEVER_EXPIRES;
+        let mut krbtgt = AccountState::new(Passwords::unknown(), self.now);
+        krbtgt.user_account_control |= UAC_DISABLED;
+        for (sam, rid, group, state) in [
+            (
+                "Administrator",
+                builtin::ADMINISTRATOR,
+                builtin::DOMAIN_USERS,
+                administrator,
+            ),
+            ("Guest", builtin::GUEST, builtin::DOMAIN_GUESTS, guest),
+            ("krbtgt", builtin::KRBTGT, builtin::DOMAIN_USERS, krbtgt),
+        ] {
+            let mut attributes = vec![Attribute::integer("primaryGroupID", group)];
+            if rid == builtin::KRBTGT {
+                attributes.push(Attribute::text("servicePrincipalName", ["kadmin/changepw"]));
+            }
+            self.add(Object {
+                sid: Some(self.sid.with_rid(rid)),
+                sam: Some(sam.to_owned()),
+                attributes,
+                initial: Some(state),
+                ..plain(sam, Some(users), Class::User)
+            });
+        }
+        for group in GROUPS {
+            self.set_members(group.name, group.members.iter().copied());
+        }
+    }
+
+    /// The controllers' own accounts. Nobody knows their passwords.
+    fn controllers(&mut self) {
+        let parent = self.place(Some("OU=Domain Controllers"));
+        let settings = self.settings;
+        for (rid, dc) in (builtin::FIRST_DC..).zip(&settings.dcs) {
+            let name = dc.to_uppercase();
+            let host = format!("{}.{}", fold(dc), settings.dns_name);
+            let mut state = AccountState::new(Passwords::unknown(), self.now);
+            state.user_account_control =
+                UAC_SERVER_TRUST | UAC_TRUSTED_FOR_DELEGATION | (state.user_account_control & !UAC_NORMAL);
+            self.add(Object {
+                sid: Some(self.sid.with_rid(rid)),
+                sam: Some(format!("{name}$")),
+                attributes: vec![
+                    Attribute::integer("primaryGroupID", builtin::DOMAIN_CONTROLLERS),
+                    Attribute::text("dNSHostName", [host.clone()]),
+                    Attribute::text(
+                        "servicePrincipalName",
+                        [
+                            format!("HOST/{name}"),
+                            format!("HOST/{host}"),
+                            format!("ldap/{host}"),
+                            format!("ldap/{host}/{}", settings.dns_name),
+                        ],
+                    ),
+                ],
+                initial: Some(state),
+                ..plain(&name, Some(parent), Class::Computer)
+            });
+        }
+    }
+
+    /// What clients read of the configuration: the domain's names, and its controllers by site.
+    fn configuration(&mut self) {
+        let settings = self.settings;
+        let configuration = self.add(plain("Configuration", Some(ObjectId::ROOT), Class::Configuration));
+        self.add(plain("Schema", Some(configuration), Class::Dmd));
+        let partitions = self.add(plain("Partitions", Some(configuration), Class::CrossRefContainer));
+        let base = self.tree.base_text().to_owned();
+        let mut domain = plain(&settings.netbios, Some(partitions), Class::CrossRef);
+        domain.attributes = vec![
+            Attribute::dn("nCName", &base),
+            Attribute::text("dnsRoot", [&settings.dns_name]),
+            Attribute::text("nETBIOSName", [&settings.netbios]),
+            // FLAG_CR_NTDS_NC and FLAG_CR_NTDS_DOMAIN (MS-ADTS 2.2.10).
+            Attribute::integer("systemFlags", 3),
+        ];
+        self.add(domain);
+        if let Some(partitions) = self.tree.named_mut(partitions) {
+            partitions
+                .attributes
+                .push(Attribute::text("uPNSuffixes", &settings.upn_suffixes));
+            partitions.attributes.retain(|attribute| !attribute.values.is_empty());
+        }
+        let sites = self.add(plain("Sites", Some(configuration), Class::SitesContainer));
+        let site = self.add(plain("Default-First-Site-Name", Some(sites), Class::Site));
+        let servers = self.add(plain("Servers", Some(site), Class::ServersContainer));
+        for dc in &settings.dcs {
+            let mut server = plain(&dc.to_uppercase(), Some(servers), Class::Server);
+            let host = format!("{}.{}", fold(dc), settings.dns_name);
+            server.attributes.push(Attribute::text("dNSHostName", [host]));
+            let server = self.add(server);
+            self.add(plain("NTDS Settings", Some(server), Class::NtdsDsa));
+        }
+    }
+
+    fn units(&mut self) {
+        let settings = self.settings;
+        for unit in &settings.units {
+            let parent = self.place(Some(unit.path.as_deref().unwrap_or_default()));
+            self.add(plain(&unit.name, Some(parent), Class::OrganizationalUnit));
+        }
+    }
+
+    fn groups(&mut self) {
+        let settings = self.settings;
+        for group in &settings.groups {
+            let parent = self.place(group.path.as_deref());
+            let rid = self.rid(group.rid);
+            let sid = self.sid.with_rid(rid);
+            self.add(group_object(&group.name, parent, sid, group.scope));
+        }
+    }
+
+    fn users(&mut self) {
+        let settings = self.settings;
+        for user in &settings.users {
+            let parent = self.place(user.path.as_deref());
+            let rid = self.rid(user.rid);
+            let mut attributes = vec![Attribute::integer("primaryGroupID", builtin::DOMAIN_USERS)];
+            attributes.extend(user.attributes.iter().cloned());
+            let id = self.add(Object {
+                guid: user.guid.unwrap_or_default(),
+                sid: Some(self.sid.with_rid(rid)),
+                sam: Some(user.sam.clone()),
+                upn: user.upn.clone(),
+                attributes,
+                ..plain(&user.cn, Some(parent), Class::User)
+            });
+            self.users.push((id, user));
+        }
+        for group in &settings.groups {
+            self.set_members(&group.name, group.members.iter().map(String::as_str));
+        }
+    }
+
+    fn set_members<'m>(&mut self, group: &str, members: impl Iterator<Item = &'m str>) {
+        let Some(group) = self.tree.find(Key::Sam, group).first().copied() else {
+            return;
+        };
+        let members: Vec<_> = members.flat_map(|name| self.tree.find(Key::Sam, name)).collect();
+        self.members.entry(group).or_default().extend(members);
+    }
+
+    fn fine_grained_policies(&mut self) {
+        let settings = self.settings;
+        for own in &settings.password_settings {
+            let applies_to = own.applies_to.iter().flat_map(|name| self.tree.find(Key::Sam, name));
+            let applies_to = applies_to.collect();
+            self.add_password_settings(&own.name, own.precedence, own.policy, applies_to);
+        }
+        // Before all others: it is said of the account itself.
+        for lock in [Lock::Exempt, Lock::UntilUnlocked] {
+            let its = self.users.iter().filter(|(_, user)| user.lock == lock);
+            let applies_to: Vec<_> = its.map(|(id, _)| *id).collect();
+            let domain = settings.policy;
+            let (name, lockout) = match lock {
+                _ if applies_to.is_empty() => continue,
+                Lock::Exempt => (
+                    "Lockout exempt",
+                    LockoutPolicy {
+                        threshold: 0,
+                        ..domain.lockout
+                    },
+                ),
+                _ => (
+                    "Locked until unlocked",
+                    LockoutPolicy {
+                        duration: LockoutDuration::UntilUnlocked,
+                        ..domain.lockout
+                    },
+                ),
+            };
+            self.add_password_settings(name, 1, Policy { lockout, ..domain }, applies_to);
+        }
+    }
+
+    fn add_password_settings(&mut self, name: &str, precedence: u32, policy: Policy, applies_to: Vec<ObjectId>) {
+        let parent = self.place(Some("CN=Password Settings Container,CN=System"));
+        let object = self.add(Object {
+            password_settings: Some(self.password_settings.len()),
+            ..plain(name, Some(parent), Class::PasswordSettings)
+        });
+        let guid = self.tree.object(object).guid;
+        self.password_settings.push(PasswordSettings {
+            object,
+            precedence,
+            guid,
+            policy,
+            applies_to,
+        });
+    }
+
+    /// The users' states, which depend on the policies that hold for them.
+    fn first_states(&mut self) {
+        let (resultant, _) = self.resultant();
+        for (id, user) in &self.users {
+            let own = resultant.get(id).and_then(|place| self.password_settings.get(*place));
+            let policy = own.map_or(self.settings.policy, |settings| settings.policy);
+            let state = user.state(&policy, self.now);
+            if let Some(object) = self.tree.named_mut(*id) {
+                object.initial = Some(state);
+            }
+        }
+    }
+
+    fn resultant(&self) -> (HashMap<ObjectId, usize>, Option<usize>) {
+        let of = |id, primary| {
+            let groups = groups_of(&self.members, id, primary);
+            resultant(&self.password_settings, id, &groups)
+        };
+        let named = self
+            .tree
+            .named_objects()
+            .filter(|(_, object)| object.class.is_account());
+        let named = named.filter_map(|(id, _)| Some((id, of(id, primary_group(&self.tree, &self.sid, id))?)));
+        // They are in no group but their primary one, and no policy names one of them.
+        let domain_users = self.tree.find_sid(&self.sid.with_rid(builtin::DOMAIN_USERS));
+        (named.collect(), of(ObjectId(self.tree.next_id()), domain_users))
+    }
+}
+
+/// The group that an account is in without being among its members.
+pub(super) fn primary_group(tree: &Tree, domain: &Sid, id: ObjectId) -> Option<ObjectId> {
+    let object = tree.object(id);
+    if !object.class.is_account() {
+        return None;
+    }
+    let configured = object.texts("primaryGroupID").next().and_then(|text| text.parse().ok());
+    tree.find_sid(&domain.with_rid(configured.unwrap_or(builtin::DOMAIN_USERS)))
+}
+
+/// All groups that somebody is in, also by way of other groups. `primary` is the group that no membership tells of.
+pub(super) fn groups_of(
+    members: &HashMap<ObjectId, Vec<ObjectId>>,
+    member: ObjectId,
+    primary: Option<ObjectId>,
+) -> Vec<ObjectId> {
+    let mut groups: Vec<ObjectId> = primary.into_iter().collect();
+    let mut of = vec![member];
+    of.extend(primary);
+    while let Some(member) = of.pop() {
+        for (group, members) in members {
+            if members.contains(&member) && !groups.contains(group) {
+                groups.push(*group);
+                of.push(*group);
+            }
+        }
+    }
+    groups
+}
+
+fn plain(name: &str, parent: Option<ObjectId>, class: Class) -> Object {
+    Object {
+        name: name.to_owned(),
+        parent,
+        class,
+        guid: [0; 16],
+        sid: None,
+        sam: None,
+        upn: None,
+        attributes: Vec::new(),
+        password_settings: None,
+        initial: None,
+    }
+}
+
+fn group_object(name: &str, parent: ObjectId, sid: Sid, scope: GroupScope) -> Object {
+    Object {
+        sid: Some(sid),
+        sam: Some(name.to_owned()),
+        attributes: vec![
+            Attribute::integer("groupType", scope.group_type()),
+            Attribute::integer("sAMAccountType", scope.sam_account_type()),
+        ],
+        ..plain(name, Some(parent), Class::Group)
+    }
+}
+
+/// How long the password before the present one signs in unless the configuration says otherwise:
+/// OldPasswordAllowedPeriod's 60 minutes (Microsoft KB 906305), which Samba has too (measured).
+pub const OLD_PASSWORD_ALLOWED: Duration = Duration::from_secs(3600);

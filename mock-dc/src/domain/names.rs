@@ -1,0 +1,302 @@
+//! Whom a bind's name means (MS-ADTS 5.1.1.1.1).
+//!
+//! Windows tries every form of a name in a fixed order, and the first that anything answers to decides; if more than
+//! one object answers to it, the bind fails. Samba looks at the letters of the name, takes it for one form, and tries
+//! no other (measured). A bare sAMAccountName is no form in either.
+
+use super::Domain;
+use super::dialect::Dialect;
+use super::dn::{Dn, Escape, escape};
+use super::fold::fold;
+use super::object::ObjectId;
+use super::sid::{Sid, parse_guid};
+use super::tree::Key;
+
+/// Service classes that `HOST` stands for: the default of `sPNMappings` (MS-ADTS 3.1.1.1.5).
+const HOST_ALIASES: &[&str] = &[
+    "alerter",
+    "appmgmt",
+    "browser",
+    "cifs",
+    "cisvc",
+    "clipsrv",
+    "dcom",
+    "dhcp",
+    "dmserver",
+    "dns",
+    "dnscache",
+    "eventlog",
+    "eventsystem",
+    "fax",
+    "http",
+    "ias",
+    "iisadmin",
+    "mcsvc",
+    "messenger",
+    "msdtc",
+    "msiserver",
+    "netdde",
+    "netddedsm",
+    "netlogon",
+    "netman",
+    "nmagent",
+    "oakley",
+    "plugplay",
+    "policyagent",
+    "protectedstorage",
+    "rasman",
+    "remoteaccess",
+    "replicator",
+    "rpc",
+    "rpclocator",
+    "rpcss",
+    "rsvp",
+    "samss",
+    "scardsvr",
+    "scesrv",
+    "schedule",
+    "scm",
+    "seclogon",
+    "snmp",
+    "spooler",
+    "tapisrv",
+    "time",
+    "trksvr",
+    "trkwks",
+    "ups",
+    "w3svc",
+    "wins",
+    "www",
+];
+
+/// What a name comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// This object.
+    Object(ObjectId),
+    /// No form of it is anybody's.
+    Nobody,
+    /// More than one object answers to it.
+    Several,
+}
+
+impl Named {
+    /// The object, if it is one.
+    pub fn object(self) -> Option<ObjectId> {
+        match self {
+            Self::Object(id) => Some(id),
+            Self::Nobody | Self::Several => None,
+        }
+    }
+
+    fn of(mut found: Vec<ObjectId>) -> Self {
+        found.sort_unstable();
+        found.dedup();
+        match found.as_slice() {
+            [] => Self::Nobody,
+            [only] => Self::Object(*only),
+            _ => Self::Several,
+        }
+    }
+}
+
+/// A form of a name, as far as it is one.
+type Form = fn(&Domain, &str) -> Vec<ObjectId>;
+
+/// In the order in which they are tried.
+const WINDOWS: &[Form] = &[
+    by_dn,
+    by_principal_name,
+    by_account_name,
+    by_canonical_name,
+    |domain, name| {
+        let guid = name.starts_with('{').then(|| parse_guid(name)).flatten();
+        guid.and_then(|guid| domain.tree.find_guid(guid)).into_iter().collect()
+    },
+    |domain, name| domain.tree.find(Key::DisplayName, name),
+    |domain, name| domain.tree.find(Key::Spn, name),
+    by_mapped_service_name,
+    |domain, name| {
+        Sid::parse(name)
+            .and_then(|sid| domain.tree.find_sid(&sid))
+            .into_iter()
+            .collect()
+    },
+    |domain, name| {
+        // The last slash of a canonical name may be a line break.
+        if !name.contains('\n') {
+            return Vec::new();
+        }
+        by_canonical_name(domain, &name.replacen('\n', "/", 1))
+    },
+];
+
+impl Domain {
+    /// Whom a bind's name means.
+    pub fn resolve(&self, name: &str) -> Named {
+        match self.dialect {
+            Dialect::Windows => self.resolve_by_trial(name.trim()),
+            Dialect::Samba => self.resolve_by_letters(name),
+        }
+    }
+
+    fn resolve_by_trial(&self, name: &str) -> Named {
+        if name.is_empty() {
+            return Named::Nobody;
+        }
+        let tried = WINDOWS.iter().map(|form| Named::of(form(self, name)));
+        tried
+            .into_iter()
+            .find(|named| *named != Named::Nobody)
+            .unwrap_or(Named::Nobody)
+    }
+
+    fn resolve_by_letters(&self, name: &str) -> Named {
+        // A C string: it ends at the first NUL.
+        let name = name.split('\0').next().unwrap_or_default();
+        let found = if name.contains('=') {
+            by_dn(self, name)
+        } else if name.contains('@') {
+            by_principal_name(self, name)
+        } else if name.contains('\\') {
+            by_account_name(self, name)
+        } else if name.contains(['\n', '/']) {
+            self.by_plain_path(&name.replace('\n', "/")).into_iter().collect()
+        } else {
+            Sid::parse_prefix(name)
+                .and_then(|(sid, _)| self.tree.find_sid(&sid))
+                .into_iter()
+                .collect()
+        };
+        Named::of(found)
+    }
+
+    /// The object that a distinguished name means, also by `<GUID=…>`, `<SID=…>` or `<WKGUID=…,…>` (MS-ADTS
+    /// 3.1.1.3.1.2.4).
+    ///
+    /// # Errors
+    /// When the text is no such name.
+    pub fn find_name(&self, text: &str) -> Result<Option<ObjectId>, NotAName> {
+        let trimmed = text.trim();
+        let Some(rest) = trimmed.strip_prefix('<') else {
+            return Dn::parse(trimmed).ok_or(NotAName).map(|dn| self.tree.find_dn(&dn));
+        };
+        // What follows the bracket is the name that belongs to it, and is not looked at.
+        let (inside, _) = rest.split_once('>').ok_or(NotAName)?;
+        let (kind, value) = inside.split_once('=').ok_or(NotAName)?;
+        match kind.to_ascii_uppercase().as_str() {
+            "GUID" => Ok(self.tree.find_guid(parse_guid(value).ok_or(NotAName)?)),
+            "SID" => Ok(self.tree.find_sid(&Sid::parse(value).ok_or(NotAName)?)),
+            "WKGUID" => {
+                let (guid, base) = value.split_once(',').ok_or(NotAName)?;
+                let base = Dn::parse(base).ok_or(NotAName)?;
+                let known = (base == *self.tree.base())
+                    .then(|| self.well_known.get(&guid.to_ascii_lowercase()).copied())
+                    .flatten();
+                Ok(known)
+            }
+            _ => Err(NotAName),
+        }
+    }
+
+    /// A canonical name without escapes: from the domain's DNS name down.
+    fn by_plain_path(&self, name: &str) -> Option<ObjectId> {
+        let (domain, path) = name.split_once('/')?;
+        if fold(domain) != fold(&self.dns_name) {
+            return None;
+        }
+        match path {
+            "" => Some(ObjectId::ROOT),
+            path => self.tree.find_path(path.split('/')),
+        }
+    }
+
+    /// Whether a suffix may stand behind a sAMAccountName.
+    fn implies(&self, suffix: &str) -> bool {
+        let suffix = fold(suffix);
+        self.implied_suffixes.contains(&suffix)
+    }
+}
+
+/// A text that is no distinguished name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a distinguished name")]
+pub struct NotAName;
+
+fn by_dn(domain: &Domain, name: &str) -> Vec<ObjectId> {
+    // The empty name is the RootDSE's.
+    domain.find_name(name).ok().flatten().into_iter().collect()
+}
+
+/// An explicit name goes before one that follows from a sAMAccountName.
+fn by_principal_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
+    let explicit = domain.tree.find(Key::Upn, name);
+    if !explicit.is_empty() {
+        return explicit;
+    }
+    match name.rsplit_once('@') {
+        Some((sam, suffix)) if !sam.trim().is_empty() && domain.implies(suffix) => domain.accounts_named(sam),
+        _ => Vec::new(),
+    }
+}
+
+fn by_account_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
+    match name.split_once('\\') {
+        Some((netbios, sam)) if fold(netbios) == fold(&domain.netbios) => domain.tree.find(Key::Sam, sam),
+        _ => Vec::new(),
+    }
+}
+
+fn by_canonical_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
+    let read = || {
+        let (dns_name, path) = name.split_once('/')?;
+        if fold(dns_name) != fold(&domain.dns_name) {
+            return None;
+        }
+        let names = unescaped(path)?;
+        domain
+            .tree
+            .find_path(names.iter().map(String::as_str))
+            .or_else(|| escaped_as_in_a_dn(domain, path))
+    };
+    read().into_iter().collect()
+}
+
+/// The parts of a canonical name: a backslash stands before a slash or backslash that belongs to one.
+fn unescaped(path: &str) -> Option<Vec<String>> {
+    let mut names = vec![String::new()];
+    let mut letters = path.chars();
+    while let Some(letter) = letters.next() {
+        let name = names.last_mut()?;
+        match letter {
+            '/' => names.push(String::new()),
+            '\\' => name.push(letters.next()?),
+            letter => name.push(letter),
+        }
+    }
+    Some(names)
+}
+
+/// Samba writes the last part of a canonical name as it stands in a distinguished name; names that its tools told are
+/// understood too.
+fn escaped_as_in_a_dn(domain: &Domain, path: &str) -> Option<ObjectId> {
+    path.match_indices('/').find_map(|(at, _)| {
+        let parent = domain.tree.find_path(path[..at].split('/'))?;
+        let last = fold(&path[at + 1..]);
+        domain.tree.children(parent).find(|child| {
+            domain
+                .tree
+                .named(*child)
+                .is_some_and(|object| fold(&escape(&object.name, Escape::Samba)) == last)
+        })
+    })
+}
+
+fn by_mapped_service_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
+    match name.split_once('/') {
+        Some((class, rest)) if HOST_ALIASES.contains(&fold(class).as_str()) => {
+            domain.tree.find(Key::Spn, &format!("host/{rest}"))
+        }
+        _ => Vec::new(),
+    }
+}

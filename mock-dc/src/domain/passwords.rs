@@ -1,0 +1,124 @@
+//! What a directory keeps of an account's passwords: the present one and those before it.
+
+use std::time::Duration;
+
+use super::filetime::FileTime;
+use super::nt_hash::NtHash;
+
+/// Entries of the history that a wrong password is compared with, the present password included: those two that a
+/// client with an old password most probably still sends (MS-SAMR 3.1.5.14.6, and measured).
+const FORGIVEN: usize = 3;
+
+/// The hashes of an account's passwords.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Passwords {
+    /// `None`: no password is right, as for `krbtgt`, whose password nobody knows.
+    current: Option<NtHash>,
+    /// Newest first.
+    previous: Vec<NtHash>,
+}
+
+/// How old a password is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// The present one.
+    Current,
+    /// The one before it.
+    Previous,
+    /// The one before that: still known, never right, never counted.
+    Older,
+    /// None of them.
+    None,
+}
+
+impl Passwords {
+    /// A first password.
+    pub fn new(current: NtHash) -> Self {
+        Self {
+            current: Some(current),
+            previous: Vec::new(),
+        }
+    }
+
+    /// Of an account whose password nobody knows.
+    pub fn unknown() -> Self {
+        Self::default()
+    }
+
+    /// The present password becomes the previous one. At most `history` are kept, the present one included.
+    pub fn set(&mut self, new: NtHash, history: usize) {
+        self.previous.splice(..0, self.current.replace(new));
+        self.previous.truncate(history.saturating_sub(1));
+    }
+
+    /// Which of them `password` is, as far as a bind looks back: not beyond the `history` that the policy keeps.
+    pub fn find(&self, password: &NtHash, history: usize) -> Match {
+        if self.current.is_some_and(|current| current.matches(password)) {
+            return Match::Current;
+        }
+        let remembered = history.min(FORGIVEN).saturating_sub(1);
+        let age = self
+            .previous
+            .iter()
+            .take(remembered)
+            .position(|previous| previous.matches(password));
+        match age {
+            Some(0) => Match::Previous,
+            Some(_) => Match::Older,
+            None => Match::None,
+        }
+    }
+
+    /// Whether `password` is among the newest `history`, the present one included: a change back to it is refused.
+    pub fn holds(&self, password: &NtHash, history: usize) -> bool {
+        self.current
+            .iter()
+            .chain(&self.previous)
+            .take(history)
+            .any(|known| known.matches(password))
+    }
+}
+
+/// Whether a password that was replaced at `set` still signs in at `now`.
+pub fn still_allowed(set: FileTime, allowed: Duration, now: FileTime) -> bool {
+    now < set.after(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hashes<const N: usize>() -> [NtHash; N] {
+        std::array::from_fn(|number| NtHash::of(&format!("password {number}")))
+    }
+
+    #[test]
+    fn the_two_passwords_before_the_present_one_are_told_from_wrong_ones() {
+        let [oldest, old, previous, current] = hashes();
+        let mut passwords = Passwords::new(oldest);
+        for next in [old, previous, current] {
+            passwords.set(next, 24);
+        }
+        let found = [current, previous, old, oldest].map(|password| passwords.find(&password, 24));
+        assert_eq!(found, [Match::Current, Match::Previous, Match::Older, Match::None]);
+        assert!(passwords.holds(&oldest, 4) && !passwords.holds(&oldest, 3));
+    }
+
+    #[test]
+    fn nothing_is_remembered_beyond_the_history_that_the_policy_keeps() {
+        let [old, previous, current] = hashes();
+        let mut passwords = Passwords::new(old);
+        passwords.set(previous, 2);
+        passwords.set(current, 2);
+        assert_eq!(passwords.find(&previous, 2), Match::Previous);
+        assert_eq!(passwords.find(&old, 24), Match::None, "it was dropped");
+        for history in [0, 1] {
+            assert_eq!(passwords.find(&previous, history), Match::None);
+        }
+    }
+
+    #[test]
+    fn an_unknown_password_is_never_right() {
+        assert_eq!(Passwords::unknown().find(&NtHash::of(""), 24), Match::None);
+    }
+}
