@@ -1,7 +1,8 @@
 //! Distinguished names (RFC 4514), as far as the names of accounts need them.
 //!
 //! Compared as AD compares them: attribute types and values without case, blanks around a separator meaningless, several
-//! blanks as one. Multi-valued RDNs and `#hex` values, which AD does not use in the names of objects, are not read.
+//! blanks as one. Multi-valued RDNs, which AD does not use in the names of objects, are not read; a value that begins with
+//! `#` is taken for text, as Samba does (measured).
 
 use super::fold::fold;
 
@@ -166,8 +167,7 @@ fn rdn((kind, letters): &(String, Letters)) -> Option<(String, String)> {
         .iter()
         .map(|(letter, _)| *letter)
         .collect();
-    let is_hex_form = letters.get(leading).is_some_and(|first| *first == ('#', false));
-    (is_type && !value.is_empty() && !is_hex_form).then(|| (kind.clone(), fold(&value)))
+    (is_type && !value.is_empty()).then(|| (kind.clone(), fold(&value)))
 }
 
 #[cfg(test)]
@@ -202,7 +202,6 @@ mod tests {
             "CN=\\",
             "CN=\\4",
             "CN=a=b",
-            "CN=#04",
             "CN=Good User;OU=Test",
             "CN=\"Good User,OU=Test",
             "CN=\\ff",
