@@ -98,6 +98,8 @@ struct RawDomain {
     #[serde(default, deserialize_with = "hashed")]
     administrator_password: Option<NtHash>,
     old_password_allowed_s: Option<u64>,
+    #[serde(default)]
+    new_accounts: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -208,6 +210,7 @@ impl RawConfig for RawFile {
             dcs: dcs.iter().map(|dc| dc.name.clone()).collect(),
             administrator_password: domain.administrator_password,
             old_password_allowed,
+            new_accounts: domain.new_accounts,
             policy,
             units,
             groups,

@@ -146,6 +146,12 @@ async fn a_password_expires_by_the_clock() {
             json!({"password": "another one"}),
         )
         .await;
+    assert_eq!(bind(&mut ldap, "CORP\\good", "another one").await.0, 0);
+    // For an hour the password before it still signs in.
+    assert_eq!(bind(&mut ldap, "CORP\\good", PASSWORD).await.0, 0);
+    domain
+        .send(reqwest::Method::POST, "/clock", json!({"advance_s": 3_600}))
+        .await;
     assert_eq!(bind(&mut ldap, "CORP\\good", PASSWORD).await, windows("52e"));
     assert_eq!(bind(&mut ldap, "CORP\\good", "another one").await.0, 0);
     domain.end().await;

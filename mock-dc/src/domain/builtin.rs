@@ -132,7 +132,7 @@ pub(super) struct BuiltinGroup {
     pub(super) name: &'static str,
     pub(super) rid: u32,
     pub(super) scope: GroupScope,
-    /// Names of accounts and groups.
+    /// Names of accounts, groups and identifiers.
     pub(super) members: &'static [&'static str],
 }
 
@@ -197,27 +197,46 @@ pub(super) const GROUPS: &[BuiltinGroup] = &[
         GroupScope::Builtin,
         &["Administrator", "Domain Admins", "Enterprise Admins"],
     ),
-    group("Users", 545, GroupScope::Builtin, &["Domain Users"]),
+    group(
+        "Users",
+        545,
+        GroupScope::Builtin,
+        &["Domain Users", "S-1-5-4", "S-1-5-11"],
+    ),
     group("Guests", 546, GroupScope::Builtin, &["Guest", "Domain Guests"]),
     group("Account Operators", 548, GroupScope::Builtin, &[]),
     group("Server Operators", 549, GroupScope::Builtin, &[]),
     group("Print Operators", 550, GroupScope::Builtin, &[]),
     group("Backup Operators", 551, GroupScope::Builtin, &[]),
     group("Replicator", 552, GroupScope::Builtin, &[]),
-    group("Pre-Windows 2000 Compatible Access", 554, GroupScope::Builtin, &[]),
+    group(
+        "Pre-Windows 2000 Compatible Access",
+        554,
+        GroupScope::Builtin,
+        &["S-1-5-11"],
+    ),
     group("Remote Desktop Users", 555, GroupScope::Builtin, &[]),
     group("Network Configuration Operators", 556, GroupScope::Builtin, &[]),
     group("Incoming Forest Trust Builders", 557, GroupScope::Builtin, &[]),
     group("Performance Monitor Users", 558, GroupScope::Builtin, &[]),
     group("Performance Log Users", 559, GroupScope::Builtin, &[]),
-    group("Windows Authorization Access Group", 560, GroupScope::Builtin, &[]),
+    group(
+        "Windows Authorization Access Group",
+        560,
+        GroupScope::Builtin,
+        &["S-1-5-9"],
+    ),
     group("Terminal Server License Servers", 561, GroupScope::Builtin, &[]),
     group("Distributed COM Users", 562, GroupScope::Builtin, &[]),
-    group("IIS_IUSRS", 568, GroupScope::Builtin, &[]),
+    group("IIS_IUSRS", 568, GroupScope::Builtin, &["S-1-5-17"]),
     group("Cryptographic Operators", 569, GroupScope::Builtin, &[]),
     group("Event Log Readers", 573, GroupScope::Builtin, &[]),
     group("Certificate Service DCOM Access", 574, GroupScope::Builtin, &[]),
 ];
+
+/// Identifiers that belong to no domain and are members of groups: Interactive, Enterprise Domain Controllers,
+/// Authenticated Users, IUSR (MS-DTYP 2.4.2.4).
+pub(super) const FOREIGN: [&str; 4] = ["S-1-5-4", "S-1-5-9", "S-1-5-11", "S-1-5-17"];
 
 /// Relative identifiers of the accounts that every domain has.
 pub(super) const ADMINISTRATOR: u32 = 500;

@@ -88,7 +88,7 @@ impl Dialect {
         }
     }
 
-    /// The longest maximum age of passwords that means "any age": Samba takes a day for none (measured).
+    /// Whether a maximum age of passwords is one, and does not mean "any age": Samba takes a day for none (measured).
     pub fn counts_as_age(self, age: std::time::Duration) -> bool {
         match self {
             Self::Windows => !age.is_zero(),

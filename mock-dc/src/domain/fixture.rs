@@ -79,6 +79,7 @@ pub(crate) fn settings(dialect: Dialect, users: Vec<UserSettings>, generated: u3
         dcs: vec!["dc-1".to_owned()],
         administrator_password: Some(NtHash::of("Adm1n-Passw0rd!")),
         old_password_allowed: RULES.old_password_allowed,
+        new_accounts: false,
         policy: POLICY,
         units: Vec::new(),
         groups: Vec::new(),

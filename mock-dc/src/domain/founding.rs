@@ -151,6 +151,13 @@ impl<'a> Founder<'a> {
                 self.well_known.insert(guid.to_owned(), id);
             }
         }
+        let parent = self.place(Some("CN=ForeignSecurityPrincipals"));
+        for name in builtin::FOREIGN {
+            self.add(Object {
+                sid: Sid::parse(name),
+                ..plain(name, Some(parent), Class::ForeignSecurityPrincipal)
+            });
+        }
         for group in GROUPS {
             let (parent, sid) = match group.scope {
                 GroupScope::Builtin => (self.place(Some("CN=Builtin")), Sid::builtin(group.rid)),
@@ -306,7 +313,12 @@ impl<'a> Founder<'a> {
         let Some(group) = self.tree.find(Key::Sam, group).first().copied() else {
             return;
         };
-        let members: Vec<_> = members.flat_map(|name| self.tree.find(Key::Sam, name)).collect();
+        let named = |name: &str| match self.tree.find(Key::Sam, name) {
+            // What has no account name.
+            none if none.is_empty() => self.tree.find(Key::Name, name),
+            found => found,
+        };
+        let members: Vec<_> = members.flat_map(named).collect();
         self.members.entry(group).or_default().extend(members);
     }
 
@@ -365,7 +377,8 @@ impl<'a> Founder<'a> {
         for (id, user) in &self.users {
             let own = resultant.get(id).and_then(|place| self.password_settings.get(*place));
             let policy = own.map_or(self.settings.policy, |settings| settings.policy);
-            let state = user.state(&policy, self.now);
+            let mut state = user.state(&policy, self.now);
+            state.last_logon_timestamp = (!self.settings.new_accounts).then_some(self.now);
             if let Some(object) = self.tree.named_mut(*id) {
                 object.initial = Some(state);
             }

@@ -170,6 +170,10 @@ impl Domain {
         let refused = match self.resolve(name) {
             Named::Object(id) => match self.tree.object(id).principal() {
                 Principal::Account => return Ok(id),
+                // Samba makes of it a name of the form DOMAIN\name without a name, and that is nobody's (measured).
+                Principal::OfDomain if id == ObjectId::ROOT && password.is_empty() => {
+                    return nobody(BindResult::Anonymous);
+                }
                 other => self.dialect.no_account(other),
             },
             // Never 525: a name that is nobody's and a wrong password read alike.

@@ -242,7 +242,11 @@ fn by_principal_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
 
 fn by_account_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
     match name.split_once('\\') {
-        Some((netbios, sam)) if fold(netbios) == fold(&domain.netbios) => domain.tree.find(Key::Sam, sam),
+        Some((netbios, sam)) if fold(netbios) == fold(&domain.netbios) => match fold(sam).as_str() {
+            // The domain's own name.
+            "" => vec![ObjectId::ROOT],
+            sam => domain.tree.find(Key::Sam, sam),
+        },
         _ => Vec::new(),
     }
 }

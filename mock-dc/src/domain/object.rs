@@ -54,6 +54,8 @@ pub enum Class {
     Computer,
     /// A group.
     Group,
+    /// An identifier that belongs to no domain, in `CN=ForeignSecurityPrincipals`.
+    ForeignSecurityPrincipal,
     /// `CN=Password Settings Container`.
     PasswordSettingsContainer,
     /// A fine-grained password policy.
@@ -89,6 +91,7 @@ impl Class {
             Self::User => &["top", "person", "organizationalPerson", "user"],
             Self::Computer => &["top", "person", "organizationalPerson", "user", "computer"],
             Self::Group => &["top", "group"],
+            Self::ForeignSecurityPrincipal => &["top", "foreignSecurityPrincipal"],
             Self::PasswordSettingsContainer => &["top", "msDS-PasswordSettingsContainer"],
             Self::PasswordSettings => &["top", "msDS-PasswordSettings"],
             Self::Configuration => &["top", "configuration"],
@@ -113,6 +116,7 @@ impl Class {
             Self::User => "Person",
             Self::Computer => "Computer",
             Self::Group => "Group",
+            Self::ForeignSecurityPrincipal => "Foreign-Security-Principal",
             Self::PasswordSettingsContainer => "ms-DS-Password-Settings-Container",
             Self::PasswordSettings => "ms-DS-Password-Settings",
             Self::Configuration => "Configuration",
@@ -161,7 +165,7 @@ impl Class {
         matches!(self, Self::User | Self::Computer)
     }
 
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::DomainDns,
         Self::BuiltinDomain,
         Self::Container,
@@ -169,6 +173,7 @@ impl Class {
         Self::User,
         Self::Computer,
         Self::Group,
+        Self::ForeignSecurityPrincipal,
         Self::PasswordSettingsContainer,
         Self::PasswordSettings,
         Self::Configuration,

@@ -31,6 +31,9 @@ pub struct DomainSettings {
     pub administrator_password: Option<NtHash>,
     /// How long the password before the present one still signs in.
     pub old_password_allowed: Duration,
+    /// Whether nobody has ever signed in: lastLogonTimestamp comes with the first success then. Otherwise everybody has,
+    /// and signing in again changes nothing.
+    pub new_accounts: bool,
     /// The domain policy.
     pub policy: Policy,
     /// Organizational units, parents before their children.

@@ -434,6 +434,11 @@ fn what_is_no_account_is_refused_as_each_dialect_does() {
         ("CN=Users,DC=corp,DC=example,DC=com", "57", "1f"),
         ("CN=Domain Users,CN=Users,DC=corp,DC=example,DC=com", "57", "52e"),
         ("CN=Administrators,CN=Builtin,DC=corp,DC=example,DC=com", "57", "51f"),
+        (
+            "CN=S-1-5-11,CN=ForeignSecurityPrincipals,DC=corp,DC=example,DC=com",
+            "57",
+            "1f",
+        ),
     ];
     for (name, windows, samba) in cases {
         for (dialect, code) in [(Dialect::Windows, windows), (Dialect::Samba, samba)] {

@@ -29,6 +29,7 @@ fn domain(dialect: Dialect, generated: u32) -> Domain {
         ..user("disabled")
     };
     let mut settings = fixture::settings(dialect, vec![user("good"), mailed, disabled], generated);
+    settings.generated.mail_suffix = None;
     settings.policy = Policy {
         max_password_age: None,
         ..settings.policy
