@@ -7,5 +7,6 @@ mod ldap_utils;
 mod openldap;
 mod parity;
 mod people;
+mod replay;
 mod samba;
 mod server;

@@ -174,7 +174,7 @@ type Told = Arc<Mutex<Vec<String>>>;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root, samba and ldap-utils (.ci/run installs them)"]
 async fn a_domain_controller_that_stops_and_starts_under_load_causes_no_wrong_outcome() {
-    let mut samba = Samba::provision();
+    let mut samba = Samba::provision_with_people();
     samba.start().await;
     let cluster = Arc::new(samba.setup("ldaps", &["--agents", "2"]).start().await);
     let over = Arc::new(AtomicBool::new(false));

@@ -118,7 +118,7 @@ async fn outcomes(cluster: &Cluster) -> Vec<String> {
 #[tokio::test]
 #[ignore = "needs root, samba and ldap-utils (.ci/run installs them)"]
 async fn the_same_hundred_sign_ins_give_the_same_outcomes_through_samba_and_through_mock_dc() {
-    let mut samba = Samba::provision();
+    let mut samba = Samba::provision_with_people();
     samba.start().await;
     let real = setup(&samba.url("ldaps"), &samba.ca()).start().await;
 

@@ -24,6 +24,7 @@ pub(crate) struct Samba {
     pki: Pki,
     certificate: Issued,
     server: Option<Server>,
+    more_options: Vec<&'static str>,
     folder: Scratch,
 }
 
@@ -32,7 +33,7 @@ pub(crate) async fn shared() -> &'static Samba {
     static SHARED: OnceCell<Samba> = OnceCell::const_new();
     SHARED
         .get_or_init(async || {
-            let mut samba = Samba::provision();
+            let mut samba = Samba::provision_with_people();
             samba.serve(true).await;
             samba
         })
@@ -40,6 +41,16 @@ pub(crate) async fn shared() -> &'static Samba {
 }
 
 impl Samba {
+    /// A new domain with everybody in it. Nothing serves it yet.
+    pub(crate) fn provision_with_people() -> Self {
+        let samba = Self::provision();
+        let people = json!({
+            "config": samba.config(), "threshold": THRESHOLD, "people": for_samba(&everybody_twice()),
+        });
+        samba.fill(PEOPLE_SCRIPT, &people);
+        samba
+    }
+
     /// A new domain. Nothing serves it yet.
     pub(crate) fn provision() -> Self {
         let folder = Scratch::new();
@@ -72,9 +83,9 @@ impl Samba {
             certificate: pki.domain_controllers(&names).unwrap(),
             pki,
             server: None,
+            more_options: Vec::new(),
             folder,
         };
-        samba.add_people();
         for (name, mode) in [("run/ncalrpc", 0o755), ("run/winbindd", 0o750), ("run/ntp", 0o750)] {
             use std::os::unix::fs::DirBuilderExt;
             let mut builder = std::fs::DirBuilder::new();
@@ -87,17 +98,28 @@ impl Samba {
         samba
     }
 
-    fn add_people(&self) {
-        let input = json!({ "config": self.config(), "threshold": THRESHOLD, "people": for_samba(&everybody_twice()) });
-        let path = self.folder.path().join("people.json");
+    /// Runs a script that changes the domain before it is served.
+    pub(crate) fn fill(&self, script: &str, input: &serde_json::Value) {
+        let path = self.folder.path().join("input.json");
         std::fs::write(&path, input.to_string()).unwrap();
         // Debian's Python, which has Samba's modules.
         run(Command::new("/usr/bin/python3")
-            .arg(PEOPLE_SCRIPT)
+            .arg(script)
             .stdin(Stdio::from(std::fs::File::open(path).unwrap())));
     }
 
-    fn config(&self) -> String {
+    /// Lets passwords be sent in the clear, which Samba refuses otherwise.
+    pub(crate) fn permit_plain_binds(&mut self) {
+        self.more_options.push("--option=ldap server require strong auth=no");
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Its smb.conf.
+    pub(crate) fn config(&self) -> String {
         self.folder
             .path()
             .join("domain/etc/smb.conf")
@@ -136,6 +158,7 @@ impl Samba {
         let config = self.config();
         let mut command = vec!["samba", "-i", "--no-process-group", "-s", &config];
         command.extend(options.iter().map(String::as_str));
+        command.extend(&self.more_options);
         let removes = removes_folder.then_some(folder);
         self.server = Some(Server::start(&command, &folder.join("output"), removes));
         let address = self.address;
