@@ -327,9 +327,14 @@ async fn a_dn_is_bound_nowhere_but_where_it_was_found_and_rather_not_at_all() {
         bed.dcs[0].script(Reply::Held(release.clone(), LdapResultCode::Success));
     }
     let last = async {
-        while users_of(&bed.dcs[0]).len() + before < 3 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        let both = async {
+            while users_of(&bed.dcs[0]).len() + before < 3 {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), both)
+            .await
+            .unwrap();
         let outcome = ask(&agent, 4, USER).await;
         release.notify_waiters();
         outcome

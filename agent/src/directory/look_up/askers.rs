@@ -166,7 +166,11 @@ impl Askers {
             }
             // No waiting for a connection that may never come: the relay has a limit of sign-ins that wait, and those
             // that need no look-up are among them.
-            let hopeless = !avoid.is_empty() || self.hopes.load(Ordering::Relaxed) == 0;
+            let hopeless = match avoid {
+                [] => self.hopes.load(Ordering::Relaxed) == 0,
+                // One that is merely in use comes back after a search.
+                avoid => !self.has_open(avoid),
+            };
             if hopeless || timeout_at(deadline, returned).await.is_err() {
                 return None;
             }
@@ -195,6 +199,13 @@ impl Askers {
             of.suspicion.chosen(now);
         }
         Some(asker)
+    }
+
+    /// Whether there are connections, idle or in use, to domain controllers that are not among `avoid`.
+    fn has_open(&self, avoid: &[DcId]) -> bool {
+        let state = self.lock();
+        let mut dcs = state.dcs.iter();
+        dcs.any(|(dc, of)| !avoid.contains(dc) && of.count.open() > 0)
     }
 
     /// A search was answered, or was not. Gives what that changes: whether the domain controller is a suspect now.
