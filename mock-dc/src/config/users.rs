@@ -11,13 +11,14 @@ use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
 use super::objects::Places;
-use crate::domain::attributes::{Attribute, Syntax, known, logon_hours};
+use crate::domain::attributes::{Attribute, logon_hours};
 use crate::domain::builtin::reserved_names;
 use crate::domain::filetime::FileTime;
 use crate::domain::fold::fold;
 use crate::domain::generated::sam_of;
 use crate::domain::nt_hash::NtHash;
 use crate::domain::policy::Policy;
+use crate::domain::schema::{Syntax, known};
 use crate::domain::settings::{Lock, PasswordSet, UserSettings};
 use crate::domain::sid::parse_guid;
 

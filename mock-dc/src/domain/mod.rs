@@ -18,6 +18,7 @@ pub mod object;
 pub mod outcome;
 pub mod passwords;
 pub mod policy;
+pub mod schema;
 pub mod settings;
 pub mod sid;
 mod tree;

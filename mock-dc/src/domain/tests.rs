@@ -322,7 +322,7 @@ fn every_shown_attribute_is_known_to_filters_with_its_syntax() {
     for id in domain.id_range().map(ObjectId::from) {
         for attribute in domain.attributes(id, NOW) {
             assert_eq!(
-                attributes::known(attribute.name),
+                schema::known(attribute.name),
                 Some((attribute.name, attribute.syntax)),
                 "{}",
                 domain.dn_text(id)

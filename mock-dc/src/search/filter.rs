@@ -8,10 +8,11 @@ use std::cmp::Ordering;
 use ldap3_proto::proto::{LdapFilter, LdapMatchingRuleAssertion, LdapSubstringFilter};
 
 use super::entry::Entry;
-use crate::domain::attributes::{self, Attribute, Syntax};
+use crate::domain::attributes::Attribute;
 use crate::domain::dn::Dn;
 use crate::domain::fold::fold;
 use crate::domain::object::{Class, ObjectId};
+use crate::domain::schema::{self, Syntax};
 use crate::domain::sid::{Sid, parse_guid};
 use crate::domain::{Domain, Key};
 
@@ -94,7 +95,7 @@ fn all(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
 }
 
 fn known(entry: &Entry, name: &str) -> bool {
-    entry.get(name).is_some() || attributes::known(name).is_some()
+    entry.get(name).is_some() || schema::known(name).is_some()
 }
 
 fn any_value(entry: &Entry, name: &str, test: impl Fn(&Attribute, &[u8]) -> Option<bool>) -> Option<bool> {
