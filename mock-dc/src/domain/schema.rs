@@ -1,5 +1,8 @@
 //! The attributes that objects here may have: how the schema writes their names, and their syntaxes (MS-ADA).
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// How values of an attribute are compared and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
@@ -20,21 +23,24 @@ pub enum Syntax {
 /// The syntax of an attribute that an object may have, and how the schema writes its name; `None`: no object here has
 /// such an attribute, and a filter on it is undefined.
 pub fn known(name: &str) -> Option<(&'static str, Syntax)> {
-    let all = [
-        (TEXTS, Syntax::Text),
-        (INTEGERS, Syntax::Integer),
-        (NAMES, Syntax::Dn),
-        (OTHERS, Syntax::Octets),
-    ];
-    let syntax = |known: &'static str, syntax| match known {
-        "objectGUID" => (known, Syntax::Guid),
-        "objectSid" | "tokenGroups" => (known, Syntax::Sid),
-        _ => (known, syntax),
-    };
-    all.into_iter().find_map(|(names, of)| {
-        let known = names.iter().find(|known| known.eq_ignore_ascii_case(name))?;
-        Some(syntax(known, of))
-    })
+    // A search that no index helps asks for every object.
+    static BY_NAME: LazyLock<HashMap<String, (&'static str, Syntax)>> = LazyLock::new(|| {
+        let all = [
+            (TEXTS, Syntax::Text),
+            (INTEGERS, Syntax::Integer),
+            (NAMES, Syntax::Dn),
+            (GUIDS, Syntax::Guid),
+            (SIDS, Syntax::Sid),
+            (OTHERS, Syntax::Octets),
+        ];
+        let each = |(names, syntax): (&'static [&'static str], Syntax)| {
+            names
+                .iter()
+                .map(move |name| (name.to_ascii_lowercase(), (*name, syntax)))
+        };
+        all.into_iter().flat_map(each).collect()
+    });
+    BY_NAME.get(&name.to_ascii_lowercase()).copied()
 }
 
 const TEXTS: &[&str] = &[
@@ -148,4 +154,8 @@ const NAMES: &[&str] = &[
     "msDS-PSOApplied",
 ];
 
-const OTHERS: &[&str] = &["objectGUID", "objectSid", "tokenGroups", "logonHours", "thumbnailPhoto"];
+const GUIDS: &[&str] = &["objectGUID"];
+
+const SIDS: &[&str] = &["objectSid", "tokenGroups"];
+
+const OTHERS: &[&str] = &["logonHours", "thumbnailPhoto"];
