@@ -5,6 +5,7 @@
 
 pub mod entry;
 pub mod filter;
+pub mod request;
 pub mod root_dse;
 
 use std::borrow::Cow;

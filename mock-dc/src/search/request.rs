@@ -1,0 +1,80 @@
+//! A search as a client asks for it (RFC 4511 4.5.1), off the wire: what is text to LDAP may be any bytes here.
+
+/// What a search asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchRequest {
+    /// The name of the object that it begins at; empty for the RootDSE.
+    pub base: Vec<u8>,
+    /// How far below the base it looks.
+    pub scope: Scope,
+    /// Entries that the client wants at most; 0: no limit of its own.
+    pub size_limit: u32,
+    /// Seconds that it may take; 0: no limit of its own.
+    pub time_limit: u32,
+    /// Whether the client wants the names of attributes without their values.
+    pub types_only: bool,
+    /// Which of the objects in scope are meant.
+    pub filter: Filter,
+    /// Descriptions of the attributes that it wants to see; none: all that are usual.
+    pub attributes: Vec<String>,
+}
+
+/// How far below its base a search looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// At the base alone.
+    Base,
+    /// At the objects right below the base.
+    OneLevel,
+    /// At the base and everything below it.
+    Subtree,
+}
+
+/// Which objects are meant (RFC 4511 4.5.1.7). Names of attributes are as the client wrote them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filter {
+    /// All of them hold.
+    And(Vec<Filter>),
+    /// One of them holds.
+    Or(Vec<Filter>),
+    /// It does not hold.
+    Not(Box<Filter>),
+    /// The attribute has this value.
+    Equality(String, Vec<u8>),
+    /// The attribute has a value in which these parts come one after another.
+    Substring(String, Substring),
+    /// The attribute has a value of at least this.
+    GreaterOrEqual(String, Vec<u8>),
+    /// The attribute has a value of at most this.
+    LessOrEqual(String, Vec<u8>),
+    /// The attribute has a value.
+    Present(String),
+    /// The attribute has a value like this one.
+    Approx(String, Vec<u8>),
+    /// A matching rule holds.
+    Extensible(Assertion),
+}
+
+/// The parts of a value, `initial*any*any*last`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Substring {
+    /// What it begins with.
+    pub initial: Option<Vec<u8>>,
+    /// What comes between, in this order.
+    pub any: Vec<Vec<u8>>,
+    /// What it ends with.
+    pub last: Option<Vec<u8>>,
+}
+
+/// A matching rule applied to an attribute, `attribute:dn:rule:=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assertion {
+    /// The rule's identifier; `None`: the attribute's own.
+    pub rule: Option<String>,
+    /// The attribute; `None`: every one that the rule fits.
+    pub attribute: Option<String>,
+    /// What the rule compares with.
+    pub value: Vec<u8>,
+    /// Whether the parts of the distinguished name count as attributes.
+    pub names_too: bool,
+}
