@@ -9,7 +9,6 @@ pub(crate) use password_policy::PasswordPolicy;
 pub(crate) use request::{Encoded, Filter, Scope, Search};
 
 pub(crate) mod answer;
-mod ber;
 pub(crate) mod password_policy;
 pub(crate) mod request;
 

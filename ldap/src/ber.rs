@@ -7,32 +7,43 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-pub(super) const BOOLEAN: u8 = 0x01;
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const OCTET_STRING: u8 = 0x04;
-pub(super) const ENUMERATED: u8 = 0x0a;
-pub(super) const SEQUENCE: u8 = 0x30;
-pub(super) const SET: u8 = 0x31;
+/// Universal tag of a BOOLEAN.
+pub const BOOLEAN: u8 = 0x01;
+/// Universal tag of an INTEGER.
+pub const INTEGER: u8 = 0x02;
+/// Universal tag of an OCTET STRING.
+pub const OCTET_STRING: u8 = 0x04;
+/// Universal tag of an ENUMERATED.
+pub const ENUMERATED: u8 = 0x0a;
+/// Universal tag of a SEQUENCE or SEQUENCE OF, constructed.
+pub const SEQUENCE: u8 = 0x30;
+/// Universal tag of a SET OF, constructed.
+pub const SET: u8 = 0x31;
 
 /// The longest form of a length that is read: four bytes say 4 GiB.
 const LENGTH_BYTES: usize = 4;
 
 /// Not BER, or not in LDAP's form of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not BER in LDAP's form")]
+pub struct Malformed;
 
 /// What stands before an element's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) tag: u8,
+pub struct Header {
+    /// The tag, class and form included.
+    pub tag: u8,
     /// Bytes of tag and length.
-    pub(super) size: usize,
+    pub size: usize,
     /// Bytes of content.
-    pub(super) content: usize,
+    pub content: usize,
 }
 
 /// The header at the beginning of `bytes`, or `None` while it is not whole.
-pub(super) fn header(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
+///
+/// # Errors
+/// [`Malformed`] for a tag of several bytes, an indefinite length, and one of more than four bytes.
+pub fn header(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
     let [tag, rest @ ..] = bytes else {
         return Ok(None);
     };
@@ -64,21 +75,26 @@ pub(super) fn header(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
 
 /// The elements of a content, one after another.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(content: &'a [u8]) -> Self {
+    /// Reads `content` from its beginning.
+    pub fn new(content: &'a [u8]) -> Self {
         Self { rest: content }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether everything has been read.
+    pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next element, tag and content.
-    pub(super) fn any(&mut self) -> Result<(u8, &'a [u8]), Malformed> {
+    ///
+    /// # Errors
+    /// [`Malformed`] when it does not fit into what is left.
+    pub fn any(&mut self) -> Result<(u8, &'a [u8]), Malformed> {
         let header = header(self.rest)?.ok_or(Malformed)?;
         let (_, after) = self.rest.split_at_checked(header.size).ok_or(Malformed)?;
         let (content, rest) = after.split_at_checked(header.content).ok_or(Malformed)?;
@@ -87,12 +103,18 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element, which has to have this tag.
-    pub(super) fn expect(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
+    ///
+    /// # Errors
+    /// [`Malformed`], also when it has another tag.
+    pub fn expect(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
         self.optional(tag)?.ok_or(Malformed)
     }
 
     /// The next element, if it has this tag.
-    pub(super) fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>, Malformed> {
+    ///
+    /// # Errors
+    /// [`Malformed`] when it does not fit into what is left.
+    pub fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>, Malformed> {
         if self.rest.first() != Some(&tag) {
             return Ok(None);
         }
@@ -101,7 +123,10 @@ impl<'a> Reader<'a> {
 
     /// Whatever follows is well-formed. LDAP's sequences may grow, and what is added is to be ignored (RFC 4511,
     /// section 4).
-    pub(super) fn skip(mut self) -> Result<(), Malformed> {
+    ///
+    /// # Errors
+    /// [`Malformed`] when something does not fit.
+    pub fn skip(mut self) -> Result<(), Malformed> {
         while !self.is_empty() {
             self.any()?;
         }
@@ -110,7 +135,10 @@ impl<'a> Reader<'a> {
 }
 
 /// A number that is not negative (LDAP has no other), at most 2^31 - 1 (RFC 4511, section 4.1.1).
-pub(super) fn number(content: &[u8]) -> Result<i32, Malformed> {
+///
+/// # Errors
+/// [`Malformed`] for any other.
+pub fn number(content: &[u8]) -> Result<i32, Malformed> {
     if content.is_empty() || content.len() > 4 || content[0] & 0x80 != 0 {
         return Err(Malformed);
     }
@@ -119,7 +147,7 @@ pub(super) fn number(content: &[u8]) -> Result<i32, Malformed> {
 
 /// An encoding in the making. Wiped when dropped; so what is written must fit into the capacity that it was made with,
 /// or a copy is left behind where the bytes were before. Shown by its length alone.
-pub(super) struct Writer {
+pub struct Writer {
     bytes: Zeroizing<Vec<u8>>,
 }
 
@@ -130,25 +158,30 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub(super) fn with_capacity(capacity: usize) -> Self {
+    /// An empty encoding with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
         Self {
             bytes: Zeroizing::new(Vec::with_capacity(capacity)),
         }
     }
 
-    pub(super) fn finish(self) -> Zeroizing<Vec<u8>> {
+    /// The bytes; wiped when dropped.
+    pub fn finish(self) -> Zeroizing<Vec<u8>> {
         self.bytes
     }
 
-    pub(super) fn element(&mut self, tag: u8, content: &[u8]) {
+    /// An element with this content.
+    pub fn element(&mut self, tag: u8, content: &[u8]) {
         self.nest(tag, |inner| inner.bytes.extend_from_slice(content));
     }
 
-    pub(super) fn boolean(&mut self, value: bool) {
+    /// A BOOLEAN.
+    pub fn boolean(&mut self, value: bool) {
         self.element(BOOLEAN, &[if value { 0xff } else { 0x00 }]);
     }
 
-    pub(super) fn number(&mut self, tag: u8, value: i32) {
+    /// A number under `tag`: INTEGER, ENUMERATED, or one of the context.
+    pub fn number(&mut self, tag: u8, value: i32) {
         let bytes = value.to_be_bytes();
         // As few bytes as keep the sign.
         let spare = (0..3)
@@ -159,7 +192,7 @@ impl Writer {
 
     /// An element made of elements. Its length always takes the four-byte form, as Windows' own client writes it: so
     /// it can be filled in afterwards, and nothing is moved about.
-    pub(super) fn nest(&mut self, tag: u8, content: impl FnOnce(&mut Self)) {
+    pub fn nest(&mut self, tag: u8, content: impl FnOnce(&mut Self)) {
         self.bytes.extend_from_slice(&[tag, 0x84, 0, 0, 0, 0]);
         let start = self.bytes.len();
         content(self);

@@ -4,8 +4,8 @@
 //! asked is for who asked to judge, by its message id and its kind.
 
 use super::NOTICE_OF_DISCONNECTION;
-use super::ber::{self, ENUMERATED, INTEGER, Malformed, OCTET_STRING, Reader, SEQUENCE, SET};
 use super::password_policy::{self, PasswordPolicy};
+use postern_ldap::ber::{self, ENUMERATED, INTEGER, Malformed, OCTET_STRING, Reader, SEQUENCE, SET};
 
 /// The longest message that is read. A RootDSE has some kilobytes, a user's few attributes less.
 pub(crate) const MAX_MESSAGE: usize = 256 * 1024;

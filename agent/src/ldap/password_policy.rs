@@ -1,6 +1,6 @@
 //! The password policy control (draft-behera-ldap-password-policy-10, section 6.2).
 
-use super::ber::{self, Malformed, Reader, SEQUENCE};
+use postern_ldap::ber::{self, Malformed, Reader, SEQUENCE};
 
 /// The control's name, in requests and answers.
 pub(crate) const OID: &str = "1.3.6.1.4.1.42.2.27.8.5.1";

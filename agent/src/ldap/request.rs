@@ -7,8 +7,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::START_TLS;
-use super::ber::{ENUMERATED, INTEGER, OCTET_STRING, SEQUENCE, Writer};
 use super::password_policy;
+use postern_ldap::ber::{ENUMERATED, INTEGER, OCTET_STRING, SEQUENCE, Writer};
 
 /// A request as it goes onto the wire. Wiped when dropped, and shown by its length alone: it may hold a password.
 pub(crate) struct Encoded(Zeroizing<Vec<u8>>);
