@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use ldap3_proto::control::LdapControl;
 use ldap3_proto::proto::{
-    LdapBindCred, LdapBindRequest, LdapBindResponse, LdapExtendedRequest, LdapExtendedResponse, LdapMsg, LdapOp,
-    LdapResult, LdapResultCode, LdapSearchRequest, LdapSearchScope,
+    LdapBindCred, LdapBindRequest, LdapBindResponse, LdapExtendedRequest, LdapExtendedResponse, LdapFilter, LdapMsg,
+    LdapOp, LdapPartialAttribute, LdapResult, LdapResultCode, LdapSearchRequest, LdapSearchResultEntry,
+    LdapSearchScope,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use zeroize::Zeroizing;
@@ -20,8 +21,11 @@ use crate::domain::object::ObjectId;
 use crate::domain::outcome::{BindResult, SubCode};
 use crate::journal::{Bind, Pending};
 use crate::metrics::BindLabel;
+use crate::search::code::Code;
+use crate::search::entry::{Entry, Selection};
+use crate::search::request::{Assertion, Filter, Scope, SearchRequest, Substring};
 use crate::search::root_dse::{STARTTLS, WHO_AM_I, answers, root_dse};
-use crate::search::{Search, Step, entry::Selection};
+use crate::search::{Search, Step};
 
 /// Responses by whoever is no server, and other things that no client sends.
 const NO_REQUEST: &str = "not a request";
@@ -212,11 +216,12 @@ impl Session {
     {
         let world = &self.controller.world;
         let dialect = world.domain.dialect();
-        if request.base.is_empty() && request.scope == LdapSearchScope::Base {
+        let request = search_request(request);
+        if request.base.is_empty() && request.scope == Scope::Base {
             let entry = root_dse(&world.domain, &self.controller.name, world.clock.now());
             if answers(&entry, &request.filter, &world.domain) {
-                let shown = Selection::of(&request.attrs).apply(entry, request.typesonly);
-                wire.send(msgid, LdapOp::SearchResultEntry(shown.into())).await?;
+                let shown = Selection::of(&request.attributes).apply(entry, request.types_only);
+                wire.send(msgid, LdapOp::SearchResultEntry(result_entry(shown))).await?;
             }
             return wire
                 .send(msgid, LdapOp::SearchResultDone(result(LdapResultCode::Success, "")))
@@ -231,7 +236,7 @@ impl Session {
             Err(refusal) => {
                 let refused = LdapResult {
                     matcheddn: refusal.matched_dn,
-                    ..result(refusal.code, refusal.text)
+                    ..result(result_code(refusal.code), refusal.text)
                 };
                 return wire.send(msgid, LdapOp::SearchResultDone(refused)).await;
             }
@@ -242,10 +247,14 @@ impl Session {
                 Step::Last(entries, code) => (entries, Some(code)),
             };
             for entry in entries {
-                wire.send(msgid, LdapOp::SearchResultEntry(entry.into())).await?;
+                wire.send(msgid, LdapOp::SearchResultEntry(result_entry(entry))).await?;
             }
             match end {
-                Some(code) => return wire.send(msgid, LdapOp::SearchResultDone(result(code, ""))).await,
+                Some(code) => {
+                    return wire
+                        .send(msgid, LdapOp::SearchResultDone(result(result_code(code), "")))
+                        .await;
+                }
                 // A look at a million accounts must not keep the other connections of this thread waiting.
                 None => tokio::task::yield_now().await,
             }
@@ -344,5 +353,78 @@ fn is_critical(control: &LdapControl) -> bool {
         | LdapControl::SimplePagedResults { .. }
         | LdapControl::ServerSort { .. }
         | LdapControl::ServerSortResult { .. } => false,
+    }
+}
+
+fn result_code(code: Code) -> LdapResultCode {
+    match code {
+        Code::Success => LdapResultCode::Success,
+        Code::OperationsError => LdapResultCode::OperationsError,
+        Code::ProtocolError => LdapResultCode::ProtocolError,
+        Code::TimeLimitExceeded => LdapResultCode::TimeLimitExceeded,
+        Code::SizeLimitExceeded => LdapResultCode::SizeLimitExceeded,
+        Code::Referral => LdapResultCode::Referral,
+        Code::UnavailableCriticalExtension => LdapResultCode::UnavailableCriticalExtension,
+        Code::InappropriateMatching => LdapResultCode::InappropriateMatching,
+        Code::NoSuchObject => LdapResultCode::NoSuchObject,
+        Code::InvalidDnSyntax => LdapResultCode::InvalidDNSyntax,
+        Code::UnwillingToPerform => LdapResultCode::UnwillingToPerform,
+    }
+}
+
+fn result_entry(entry: Entry) -> LdapSearchResultEntry {
+    let attributes = entry.attributes.into_iter();
+    let attributes = attributes.map(|attribute| LdapPartialAttribute {
+        atype: attribute.name.to_owned(),
+        vals: attribute.values,
+    });
+    LdapSearchResultEntry {
+        dn: entry.dn,
+        attributes: attributes.collect(),
+    }
+}
+
+fn search_request(request: LdapSearchRequest) -> SearchRequest {
+    let limit = |limit: i32| u32::try_from(limit).unwrap_or(0);
+    SearchRequest {
+        base: request.base.into_bytes(),
+        scope: match request.scope {
+            LdapSearchScope::Base => Scope::Base,
+            LdapSearchScope::OneLevel => Scope::OneLevel,
+            LdapSearchScope::Subtree | LdapSearchScope::Children => Scope::Subtree,
+        },
+        size_limit: limit(request.sizelimit),
+        time_limit: limit(request.timelimit),
+        types_only: request.typesonly,
+        filter: filter(request.filter),
+        attributes: request.attrs,
+    }
+}
+
+fn filter(read: LdapFilter) -> Filter {
+    let all = |parts: Vec<LdapFilter>| parts.into_iter().map(filter).collect();
+    match read {
+        LdapFilter::And(parts) => Filter::And(all(parts)),
+        LdapFilter::Or(parts) => Filter::Or(all(parts)),
+        LdapFilter::Not(part) => Filter::Not(Box::new(filter(*part))),
+        LdapFilter::Equality(name, value) => Filter::Equality(name, value.into_bytes()),
+        LdapFilter::Substring(name, pattern) => Filter::Substring(
+            name,
+            Substring {
+                initial: pattern.initial.map(String::into_bytes),
+                any: pattern.any.into_iter().map(String::into_bytes).collect(),
+                last: pattern.final_.map(String::into_bytes),
+            },
+        ),
+        LdapFilter::GreaterOrEqual(name, value) => Filter::GreaterOrEqual(name, value.into_bytes()),
+        LdapFilter::LessOrEqual(name, value) => Filter::LessOrEqual(name, value.into_bytes()),
+        LdapFilter::Present(name) => Filter::Present(name),
+        LdapFilter::Approx(name, value) => Filter::Approx(name, value.into_bytes()),
+        LdapFilter::Extensible(rule) => Filter::Extensible(Assertion {
+            rule: rule.matching_rule,
+            attribute: rule.type_,
+            value: rule.match_value.into_bytes(),
+            names_too: rule.dn_attributes,
+        }),
     }
 }

@@ -1,7 +1,5 @@
 //! Entries of the tree, and what of an entry a request wants to see.
 
-use ldap3_proto::proto::{LdapPartialAttribute, LdapSearchResultEntry};
-
 use crate::domain::attributes::Attribute;
 
 /// An entry with all of its attributes.
@@ -19,20 +17,6 @@ impl Entry {
         self.attributes
             .iter()
             .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
-    }
-}
-
-impl From<Entry> for LdapSearchResultEntry {
-    fn from(entry: Entry) -> Self {
-        let attributes = entry.attributes.into_iter();
-        let attributes = attributes.map(|attribute| LdapPartialAttribute {
-            atype: attribute.name.to_owned(),
-            vals: attribute.values,
-        });
-        Self {
-            dn: entry.dn,
-            attributes: attributes.collect(),
-        }
     }
 }
 

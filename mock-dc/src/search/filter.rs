@@ -5,9 +5,8 @@
 
 use std::cmp::Ordering;
 
-use ldap3_proto::proto::{LdapFilter, LdapMatchingRuleAssertion, LdapSubstringFilter};
-
 use super::entry::Entry;
+use super::request::{Assertion, Filter, Substring};
 use crate::domain::attributes::Attribute;
 use crate::domain::dn::Dn;
 use crate::domain::fold::fold;
@@ -22,43 +21,44 @@ const BIT_AND: &str = "1.2.840.113556.1.4.803";
 const BIT_OR: &str = "1.2.840.113556.1.4.804";
 
 /// Whether `entry` matches; `None` is "undefined", which a search treats as no.
-pub fn evaluate(filter: &LdapFilter, entry: &Entry, domain: &Domain) -> Option<bool> {
+pub fn evaluate(filter: &Filter, entry: &Entry, domain: &Domain) -> Option<bool> {
     match filter {
-        LdapFilter::And(parts) => all(parts.iter().map(|part| evaluate(part, entry, domain))),
+        Filter::And(parts) => all(parts.iter().map(|part| evaluate(part, entry, domain))),
         // De Morgan: an "or" is undefined exactly where the "and" of the opposites is.
-        LdapFilter::Or(parts) => all(parts
+        Filter::Or(parts) => all(parts
             .iter()
             .map(|part| evaluate(part, entry, domain).map(|matches| !matches)))
         .map(|none| !none),
-        LdapFilter::Not(part) => evaluate(part, entry, domain).map(|matches| !matches),
-        LdapFilter::Present(name) => known(entry, name).then(|| entry.get(name).is_some()),
-        LdapFilter::Equality(name, value) | LdapFilter::Approx(name, value) => {
+        Filter::Not(part) => evaluate(part, entry, domain).map(|matches| !matches),
+        Filter::Present(name) => known(entry, name).then(|| entry.get(name).is_some()),
+        Filter::Equality(name, value) | Filter::Approx(name, value) => {
             any_value(entry, name, |attribute, stored| equal(attribute, stored, value, domain))
         }
-        LdapFilter::Substring(name, pattern) => any_value(entry, name, |attribute, stored| {
+        Filter::Substring(name, pattern) => any_value(entry, name, |attribute, stored| {
             Some(attribute.syntax == Syntax::Text && contains(stored, pattern))
         }),
-        LdapFilter::GreaterOrEqual(name, value) => ordered(entry, name, value, Ordering::is_ge),
-        LdapFilter::LessOrEqual(name, value) => ordered(entry, name, value, Ordering::is_le),
-        LdapFilter::Extensible(rule) => extensible(entry, rule),
+        Filter::GreaterOrEqual(name, value) => ordered(entry, name, value, Ordering::is_ge),
+        Filter::LessOrEqual(name, value) => ordered(entry, name, value, Ordering::is_le),
+        Filter::Extensible(rule) => extensible(entry, rule),
     }
 }
 
 /// The objects that a filter can match at most, where it names them; `None` where it does not.
-pub fn named_objects(filter: &LdapFilter, domain: &Domain) -> Option<Vec<ObjectId>> {
+pub fn named_objects(filter: &Filter, domain: &Domain) -> Option<Vec<ObjectId>> {
     let mut ids = match filter {
-        LdapFilter::And(parts) => {
+        Filter::And(parts) => {
             return parts
                 .iter()
                 .filter_map(|part| named_objects(part, domain))
                 .min_by_key(Vec::len);
         }
-        LdapFilter::Or(parts) => parts
+        Filter::Or(parts) => parts
             .iter()
             .map(|part| named_objects(part, domain))
             .collect::<Option<Vec<_>>>()?
             .concat(),
-        LdapFilter::Equality(name, value) | LdapFilter::Approx(name, value) => {
+        Filter::Equality(name, value) | Filter::Approx(name, value) => {
+            let value = std::str::from_utf8(value).ok()?;
             let key = match name.to_ascii_lowercase().as_str() {
                 "samaccountname" => Key::Sam,
                 "userprincipalname" => Key::Upn,
@@ -109,7 +109,9 @@ fn any_value(entry: &Entry, name: &str, test: impl Fn(&Attribute, &[u8]) -> Opti
     .map(|none| !none)
 }
 
-fn equal(attribute: &Attribute, stored: &[u8], asked: &str, domain: &Domain) -> Option<bool> {
+fn equal(attribute: &Attribute, stored: &[u8], asked: &[u8], domain: &Domain) -> Option<bool> {
+    let bytes = asked;
+    let asked = std::str::from_utf8(asked).unwrap_or_default();
     let text = std::str::from_utf8(stored).unwrap_or_default();
     match attribute.syntax {
         Syntax::Text => Some(fold(text) == fold(asked)),
@@ -118,7 +120,7 @@ fn equal(attribute: &Attribute, stored: &[u8], asked: &str, domain: &Domain) -> 
         Syntax::Dn => Dn::parse(asked).map(|asked| Dn::parse(text) == Some(asked)),
         // The text form and escaped bytes both match (measured); escaped bytes arrive as they are.
         Syntax::Guid | Syntax::Sid | Syntax::Octets => {
-            Some(stored == asked.as_bytes() || attribute.shown().any(|shown| fold(&shown) == fold(asked)))
+            Some(stored == bytes || attribute.shown().any(|shown| fold(&shown) == fold(asked)))
         }
     }
 }
@@ -131,33 +133,40 @@ fn category(asked: &str, domain: &Domain) -> Option<Dn> {
     }
 }
 
-fn contains(stored: &[u8], pattern: &LdapSubstringFilter) -> bool {
-    let text = fold(std::str::from_utf8(stored).unwrap_or_default());
+fn contains(stored: &[u8], pattern: &Substring) -> bool {
+    let Ok(text) = std::str::from_utf8(stored).map(fold) else {
+        return false;
+    };
+    let part = |bytes: &[u8]| std::str::from_utf8(bytes).map(fold).ok();
     let mut rest = text.as_str();
     if let Some(initial) = &pattern.initial {
-        let Some(after) = rest.strip_prefix(&fold(initial)) else {
+        let Some(after) = part(initial).and_then(|initial| rest.strip_prefix(initial.as_str())) else {
             return false;
         };
         rest = after;
     }
-    if let Some(last) = &pattern.final_ {
-        let Some(before) = rest.strip_suffix(&fold(last)) else {
+    if let Some(last) = &pattern.last {
+        let Some(before) = part(last).and_then(|last| rest.strip_suffix(last.as_str())) else {
             return false;
         };
         rest = before;
     }
-    pattern.any.iter().all(|part| match rest.split_once(&fold(part)) {
-        Some((_, after)) => {
-            rest = after;
-            true
-        }
-        None => false,
-    })
+    pattern
+        .any
+        .iter()
+        .all(|any| match part(any).and_then(|any| rest.split_once(any.as_str())) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
 }
 
-fn ordered(entry: &Entry, name: &str, asked: &str, test: fn(Ordering) -> bool) -> Option<bool> {
+fn ordered(entry: &Entry, name: &str, asked: &[u8], test: fn(Ordering) -> bool) -> Option<bool> {
     any_value(entry, name, |attribute, stored| {
         let text = std::str::from_utf8(stored).ok()?;
+        let asked = std::str::from_utf8(asked).ok()?;
         match attribute.syntax {
             Syntax::Integer => {
                 let (stored, asked): (i64, i64) = (text.parse().ok()?, asked.parse().ok()?);
@@ -169,10 +178,10 @@ fn ordered(entry: &Entry, name: &str, asked: &str, test: fn(Ordering) -> bool) -
     })
 }
 
-fn extensible(entry: &Entry, assertion: &LdapMatchingRuleAssertion) -> Option<bool> {
-    let name = assertion.type_.as_deref()?;
-    let mask: i64 = assertion.match_value.parse().ok()?;
-    let test: fn(i64, i64) -> bool = match assertion.matching_rule.as_deref()? {
+fn extensible(entry: &Entry, assertion: &Assertion) -> Option<bool> {
+    let name = assertion.attribute.as_deref()?;
+    let mask: i64 = std::str::from_utf8(&assertion.value).ok()?.parse().ok()?;
+    let test: fn(i64, i64) -> bool = match assertion.rule.as_deref()? {
         BIT_AND => |stored, mask| stored & mask == mask,
         BIT_OR => |stored, mask| stored & mask != 0,
         _ => return None,

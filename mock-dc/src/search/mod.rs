@@ -3,20 +3,20 @@
 //! A filter that names objects is answered from the indexes; any other looks at every object, in batches, so that nobody
 //! waits long.
 
+pub mod code;
 pub mod entry;
 pub mod filter;
 pub mod request;
 pub mod root_dse;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
-
-use ldap3_proto::proto::{LdapResultCode, LdapSearchRequest, LdapSearchScope};
 
 use crate::domain::Domain;
 use crate::domain::filetime::FileTime;
 use crate::domain::object::ObjectId;
+use code::{Code, Refusal};
 use entry::{Entry, Selection};
+use request::{Scope, SearchRequest};
 
 /// MaxPageSize of AD's default query policy (MS-ADTS 3.1.1.3.4.6): entries that one search returns at most.
 const MAX_PAGE_SIZE: usize = 1000;
@@ -24,21 +24,10 @@ const MAX_PAGE_SIZE: usize = 1000;
 /// Objects looked at in one step.
 const BATCH: usize = 256;
 
-/// A search that ends before it begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The LDAP result code.
-    pub code: LdapResultCode,
-    /// The nearest entry that exists.
-    pub matched_dn: String,
-    /// The diagnostic text.
-    pub text: Cow<'static, str>,
-}
-
 /// A search under way.
 #[derive(Debug)]
 pub struct Search {
-    request: LdapSearchRequest,
+    request: SearchRequest,
     selection: Selection,
     base: ObjectId,
     few: VecDeque<ObjectId>,
@@ -54,7 +43,7 @@ pub enum Step {
     /// Entries to send; there is more to look at.
     Entries(Vec<Entry>),
     /// The last entries, and whether there would have been more than the size limit allows.
-    Last(Vec<Entry>, LdapResultCode),
+    Last(Vec<Entry>, Code),
 }
 
 impl Search {
@@ -62,32 +51,30 @@ impl Search {
     ///
     /// # Errors
     /// [`Refusal`] when the base is no name or names nothing.
-    pub fn begin(domain: &Domain, request: LdapSearchRequest) -> Result<Self, Refusal> {
+    pub fn begin(domain: &Domain, request: SearchRequest) -> Result<Self, Refusal> {
         let dialect = domain.dialect();
-        let Ok(base) = domain.find_name(&request.base) else {
-            return Err(Refusal {
-                code: LdapResultCode::InvalidDNSyntax,
-                matched_dn: String::new(),
-                text: dialect.bad_name(),
-            });
+        let name = std::str::from_utf8(&request.base).ok();
+        let named = name.and_then(|name| Some((name, domain.find_name(name).ok()?)));
+        let Some((name, base)) = named else {
+            return Err(Refusal::new(Code::InvalidDnSyntax, dialect.bad_name()));
         };
         let Some(base) = base else {
-            let best = domain.best_match(&request.base).map(|id| domain.dn_text(id));
+            let best = domain.best_match(name).map(|id| domain.dn_text(id));
             let text = dialect.no_such_object(best.as_deref().unwrap_or_default());
             // Samba tells it in no way (measured).
             let matched_dn = best.filter(|_| dialect.tells_best_match()).unwrap_or_default();
             return Err(Refusal {
-                code: LdapResultCode::NoSuchObject,
+                code: Code::NoSuchObject,
                 matched_dn,
                 text,
             });
         };
-        let asked = usize::try_from(request.sizelimit).ok().filter(|limit| *limit > 0);
+        let asked = usize::try_from(request.size_limit).ok().filter(|limit| *limit > 0);
         let room = dialect
             .limits_search_size()
             .then(|| asked.unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE));
         let mut search = Self {
-            selection: Selection::of(&request.attrs),
+            selection: Selection::of(&request.attributes),
             base,
             few: VecDeque::new(),
             all: None,
@@ -100,7 +87,7 @@ impl Search {
 
     /// Which objects are to be looked at; whether each is within the scope is looked at then.
     fn collect(&mut self, domain: &Domain) {
-        if self.request.scope == LdapSearchScope::Base {
+        if self.request.scope == Scope::Base {
             self.few.push_back(self.base);
             return;
         }
@@ -117,10 +104,9 @@ impl Search {
             return false;
         }
         match self.request.scope {
-            LdapSearchScope::Base => id == self.base,
-            LdapSearchScope::OneLevel => domain.object(id).parent == Some(self.base),
-            LdapSearchScope::Subtree => domain.is_within(id, self.base),
-            LdapSearchScope::Children => id != self.base && domain.is_within(id, self.base),
+            Scope::Base => id == self.base,
+            Scope::OneLevel => domain.object(id).parent == Some(self.base),
+            Scope::Subtree => domain.is_within(id, self.base),
         }
     }
 
@@ -129,7 +115,7 @@ impl Search {
         let mut found = Vec::new();
         for _ in 0..BATCH {
             let Some(candidate) = self.next_candidate() else {
-                return Step::Last(found, LdapResultCode::Success);
+                return Step::Last(found, Code::Success);
             };
             if !self.covers(domain, candidate) {
                 continue;
@@ -142,11 +128,11 @@ impl Search {
                 continue;
             }
             match &mut self.room {
-                Some(0) => return Step::Last(found, LdapResultCode::SizeLimitExceeded),
+                Some(0) => return Step::Last(found, Code::SizeLimitExceeded),
                 Some(room) => *room -= 1,
                 None => {}
             }
-            found.push(self.selection.apply(entry, self.request.typesonly));
+            found.push(self.selection.apply(entry, self.request.types_only));
         }
         Step::Entries(found)
     }
@@ -159,3 +145,5 @@ impl Search {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_filter;

@@ -1,10 +1,10 @@
 //! The RootDSE: what a controller says of itself to anybody (MS-ADTS 3.1.1.3.2).
 
-use ldap3_proto::proto::LdapFilter;
 use time::OffsetDateTime;
 
 use super::entry::Entry;
 use super::filter::evaluate;
+use super::request::Filter;
 use crate::domain::Domain;
 use crate::domain::attributes::Attribute;
 use crate::domain::dialect::Dialect;
@@ -84,7 +84,7 @@ pub fn root_dse(domain: &Domain, dc: &str, now: OffsetDateTime) -> Entry {
 
 /// Whether the RootDSE answers this filter. It has no objectClass, yet answers `(objectClass=*)`, with which everybody
 /// asks for it.
-pub fn answers(entry: &Entry, filter: &LdapFilter, domain: &Domain) -> bool {
+pub fn answers(entry: &Entry, filter: &Filter, domain: &Domain) -> bool {
     let mut asked = entry.clone();
     asked.attributes.push(Attribute::text("objectClass", ["top"]));
     evaluate(filter, &asked, domain) == Some(true)

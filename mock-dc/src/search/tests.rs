@@ -1,9 +1,9 @@
 //! Rules of searching: bases, scopes, filters, what is shown.
 
-use ldap3_proto::parse_ldap_filter_str;
-use ldap3_proto::proto::{LdapDerefAliases, LdapFilter};
 use proptest::prelude::*;
 
+use super::request::Filter;
+use super::text_filter::read;
 use super::*;
 use crate::domain::dialect::Dialect;
 use crate::domain::fixture::{self, NOON as NOW, user_with};
@@ -37,20 +37,19 @@ fn domain(dialect: Dialect, generated: u32) -> Domain {
     Domain::new(&settings, NOW)
 }
 
-fn request(base: &str, scope: LdapSearchScope, filter: &str) -> LdapSearchRequest {
-    LdapSearchRequest {
-        base: base.to_owned(),
+fn request(base: &str, scope: Scope, filter: &str) -> SearchRequest {
+    SearchRequest {
+        base: base.as_bytes().to_vec(),
         scope,
-        aliases: LdapDerefAliases::Never,
-        sizelimit: 0,
-        timelimit: 0,
-        typesonly: false,
-        filter: parse_ldap_filter_str(filter).expect("a filter"),
-        attrs: vec!["sAMAccountName".to_owned(), "name".to_owned()],
+        size_limit: 0,
+        time_limit: 0,
+        types_only: false,
+        filter: read(filter),
+        attributes: vec!["sAMAccountName".to_owned(), "name".to_owned()],
     }
 }
 
-fn run(domain: &Domain, request: LdapSearchRequest) -> (Vec<Entry>, LdapResultCode) {
+fn run(domain: &Domain, request: SearchRequest) -> (Vec<Entry>, Code) {
     let mut search = Search::begin(domain, request).expect("a base that exists");
     let mut found = Vec::new();
     loop {
@@ -64,9 +63,9 @@ fn run(domain: &Domain, request: LdapSearchRequest) -> (Vec<Entry>, LdapResultCo
     }
 }
 
-fn found(domain: &Domain, base: &str, scope: LdapSearchScope, filter: &str) -> Vec<String> {
+fn found(domain: &Domain, base: &str, scope: Scope, filter: &str) -> Vec<String> {
     let (entries, code) = run(domain, request(base, scope, filter));
-    assert_eq!(code, LdapResultCode::Success);
+    assert_eq!(code, Code::Success);
     let name = |entry: &Entry| {
         entry
             .get("sAMAccountName")
@@ -98,11 +97,7 @@ fn one_user_is_found_by_each_of_their_names() {
         ),
         ("(&(sAMAccountName=j*)(!(mail=x)))", "jane"),
     ] {
-        assert_eq!(
-            found(&domain, BASE, LdapSearchScope::Subtree, filter),
-            [sam],
-            "{filter}"
-        );
+        assert_eq!(found(&domain, BASE, Scope::Subtree, filter), [sam], "{filter}");
     }
 }
 
@@ -118,17 +113,13 @@ fn what_does_not_match_or_is_undefined_is_not_found() {
         "(&(sAMAccountName=good)(!(objectClass=user)))",
         "(badPwdCount=many)",
     ] {
-        assert_eq!(
-            found(&domain, BASE, LdapSearchScope::Subtree, filter),
-            [""; 0],
-            "{filter}"
-        );
+        assert_eq!(found(&domain, BASE, Scope::Subtree, filter), [""; 0], "{filter}");
     }
     assert_eq!(
         found(
             &domain,
             BASE,
-            LdapSearchScope::Subtree,
+            Scope::Subtree,
             "(|(noSuchAttribute=x)(sAMAccountName=good))"
         ),
         ["good"]
@@ -137,7 +128,7 @@ fn what_does_not_match_or_is_undefined_is_not_found() {
         found(
             &domain,
             BASE,
-            LdapSearchScope::Subtree,
+            Scope::Subtree,
             "(&(!(mail=x))(!(mail=*))(objectCategory=person)(cn=*-test))"
         ),
         ["good", "disabled"]
@@ -150,32 +141,17 @@ fn scopes_reach_what_they_say() {
     let users = format!("CN=Users,{BASE}");
     let good = format!("CN=good-test,{users}");
     let any = "(objectClass=*)";
-    let count = |base: &str, scope| found(&domain, base, scope, any).len();
-    assert_eq!(found(&domain, BASE, LdapSearchScope::Base, any), ["corp"]);
-    assert!(found(&domain, BASE, LdapSearchScope::OneLevel, any).contains(&"Users".to_owned()));
-    assert!(!found(&domain, BASE, LdapSearchScope::OneLevel, any).contains(&"good".to_owned()));
-    let (subtree, children) = (
-        count(BASE, LdapSearchScope::Subtree),
-        count(BASE, LdapSearchScope::Children),
-    );
-    assert_eq!(subtree, children + 1);
-    assert_eq!(found(&domain, &users, LdapSearchScope::Base, any), ["Users"]);
+    assert_eq!(found(&domain, BASE, Scope::Base, any), ["corp"]);
+    assert!(found(&domain, BASE, Scope::OneLevel, any).contains(&"Users".to_owned()));
+    assert!(!found(&domain, BASE, Scope::OneLevel, any).contains(&"good".to_owned()));
+    assert_eq!(found(&domain, &users, Scope::Base, any), ["Users"]);
     let people = "(&(objectClass=user)(|(cn=*-test)(cn=user*)))";
-    assert_eq!(found(&domain, &users, LdapSearchScope::OneLevel, people).len(), 5);
-    assert_eq!(found(&domain, &good, LdapSearchScope::Base, any), ["good"]);
-    assert_eq!(found(&domain, &good, LdapSearchScope::OneLevel, any), [""; 0]);
-    assert_eq!(
-        found(&domain, &good, LdapSearchScope::Subtree, "(sAMAccountName=good)"),
-        ["good"]
-    );
-    assert_eq!(
-        found(&domain, &good, LdapSearchScope::Subtree, "(sAMAccountName=jane)"),
-        [""; 0]
-    );
-    assert_eq!(
-        found(&domain, BASE, LdapSearchScope::OneLevel, "(sAMAccountName=good)"),
-        [""; 0]
-    );
+    assert_eq!(found(&domain, &users, Scope::OneLevel, people).len(), 5);
+    assert_eq!(found(&domain, &good, Scope::Base, any), ["good"]);
+    assert_eq!(found(&domain, &good, Scope::OneLevel, any), [""; 0]);
+    assert_eq!(found(&domain, &good, Scope::Subtree, "(sAMAccountName=good)"), ["good"]);
+    assert_eq!(found(&domain, &good, Scope::Subtree, "(sAMAccountName=jane)"), [""; 0]);
+    assert_eq!(found(&domain, BASE, Scope::OneLevel, "(sAMAccountName=good)"), [""; 0]);
 }
 
 #[test]
@@ -183,51 +159,47 @@ fn the_configuration_is_a_naming_context_of_its_own() {
     let domain = domain(Dialect::Windows, 0);
     let configuration = format!("CN=Configuration,{BASE}");
     let names = "(nETBIOSName=CORP)";
-    assert_eq!(found(&domain, BASE, LdapSearchScope::Subtree, names), [""; 0]);
-    assert_eq!(
-        found(&domain, &configuration, LdapSearchScope::Subtree, names),
-        ["CORP"]
-    );
+    assert_eq!(found(&domain, BASE, Scope::Subtree, names), [""; 0]);
+    assert_eq!(found(&domain, &configuration, Scope::Subtree, names), ["CORP"]);
     let any = "(objectClass=*)";
-    assert!(!found(&domain, BASE, LdapSearchScope::OneLevel, any).contains(&"Configuration".to_owned()));
+    assert!(!found(&domain, BASE, Scope::OneLevel, any).contains(&"Configuration".to_owned()));
 }
 
 #[test]
 fn a_base_that_is_not_there_is_told_with_the_nearest_that_is() {
     let domain = domain(Dialect::Windows, 0);
-    let refused =
-        |base| Search::begin(&domain, request(base, LdapSearchScope::Base, "(objectClass=*)")).expect_err("no base");
+    let refused = |base| Search::begin(&domain, request(base, Scope::Base, "(objectClass=*)")).expect_err("no base");
     let refusal = refused("CN=nobody,CN=Users,DC=corp,DC=example,DC=com");
     assert_eq!(
         (refusal.code, refusal.matched_dn.as_str()),
-        (LdapResultCode::NoSuchObject, "CN=Users,DC=corp,DC=example,DC=com")
+        (Code::NoSuchObject, "CN=Users,DC=corp,DC=example,DC=com")
     );
     assert!(refusal.text.starts_with("0000208D: NameErr:"));
     assert_eq!(refused("DC=other").matched_dn, "");
-    assert_eq!(refused("no name").code, LdapResultCode::InvalidDNSyntax);
+    assert_eq!(refused("no name").code, Code::InvalidDnSyntax);
 }
 
 #[test]
 fn a_search_ends_at_its_size_limit_on_windows() {
     let any = "(objectClass=user)";
     let windows = domain(Dialect::Windows, 3000);
-    let limited = |limit| LdapSearchRequest {
-        sizelimit: limit,
-        ..request(BASE, LdapSearchScope::Subtree, any)
+    let limited = |limit| SearchRequest {
+        size_limit: limit,
+        ..request(BASE, Scope::Subtree, any)
     };
     for (limit, expected) in [(0, 1000), (3, 3), (5000, 1000)] {
         let (entries, code) = run(&windows, limited(limit));
         assert_eq!(
             (entries.len(), code),
-            (expected, LdapResultCode::SizeLimitExceeded),
+            (expected, Code::SizeLimitExceeded),
             "limit {limit}"
         );
     }
-    let exactly = LdapSearchRequest {
-        sizelimit: 1,
-        ..request(BASE, LdapSearchScope::Subtree, "(sAMAccountName=good)")
+    let exactly = SearchRequest {
+        size_limit: 1,
+        ..request(BASE, Scope::Subtree, "(sAMAccountName=good)")
     };
-    assert_eq!(run(&windows, exactly).1, LdapResultCode::Success);
+    assert_eq!(run(&windows, exactly).1, Code::Success);
     // The three named ones, the generated, those that every domain has, and its controller.
     assert_eq!(run(&domain(Dialect::Samba, 3000), limited(3)).0.len(), 3 + 3000 + 3 + 1);
 }
@@ -236,10 +208,10 @@ fn a_search_ends_at_its_size_limit_on_windows() {
 fn computed_attributes_are_shown_only_when_asked_for() {
     let domain = domain(Dialect::Windows, 0);
     let shown = |attrs: &[&str]| {
-        let attrs = attrs.iter().map(|name| (*name).to_owned()).collect();
-        let request = LdapSearchRequest {
-            attrs,
-            ..request(BASE, LdapSearchScope::Subtree, "(sAMAccountName=good)")
+        let attributes = attrs.iter().map(|name| (*name).to_owned()).collect();
+        let request = SearchRequest {
+            attributes,
+            ..request(BASE, Scope::Subtree, "(sAMAccountName=good)")
         };
         let (entries, _) = run(&domain, request);
         entries[0]
@@ -257,7 +229,7 @@ fn computed_attributes_are_shown_only_when_asked_for() {
     );
 }
 
-fn any_filter() -> impl Strategy<Value = LdapFilter> {
+fn any_filter() -> impl Strategy<Value = Filter> {
     let name = prop::sample::select(vec![
         "sAMAccountName",
         "mail",
@@ -275,14 +247,14 @@ fn any_filter() -> impl Strategy<Value = LdapFilter> {
         "jane.doe@mail.example.org",
     ]);
     let leaf = prop_oneof![
-        (name.clone(), value).prop_map(|(name, value)| LdapFilter::Equality(name.to_owned(), value.to_owned())),
-        name.prop_map(|name| LdapFilter::Present(name.to_owned())),
+        (name.clone(), value).prop_map(|(name, value)| Filter::Equality(name.to_owned(), value.as_bytes().to_vec())),
+        name.prop_map(|name| Filter::Present(name.to_owned())),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(LdapFilter::And),
-            prop::collection::vec(inner.clone(), 0..4).prop_map(LdapFilter::Or),
-            inner.prop_map(|part| LdapFilter::Not(Box::new(part))),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::And),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::Or),
+            inner.prop_map(|part| Filter::Not(Box::new(part))),
         ]
     })
 }
@@ -292,7 +264,7 @@ proptest! {
     #[test]
     fn the_indexes_change_no_answer(filter in any_filter()) {
         let domain = domain(Dialect::Windows, 2);
-        let by_index = run(&domain, LdapSearchRequest { filter: filter.clone(), ..request(BASE, LdapSearchScope::Subtree, "(a=b)") }).0;
+        let by_index = run(&domain, SearchRequest { filter: filter.clone(), ..request(BASE, Scope::Subtree, "(a=b)") }).0;
         let by_looking: Vec<_> = domain
             .id_range()
             .map(ObjectId::from)
