@@ -173,7 +173,7 @@ impl Domain {
         }
         if let Some(settings) = object
             .password_settings
-            .and_then(|place| self.password_settings.get(place))
+            .and_then(|place| self.structure.password_settings.get(place))
         {
             list.extend(self.settings_attributes(settings));
         }
@@ -188,6 +188,7 @@ impl Domain {
             ..Attribute::text(name, values)
         };
         let mut groups: Vec<_> = self
+            .structure
             .members
             .iter()
             .filter(|(_, members)| members.contains(&id))
@@ -197,10 +198,14 @@ impl Domain {
         if !groups.is_empty() {
             list.push(several("memberOf", names(&groups)));
         }
-        if let Some(members) = self.members.get(&id).filter(|members| !members.is_empty()) {
+        if let Some(members) = self.structure.members.get(&id).filter(|members| !members.is_empty()) {
             list.push(several("member", names(members)));
         }
-        let applied = self.password_settings.iter().filter(|own| own.applies_to.contains(&id));
+        let applied = self
+            .structure
+            .password_settings
+            .iter()
+            .filter(|own| own.applies_to.contains(&id));
         let applied: Vec<_> = applied.map(|own| own.object).collect();
         if !applied.is_empty() {
             list.push(several("msDS-PSOApplied", names(&applied)));
@@ -285,7 +290,7 @@ impl Domain {
     /// canonicalName (MS-ADTS 3.1.1.4.5.5): names from the root down, slashes and backslashes in them escaped. Samba
     /// writes the names as they stand in a distinguished name (measured).
     fn canonical_name(&self, id: ObjectId) -> String {
-        let path = self.tree.path(id);
+        let path = self.structure.tree.path(id);
         let names = path.iter().map(|name| match self.dialect().name_style() {
             Escape::Windows => name.replace('\\', "\\\\").replace('/', "\\/"),
             Escape::Samba => escape(name, Escape::Samba),

@@ -18,19 +18,30 @@ use super::settings::{DomainSettings, Lock, UserSettings};
 use super::sid::{FIRST_RID, Sid, guid};
 use super::tree::{Key, Tree};
 
-/// What a founded domain consists of.
-pub(super) struct Founded {
+/// What a domain consists of from its beginning: everything but the accounts' states.
+#[derive(Debug)]
+pub(super) struct Structure {
     pub(super) sid: Sid,
     pub(super) tree: Tree,
+    /// Containers by the GUID in `<WKGUID=…>`.
     pub(super) well_known: HashMap<String, ObjectId>,
+    /// Members of groups, as configured; the primary group is no such membership.
     pub(super) members: HashMap<ObjectId, Vec<ObjectId>>,
     pub(super) password_settings: Vec<PasswordSettings>,
-    /// The fine-grained policy of each named account that has one, by its place; and of all generated accounts.
-    pub(super) resultant: (HashMap<ObjectId, usize>, Option<usize>),
+    pub(super) resultant: Resultant,
+}
+
+/// Which fine-grained policies hold, by their places among all.
+#[derive(Debug, Default)]
+pub(super) struct Resultant {
+    /// For each named account that has one.
+    pub(super) named: HashMap<ObjectId, usize>,
+    /// For all generated accounts.
+    pub(super) generated: Option<usize>,
 }
 
 /// Founds the domain at `now`.
-pub(super) fn found(settings: &DomainSettings, now: FileTime) -> Founded {
+pub(super) fn found(settings: &DomainSettings, now: FileTime) -> Structure {
     let mut founder = Founder::new(settings, now);
     founder.containers();
     founder.accounts();
@@ -40,6 +51,7 @@ pub(super) fn found(settings: &DomainSettings, now: FileTime) -> Founded {
     founder.groups();
     founder.users();
     founder.fine_grained_policies();
+    founder.resultant();
     founder.first_states();
     founder.finish()
 }
@@ -47,11 +59,7 @@ pub(super) fn found(settings: &DomainSettings, now: FileTime) -> Founded {
 struct Founder<'a> {
     settings: &'a DomainSettings,
     now: FileTime,
-    sid: Sid,
-    tree: Tree,
-    well_known: HashMap<String, ObjectId>,
-    members: HashMap<ObjectId, Vec<ObjectId>>,
-    password_settings: Vec<PasswordSettings>,
+    founded: Structure,
     next_rid: u32,
     users: Vec<(ObjectId, &'a UserSettings)>,
 }
@@ -78,40 +86,45 @@ impl<'a> Founder<'a> {
         Self {
             // Behind all that are given.
             next_rid: taken(given.collect()).unwrap_or(0).max(FIRST_RID),
-            tree: Tree::new(root, base_text.join(","), settings.dialect.name_style()),
+            founded: Structure {
+                tree: Tree::new(root, base_text.join(","), settings.dialect.name_style()),
+                sid,
+                well_known: HashMap::new(),
+                members: HashMap::new(),
+                password_settings: Vec::new(),
+                resultant: Resultant::default(),
+            },
             settings,
             now,
-            sid,
-            well_known: HashMap::new(),
-            members: HashMap::new(),
-            password_settings: Vec::new(),
             users: Vec::new(),
         }
     }
 
-    fn finish(mut self) -> Founded {
-        let first = (self.tree.next_id(), self.next_rid, self.tree.users());
-        let name = (&self.sid, self.settings.dns_name.as_str());
+    fn finish(mut self) -> Structure {
+        let first = (self.tree().next_id(), self.next_rid, self.tree().users());
+        let name = (&self.founded.sid, self.settings.dns_name.as_str());
         let generated = Generated::new(&self.settings.generated, first, name, self.now);
-        let resultant = self.resultant();
-        self.tree.set_generated(generated);
-        Founded {
-            resultant,
-            sid: self.sid,
-            tree: self.tree,
-            well_known: self.well_known,
-            members: self.members,
-            password_settings: self.password_settings,
-        }
+        self.founded.tree.set_generated(generated);
+        self.founded
+    }
+
+    fn tree(&self) -> &Tree {
+        &self.founded.tree
+    }
+
+    fn sid(&self, rid: u32) -> Sid {
+        self.founded.sid.with_rid(rid)
     }
 
     /// Adds an object whose GUID follows from its place and name.
     fn add(&mut self, mut object: Object) -> ObjectId {
         if object.guid == [0; 16] {
-            let above = object.parent.map_or(String::new(), |parent| self.tree.dn_text(parent));
-            object.guid = guid(&self.sid, &fold(&format!("{},{above}", object.name)));
+            let above = object
+                .parent
+                .map_or(String::new(), |parent| self.tree().dn_text(parent));
+            object.guid = guid(&self.founded.sid, &fold(&format!("{},{above}", object.name)));
         }
-        self.tree.add(object)
+        self.founded.tree.add(object)
     }
 
     fn rid(&mut self, given: Option<u32>) -> u32 {
@@ -125,14 +138,14 @@ impl<'a> Founder<'a> {
     /// The object at a place below the root; the root where there is none, which the configuration's check rules out.
     fn place(&self, path: Option<&str>) -> ObjectId {
         let Some(path) = path else {
-            return self.tree.users();
+            return self.tree().users();
         };
         let text = match path {
-            "" => self.tree.base_text().to_owned(),
-            path => format!("{path},{}", self.tree.base_text()),
+            "" => self.tree().base_text().to_owned(),
+            path => format!("{path},{}", self.tree().base_text()),
         };
         Dn::parse(&text)
-            .and_then(|dn| self.tree.find_dn(&dn))
+            .and_then(|dn| self.tree().find_dn(&dn))
             .unwrap_or(ObjectId::ROOT)
     }
 
@@ -148,7 +161,7 @@ impl<'a> Founder<'a> {
                 ..plain(container.name, Some(parent), container.class)
             });
             if let Some(guid) = container.well_known {
-                self.well_known.insert(guid.to_owned(), id);
+                self.founded.well_known.insert(guid.to_owned(), id);
             }
         }
         let parent = self.place(Some("CN=ForeignSecurityPrincipals"));
@@ -161,14 +174,14 @@ impl<'a> Founder<'a> {
         for group in GROUPS {
             let (parent, sid) = match group.scope {
                 GroupScope::Builtin => (self.place(Some("CN=Builtin")), Sid::builtin(group.rid)),
-                _ => (self.tree.users(), self.sid.with_rid(group.rid)),
+                _ => (self.tree().users(), self.sid(group.rid)),
             };
             self.add(group_object(group.name, parent, sid, group.scope));
         }
     }
 
     fn accounts(&mut self) {
-        let users = self.tree.users();
+        let users = self.tree().users();
         let known = self.settings.administrator_password;
         let administrator = AccountState::new(known.map_or_else(Passwords::unknown, Passwords::new), self.now);
         let mut guest = AccountState::new(Passwords::unknown(), self.now);
@@ -191,7 +204,7 @@ impl<'a> Founder<'a> {
                 attributes.push(Attribute::text("servicePrincipalName", ["kadmin/changepw"]));
             }
             self.add(Object {
-                sid: Some(self.sid.with_rid(rid)),
+                sid: Some(self.sid(rid)),
                 sam: Some(sam.to_owned()),
                 attributes,
                 initial: Some(state),
@@ -214,7 +227,7 @@ impl<'a> Founder<'a> {
             state.user_account_control =
                 UAC_SERVER_TRUST | UAC_TRUSTED_FOR_DELEGATION | (state.user_account_control & !UAC_NORMAL);
             self.add(Object {
-                sid: Some(self.sid.with_rid(rid)),
+                sid: Some(self.sid(rid)),
                 sam: Some(format!("{name}$")),
                 attributes: vec![
                     Attribute::integer("primaryGroupID", builtin::DOMAIN_CONTROLLERS),
@@ -241,7 +254,7 @@ impl<'a> Founder<'a> {
         let configuration = self.add(plain("Configuration", Some(ObjectId::ROOT), Class::Configuration));
         self.add(plain("Schema", Some(configuration), Class::Dmd));
         let partitions = self.add(plain("Partitions", Some(configuration), Class::CrossRefContainer));
-        let base = self.tree.base_text().to_owned();
+        let base = self.tree().base_text().to_owned();
         let mut domain = plain(&settings.netbios, Some(partitions), Class::CrossRef);
         domain.attributes = vec![
             Attribute::dn("nCName", &base),
@@ -251,7 +264,7 @@ impl<'a> Founder<'a> {
             Attribute::integer("systemFlags", 3),
         ];
         self.add(domain);
-        if let Some(partitions) = self.tree.named_mut(partitions) {
+        if let Some(partitions) = self.founded.tree.named_mut(partitions) {
             partitions
                 .attributes
                 .push(Attribute::text("uPNSuffixes", &settings.upn_suffixes));
@@ -282,7 +295,7 @@ impl<'a> Founder<'a> {
         for group in &settings.groups {
             let parent = self.place(group.path.as_deref());
             let rid = self.rid(group.rid);
-            let sid = self.sid.with_rid(rid);
+            let sid = self.sid(rid);
             self.add(group_object(&group.name, parent, sid, group.scope));
         }
     }
@@ -296,7 +309,7 @@ impl<'a> Founder<'a> {
             attributes.extend(user.attributes.iter().cloned());
             let id = self.add(Object {
                 guid: user.guid.unwrap_or_default(),
-                sid: Some(self.sid.with_rid(rid)),
+                sid: Some(self.sid(rid)),
                 sam: Some(user.sam.clone()),
                 upn: user.upn.clone(),
                 attributes,
@@ -310,22 +323,22 @@ impl<'a> Founder<'a> {
     }
 
     fn set_members<'m>(&mut self, group: &str, members: impl Iterator<Item = &'m str>) {
-        let Some(group) = self.tree.find(Key::Sam, group).first().copied() else {
+        let Some(group) = self.tree().find(Key::Sam, group).first().copied() else {
             return;
         };
-        let named = |name: &str| match self.tree.find(Key::Sam, name) {
+        let named = |name: &str| match self.tree().find(Key::Sam, name) {
             // What has no account name.
-            none if none.is_empty() => self.tree.find(Key::Name, name),
+            none if none.is_empty() => self.tree().find(Key::Name, name),
             found => found,
         };
         let members: Vec<_> = members.flat_map(named).collect();
-        self.members.entry(group).or_default().extend(members);
+        self.founded.members.entry(group).or_default().extend(members);
     }
 
     fn fine_grained_policies(&mut self) {
         let settings = self.settings;
         for own in &settings.password_settings {
-            let applies_to = own.applies_to.iter().flat_map(|name| self.tree.find(Key::Sam, name));
+            let applies_to = own.applies_to.iter().flat_map(|name| self.tree().find(Key::Sam, name));
             let applies_to = applies_to.collect();
             self.add_password_settings(&own.name, own.precedence, own.policy, applies_to);
         }
@@ -358,11 +371,11 @@ impl<'a> Founder<'a> {
     fn add_password_settings(&mut self, name: &str, precedence: u32, policy: Policy, applies_to: Vec<ObjectId>) {
         let parent = self.place(Some("CN=Password Settings Container,CN=System"));
         let object = self.add(Object {
-            password_settings: Some(self.password_settings.len()),
+            password_settings: Some(self.founded.password_settings.len()),
             ..plain(name, Some(parent), Class::PasswordSettings)
         });
-        let guid = self.tree.object(object).guid;
-        self.password_settings.push(PasswordSettings {
+        let guid = self.tree().object(object).guid;
+        self.founded.password_settings.push(PasswordSettings {
             object,
             precedence,
             guid,
@@ -373,36 +386,41 @@ impl<'a> Founder<'a> {
 
     /// The users' states, which depend on the policies that hold for them.
     fn first_states(&mut self) {
-        let (resultant, _) = self.resultant();
+        let founded = &mut self.founded;
         for (id, user) in &self.users {
-            let own = resultant.get(id).and_then(|place| self.password_settings.get(*place));
+            let own = founded.resultant.named.get(id);
+            let own = own.and_then(|place| founded.password_settings.get(*place));
             let policy = own.map_or(self.settings.policy, |settings| settings.policy);
             let mut state = user.state(&policy, self.now);
             state.last_logon_timestamp = (!self.settings.new_accounts).then_some(self.now);
-            if let Some(object) = self.tree.named_mut(*id) {
+            if let Some(object) = founded.tree.named_mut(*id) {
                 object.initial = Some(state);
             }
         }
     }
 
-    fn resultant(&self) -> (HashMap<ObjectId, usize>, Option<usize>) {
-        let of = |id, primary| {
-            let groups = groups_of(&self.members, id, primary);
-            resultant(&self.password_settings, id, &groups)
-        };
-        let named = self
-            .tree
-            .named_objects()
-            .filter(|(_, object)| object.class.is_account());
-        let named = named.filter_map(|(id, _)| Some((id, of(id, primary_group(&self.tree, &self.sid, id))?)));
+    fn resultant(&mut self) {
+        let Structure {
+            sid,
+            tree,
+            members,
+            password_settings,
+            ..
+        } = &self.founded;
+        let of = |id, primary| resultant(password_settings, id, &groups_of(members, id, primary));
+        let named = tree.named_objects().filter(|(_, object)| object.class.is_account());
+        let named = named.filter_map(|(id, _)| Some((id, of(id, primary_group(tree, sid, id))?)));
         // They are in no group but their primary one, and no policy names one of them.
-        let domain_users = self.tree.find_sid(&self.sid.with_rid(builtin::DOMAIN_USERS));
-        (named.collect(), of(ObjectId(self.tree.next_id()), domain_users))
+        let domain_users = tree.find_sid(&sid.with_rid(builtin::DOMAIN_USERS));
+        self.founded.resultant = Resultant {
+            named: named.collect(),
+            generated: of(ObjectId(tree.next_id()), domain_users),
+        };
     }
 }
 
 /// The group that an account is in without being among its members.
-pub(super) fn primary_group(tree: &Tree, domain: &Sid, id: ObjectId) -> Option<ObjectId> {
+fn primary_group(tree: &Tree, domain: &Sid, id: ObjectId) -> Option<ObjectId> {
     let object = tree.object(id);
     if !object.class.is_account() {
         return None;
@@ -412,11 +430,7 @@ pub(super) fn primary_group(tree: &Tree, domain: &Sid, id: ObjectId) -> Option<O
 }
 
 /// All groups that somebody is in, also by way of other groups. `primary` is the group that no membership tells of.
-pub(super) fn groups_of(
-    members: &HashMap<ObjectId, Vec<ObjectId>>,
-    member: ObjectId,
-    primary: Option<ObjectId>,
-) -> Vec<ObjectId> {
+fn groups_of(members: &HashMap<ObjectId, Vec<ObjectId>>, member: ObjectId, primary: Option<ObjectId>) -> Vec<ObjectId> {
     let mut groups: Vec<ObjectId> = primary.into_iter().collect();
     let mut of = vec![member];
     of.extend(primary);

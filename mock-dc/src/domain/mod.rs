@@ -24,7 +24,6 @@ pub mod sid;
 mod tree;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -35,6 +34,8 @@ use account::{AccountState, Rules};
 use dialect::Dialect;
 use dn::Dn;
 use filetime::FileTime;
+pub use founding::OLD_PASSWORD_ALLOWED;
+use founding::Structure;
 use names::Named;
 use nt_hash::NtHash;
 use object::{Object, ObjectId, Principal};
@@ -43,9 +44,6 @@ use policy::{PasswordSettings, Policy};
 use settings::DomainSettings;
 use sid::Sid;
 pub use tree::Key;
-use tree::Tree;
-
-pub use founding::OLD_PASSWORD_ALLOWED;
 
 /// What a bind came to and whose name it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,15 +65,7 @@ pub struct Domain {
     policy: Policy,
     old_password_allowed: Duration,
     created: FileTime,
-    sid: Sid,
-    tree: Tree,
-    /// Containers by the GUID in `<WKGUID=…>`.
-    well_known: HashMap<String, ObjectId>,
-    /// Members of groups, as configured; the primary group is no such membership.
-    members: HashMap<ObjectId, Vec<ObjectId>>,
-    password_settings: Vec<PasswordSettings>,
-    /// The fine-grained policy of each named account that has one, by its place; and of all generated accounts.
-    resultant: (HashMap<ObjectId, usize>, Option<usize>),
+    structure: Structure,
     /// The accounts whose state is no longer the one they began with. All others take no memory.
     changed: DashMap<ObjectId, AccountState>,
     /// The last update sequence number that was given.
@@ -85,12 +75,12 @@ pub struct Domain {
 impl Domain {
     /// A domain as configured, whose accounts' passwords were set at `now` unless they say otherwise.
     pub fn new(settings: &DomainSettings, now: FileTime) -> Self {
-        let founded = founding::found(settings, now);
+        let structure = founding::found(settings, now);
         let mut implied_suffixes = vec![fold::fold(&settings.dns_name), fold::fold(&settings.netbios)];
         if settings.dialect.upn_suffixes_imply_names() {
             implied_suffixes.extend(settings.upn_suffixes.iter().map(|suffix| fold::fold(suffix)));
         }
-        let usn = AtomicU64::new(u64::from(founded.tree.end()));
+        let usn = AtomicU64::new(u64::from(structure.tree.end()));
         Self {
             dns_name: settings.dns_name.clone(),
             netbios: settings.netbios.clone(),
@@ -99,12 +89,7 @@ impl Domain {
             policy: settings.policy,
             old_password_allowed: settings.old_password_allowed,
             created: now,
-            sid: founded.sid,
-            tree: founded.tree,
-            well_known: founded.well_known,
-            members: founded.members,
-            password_settings: founded.password_settings,
-            resultant: founded.resultant,
+            structure,
             changed: DashMap::new(),
             usn,
         }
@@ -169,7 +154,7 @@ impl Domain {
             (false, _) => {}
         }
         let refused = match self.resolve(name) {
-            Named::Object(id) => match self.tree.object(id).principal() {
+            Named::Object(id) => match self.structure.tree.object(id).principal() {
                 Principal::Account => return Ok(id),
                 // Samba makes of it a name of the form DOMAIN\name without a name, and that is nobody's (measured).
                 Principal::OfDomain if id == ObjectId::ROOT && password.is_empty() => {
@@ -207,21 +192,17 @@ impl Domain {
 
     /// The fine-grained policy that holds for an account.
     pub(crate) fn resultant_settings(&self, id: ObjectId) -> Option<&PasswordSettings> {
-        let (of_named, of_generated) = &self.resultant;
-        let place = match self.tree.named(id) {
-            Some(_) => of_named.get(&id),
-            None => of_generated.as_ref(),
+        let Structure {
+            tree,
+            password_settings,
+            resultant,
+            ..
+        } = &self.structure;
+        let place = match tree.named(id) {
+            Some(_) => resultant.named.get(&id),
+            None => resultant.generated.as_ref(),
         };
-        self.password_settings.get(*place?)
-    }
-
-    /// All groups that an object is in, also by way of other groups.
-    pub fn groups_of(&self, id: ObjectId) -> Vec<ObjectId> {
-        founding::groups_of(&self.members, id, self.primary_group(id))
-    }
-
-    fn primary_group(&self, id: ObjectId) -> Option<ObjectId> {
-        founding::primary_group(&self.tree, &self.sid, id)
+        password_settings.get(*place?)
     }
 
     /// The number of the next change.
@@ -235,18 +216,18 @@ impl Domain {
     }
 
     fn accounts_named(&self, sam: &str) -> Vec<ObjectId> {
-        let mut found = self.tree.find(Key::Sam, sam);
+        let mut found = self.structure.tree.find(Key::Sam, sam);
         found.retain(|id| self.is_account(*id));
         found
     }
 
     /// Everything that has this value.
     pub fn find(&self, key: Key, value: &str) -> Vec<ObjectId> {
-        self.tree.find(key, value)
+        self.structure.tree.find(key, value)
     }
 
     fn find_mail(&self, mail: &str) -> Option<ObjectId> {
-        match self.tree.find(Key::Mail, mail).as_slice() {
+        match self.structure.tree.find(Key::Mail, mail).as_slice() {
             [only] if self.is_account(*only) => Some(*only),
             _ => None,
         }
@@ -254,17 +235,20 @@ impl Domain {
 
     /// Whether an object signs in.
     pub fn is_account(&self, id: ObjectId) -> bool {
-        self.tree.named(id).is_none_or(|object| object.class.is_account())
+        self.structure
+            .tree
+            .named(id)
+            .is_none_or(|object| object.class.is_account())
     }
 
     /// The object with this objectGUID.
     pub fn find_guid(&self, guid: [u8; 16]) -> Option<ObjectId> {
-        self.tree.find_guid(guid)
+        self.structure.tree.find_guid(guid)
     }
 
     /// The object with this objectSid.
     pub fn find_sid(&self, sid: &Sid) -> Option<ObjectId> {
-        self.tree.find_sid(sid)
+        self.structure.tree.find_sid(sid)
     }
 
     /// The nearest object that exists above a name that nothing has.
@@ -281,34 +265,34 @@ impl Domain {
 
     /// The object at this place in the tree.
     pub fn find_dn(&self, dn: &Dn) -> Option<ObjectId> {
-        self.tree.find_dn(dn)
+        self.structure.tree.find_dn(dn)
     }
 
     /// An object as it began.
     pub fn object(&self, id: ObjectId) -> Cow<'_, Object> {
-        self.tree.object(id)
+        self.structure.tree.object(id)
     }
 
     /// Whether `id` is `base` or below it.
     pub fn is_within(&self, id: ObjectId, base: ObjectId) -> bool {
-        self.tree.is_within(id, base)
+        self.structure.tree.is_within(id, base)
     }
 
     /// Whether an object belongs to the configuration, a naming context of its own.
     pub fn is_configuration(&self, id: ObjectId) -> bool {
-        self.tree.is_configuration(id)
+        self.structure.tree.is_configuration(id)
     }
 
     /// sAMAccountName of an account; empty for what has none.
     pub fn sam(&self, id: ObjectId) -> Cow<'_, str> {
-        match self.tree.named(id) {
+        match self.structure.tree.named(id) {
             Some(object) => Cow::Borrowed(object.sam.as_deref().unwrap_or_default()),
-            None => Cow::Owned(self.tree.object(id).sam.clone().unwrap_or_default()),
+            None => Cow::Owned(self.structure.tree.object(id).sam.clone().unwrap_or_default()),
         }
     }
 
     fn initial(&self, id: ObjectId) -> AccountState {
-        match (self.tree.named(id), self.tree.generated()) {
+        match (self.structure.tree.named(id), self.structure.tree.generated()) {
             (Some(object), _) => object
                 .initial
                 .clone()
@@ -358,7 +342,7 @@ impl Domain {
 
     /// The numbers of all objects, named ones first, for [`ObjectId::from`].
     pub fn id_range(&self) -> std::ops::Range<u32> {
-        0..self.tree.end()
+        0..self.structure.tree.end()
     }
 
     /// Whose words this domain's controllers speak.
@@ -381,11 +365,6 @@ impl Domain {
         &self.policy
     }
 
-    /// objectSid of the domain.
-    pub fn sid(&self) -> &Sid {
-        &self.sid
-    }
-
     /// When the domain began.
     pub fn created(&self) -> FileTime {
         self.created
@@ -393,17 +372,17 @@ impl Domain {
 
     /// The domain's root, `DC=…`.
     pub fn base(&self) -> &Dn {
-        self.tree.base()
+        self.structure.tree.base()
     }
 
     /// The domain's root as text.
     pub fn base_text(&self) -> &str {
-        self.tree.base_text()
+        self.structure.tree.base_text()
     }
 
     /// Distinguished name of an object.
     pub fn dn_text(&self, id: ObjectId) -> String {
-        self.tree.dn_text(id)
+        self.structure.tree.dn_text(id)
     }
 }
 

@@ -111,14 +111,16 @@ const WINDOWS: &[Form] = &[
     by_canonical_name,
     |domain, name| {
         let guid = name.starts_with('{').then(|| parse_guid(name)).flatten();
-        guid.and_then(|guid| domain.tree.find_guid(guid)).into_iter().collect()
+        guid.and_then(|guid| domain.structure.tree.find_guid(guid))
+            .into_iter()
+            .collect()
     },
-    |domain, name| domain.tree.find(Key::DisplayName, name),
-    |domain, name| domain.tree.find(Key::Spn, name),
+    |domain, name| domain.structure.tree.find(Key::DisplayName, name),
+    |domain, name| domain.structure.tree.find(Key::Spn, name),
     by_mapped_service_name,
     |domain, name| {
         Sid::parse(name)
-            .and_then(|sid| domain.tree.find_sid(&sid))
+            .and_then(|sid| domain.structure.tree.find_sid(&sid))
             .into_iter()
             .collect()
     },
@@ -164,7 +166,7 @@ impl Domain {
             self.by_plain_path(&name.replace('\n', "/")).into_iter().collect()
         } else {
             Sid::parse_prefix(name)
-                .and_then(|(sid, _)| self.tree.find_sid(&sid))
+                .and_then(|(sid, _)| self.structure.tree.find_sid(&sid))
                 .into_iter()
                 .collect()
         };
@@ -179,19 +181,21 @@ impl Domain {
     pub fn find_name(&self, text: &str) -> Result<Option<ObjectId>, NotAName> {
         let trimmed = text.trim();
         let Some(rest) = trimmed.strip_prefix('<') else {
-            return Dn::parse(trimmed).ok_or(NotAName).map(|dn| self.tree.find_dn(&dn));
+            return Dn::parse(trimmed)
+                .ok_or(NotAName)
+                .map(|dn| self.structure.tree.find_dn(&dn));
         };
         // What follows the bracket is the name that belongs to it, and is not looked at.
         let (inside, _) = rest.split_once('>').ok_or(NotAName)?;
         let (kind, value) = inside.split_once('=').ok_or(NotAName)?;
         match kind.to_ascii_uppercase().as_str() {
-            "GUID" => Ok(self.tree.find_guid(parse_guid(value).ok_or(NotAName)?)),
-            "SID" => Ok(self.tree.find_sid(&Sid::parse(value).ok_or(NotAName)?)),
+            "GUID" => Ok(self.structure.tree.find_guid(parse_guid(value).ok_or(NotAName)?)),
+            "SID" => Ok(self.structure.tree.find_sid(&Sid::parse(value).ok_or(NotAName)?)),
             "WKGUID" => {
                 let (guid, base) = value.split_once(',').ok_or(NotAName)?;
                 let base = Dn::parse(base).ok_or(NotAName)?;
-                let known = (base == *self.tree.base())
-                    .then(|| self.well_known.get(&guid.to_ascii_lowercase()).copied())
+                let known = (base == *self.structure.tree.base())
+                    .then(|| self.structure.well_known.get(&guid.to_ascii_lowercase()).copied())
                     .flatten();
                 Ok(known)
             }
@@ -207,7 +211,7 @@ impl Domain {
         }
         match path {
             "" => Some(ObjectId::ROOT),
-            path => self.tree.find_path(path.split('/')),
+            path => self.structure.tree.find_path(path.split('/')),
         }
     }
 
@@ -230,7 +234,7 @@ fn by_dn(domain: &Domain, name: &str) -> Vec<ObjectId> {
 
 /// An explicit name goes before one that follows from a sAMAccountName.
 fn by_principal_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
-    let explicit = domain.tree.find(Key::Upn, name);
+    let explicit = domain.structure.tree.find(Key::Upn, name);
     if !explicit.is_empty() {
         return explicit;
     }
@@ -245,7 +249,7 @@ fn by_account_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
         Some((netbios, sam)) if fold(netbios) == fold(&domain.netbios) => match fold(sam).as_str() {
             // The domain's own name.
             "" => vec![ObjectId::ROOT],
-            sam => domain.tree.find(Key::Sam, sam),
+            sam => domain.structure.tree.find(Key::Sam, sam),
         },
         _ => Vec::new(),
     }
@@ -259,6 +263,7 @@ fn by_canonical_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
         }
         let names = unescaped(path)?;
         domain
+            .structure
             .tree
             .find_path(names.iter().map(String::as_str))
             .or_else(|| escaped_as_in_a_dn(domain, path))
@@ -285,10 +290,11 @@ fn unescaped(path: &str) -> Option<Vec<String>> {
 /// understood too.
 fn escaped_as_in_a_dn(domain: &Domain, path: &str) -> Option<ObjectId> {
     path.match_indices('/').find_map(|(at, _)| {
-        let parent = domain.tree.find_path(path[..at].split('/'))?;
+        let parent = domain.structure.tree.find_path(path[..at].split('/'))?;
         let last = fold(&path[at + 1..]);
-        domain.tree.children(parent).find(|child| {
+        domain.structure.tree.children(parent).find(|child| {
             domain
+                .structure
                 .tree
                 .named(*child)
                 .is_some_and(|object| fold(&escape(&object.name, Escape::Samba)) == last)
@@ -299,7 +305,7 @@ fn escaped_as_in_a_dn(domain: &Domain, path: &str) -> Option<ObjectId> {
 fn by_mapped_service_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
     match name.split_once('/') {
         Some((class, rest)) if HOST_ALIASES.contains(&fold(class).as_str()) => {
-            domain.tree.find(Key::Spn, &format!("host/{rest}"))
+            domain.structure.tree.find(Key::Spn, &format!("host/{rest}"))
         }
         _ => Vec::new(),
     }
