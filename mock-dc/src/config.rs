@@ -15,6 +15,7 @@ use postern_service::tls::load_identity;
 use serde::Deserialize;
 
 use crate::domain::OLD_PASSWORD_ALLOWED;
+use crate::domain::controllers::{DcId, REPLICATION_DELAY};
 use crate::domain::dialect::Dialect;
 use crate::domain::nt_hash::NtHash;
 use crate::domain::settings::{DomainSettings, GeneratedSettings};
@@ -100,6 +101,8 @@ struct RawDomain {
     old_password_allowed_s: Option<u64>,
     #[serde(default)]
     new_accounts: bool,
+    pdc: Option<String>,
+    replication_delay_ms: Option<i64>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -176,6 +179,7 @@ impl RawConfig for RawFile {
         let domain = problems.require("domain", self.domain)?;
         let (dns_name, netbios) = domain.names(problems);
         let (sid, old_password_allowed) = (domain.sid(problems), domain.old_password_allowed(problems));
+        let (pdc, replication_delay) = (domain.pdc(&dcs, problems), domain.replication_delay(problems));
         let dns_name = dns_name?;
         let mut places = Places::new();
         let units = places.units(self.organizational_units, problems);
@@ -208,6 +212,8 @@ impl RawConfig for RawFile {
             dialect,
             sid,
             dcs: dcs.iter().map(|dc| dc.name.clone()).collect(),
+            pdc,
+            replication_delay,
             administrator_password: domain.administrator_password,
             old_password_allowed,
             new_accounts: domain.new_accounts,
@@ -272,6 +278,40 @@ impl RawDomain {
             );
         }
         sid
+    }
+
+    fn pdc(&self, dcs: &[DcConfig], problems: &mut Problems) -> DcId {
+        let Some(name) = &self.pdc else { return DcId::FIRST };
+        let place = dcs.iter().position(|dc| dc.name.eq_ignore_ascii_case(name));
+        if place.is_none() {
+            let known: Vec<_> = dcs.iter().map(|dc| dc.name.as_str()).collect();
+            problems.add(
+                "domain.pdc",
+                format!(
+                    "{name:?} is not the name of one of the dcs; there are: {}",
+                    known.join(", ")
+                ),
+            );
+        }
+        place.map_or(DcId::FIRST, DcId::at)
+    }
+
+    fn replication_delay(&self, problems: &mut Problems) -> Duration {
+        let Some(length) = self.replication_delay_ms else {
+            return REPLICATION_DELAY;
+        };
+        let length = u64::try_from(length).map(Duration::from_millis);
+        match length {
+            Ok(length) if length.as_secs() <= MAX_SECONDS => length,
+            Ok(_) => {
+                problems.add("domain.replication_delay_ms", "is more than a hundred years");
+                REPLICATION_DELAY
+            }
+            Err(_) => {
+                problems.add("domain.replication_delay_ms", "must not be negative");
+                REPLICATION_DELAY
+            }
+        }
     }
 
     fn old_password_allowed(&self, problems: &mut Problems) -> Duration {
@@ -348,6 +388,9 @@ fn dcs(raw: Vec<RawDc>, problems: &mut Problems) -> Vec<DcConfig> {
             "dcs",
             "names no domain controller; add a [[dcs]] with name and ldap or ldaps",
         );
+    }
+    if raw.len() > DcId::MOST {
+        problems.add("dcs", format!("must be at most {}", DcId::MOST));
     }
     let mut names = BTreeSet::new();
     let mut dcs = Vec::new();

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
+use crate::domain::controllers::DcId;
+use crate::world::World;
+
 /// How long a change of faults may take to show: connections are reset at once, a port may have to be waited for.
 const EFFECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -53,6 +56,8 @@ pub enum FaultError {
 /// The switches of one controller's listeners.
 #[derive(Debug)]
 pub struct Switch {
+    /// Which one it is.
+    pub id: DcId,
     /// Told to all of its listeners.
     pub refuse: watch::Sender<bool>,
     /// What each of them does.
@@ -62,14 +67,16 @@ pub struct Switch {
 /// The faults in force.
 #[derive(Debug)]
 pub struct Faults {
+    world: Arc<World>,
     switches: BTreeMap<Arc<str>, Switch>,
     in_force: Mutex<Vec<Fault>>,
 }
 
 impl Faults {
     /// No faults, for the controllers with these switches.
-    pub fn new(switches: BTreeMap<Arc<str>, Switch>) -> Self {
+    pub fn new(world: Arc<World>, switches: BTreeMap<Arc<str>, Switch>) -> Self {
         Self {
+            world,
             switches,
             in_force: Mutex::default(),
         }
@@ -99,11 +106,12 @@ impl Faults {
         let mut in_force = self.in_force.lock().await;
         let concerns = |fault: &Fault, dc: &str| fault.dc.as_deref().is_none_or(|name| name == dc);
         for (dc, switch) in &self.switches {
-            switch.refuse.send_replace(
-                faults
-                    .iter()
-                    .any(|fault| fault.kind == Kind::Refuse && concerns(fault, dc)),
-            );
+            let refuses = faults
+                .iter()
+                .any(|fault| fault.kind == Kind::Refuse && concerns(fault, dc));
+            // Whom nobody reaches the other controllers do not reach either.
+            self.world.set_away(switch.id, refuses);
+            switch.refuse.send_replace(refuses);
         }
         *in_force = faults;
         for (dc, switch) in &self.switches {

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, DcConfig};
 use crate::control::{self, Control};
+use crate::domain::controllers::DcId;
 use crate::faults::{Faults, Switch};
 use crate::ldap::Controller;
 use crate::ldap::endpoint::Endpoint;
@@ -86,9 +87,11 @@ impl Server {
         let mut endpoints = Vec::new();
         let mut switches = BTreeMap::new();
         let mut dcs = Vec::new();
-        for dc in config.dcs {
+        for (place, dc) in config.dcs.into_iter().enumerate() {
             let name: Arc<str> = dc.name.as_str().into();
+            let id = DcId::at(place);
             let controller = Arc::new(Controller {
+                id,
                 name: name.clone(),
                 world: world.clone(),
                 tls: tls.clone(),
@@ -107,7 +110,7 @@ impl Server {
                 Ok(Some(address))
             };
             let (ldap, ldaps) = (open(dc.ldap, false)?, open(dc.ldaps, true)?);
-            switches.insert(name, Switch { refuse, refusing });
+            switches.insert(name, Switch { id, refuse, refusing });
             dcs.push(DcAddresses {
                 name: dc.name,
                 ldap,
@@ -116,8 +119,8 @@ impl Server {
         }
 
         let control = control::router(Control {
+            faults: Arc::new(Faults::new(world.clone(), switches)),
             world,
-            faults: Arc::new(Faults::new(switches)),
         });
         let admin = admin::router(registry, Readiness::new());
         let control_listener = bind_tcp(config.control)?;

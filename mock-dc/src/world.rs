@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use time::OffsetDateTime;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockError};
 use crate::domain::Domain;
+use crate::domain::controllers::DcId;
 use crate::domain::filetime::FileTime;
 use crate::domain::settings::DomainSettings;
 use crate::journal::{CAPACITY, Journal};
@@ -46,6 +47,24 @@ impl World {
         // It guards no data, so nothing can have been left half-written.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         what(self.clock.now())
+    }
+
+    /// Cuts a controller off from the others, or ends that, between two binds.
+    pub fn set_away(&self, dc: DcId, away: bool) {
+        self.in_turn(|now| self.domain.set_away(dc, away, FileTime::from(now)));
+    }
+
+    /// Changes how the clock runs, between two binds.
+    ///
+    /// # Errors
+    /// [`ClockError`]; nothing has changed then.
+    pub fn set_clock(&self, change: impl FnOnce(&Clock) -> Result<(), ClockError>) -> Result<(), ClockError> {
+        self.in_turn(|before| {
+            change(&self.clock)?;
+            let now = FileTime::from(self.clock.now());
+            self.domain.clock_was_set(FileTime::from(before), now);
+            Ok(())
+        })
     }
 
     /// Puts accounts, clock and record back to how they began.

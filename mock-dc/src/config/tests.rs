@@ -59,6 +59,7 @@ fn what_is_not_said_has_its_default() {
         Some(Duration::from_secs(42 * 86_400))
     );
     assert_eq!(config.domain.generated.count, 0);
+    assert_eq!(config.domain.replication_delay, Duration::from_secs(15));
     assert!(config.admin.is_none());
     assert!(matches!(config.tls, Source::Made { ca_file } if ca_file == Path::new("./corp.example.com-ca.pem")));
 }
@@ -70,6 +71,8 @@ users_file = "does-not-exist.toml"
 [domain]
 name = "corp..example"
 netbios = "FAR-TOO-LONG-FOR-NETBIOS"
+pdc = "dc-3"
+replication_delay_ms = -1
 [policy]
 lockout_threshold = 3
 lockout_duration_s = 60
@@ -96,6 +99,8 @@ level = "loud"
     for key in [
         "domain.name: ",
         "domain.netbios: ",
+        "domain.pdc: \"dc-3\" is not the name of one of the dcs; there are: dc-1, DC-1",
+        "domain.replication_delay_ms: must not be negative",
         "policy.lockout_duration_s: ",
         "generated.password: ",
         "generated.mail_suffix: ",

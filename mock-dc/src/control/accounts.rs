@@ -1,37 +1,51 @@
 //! `/users/{sAMAccountName}`: an account's attributes as AD shows them, to read and to change.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::Control;
 use super::edit::Edits;
 use super::problem::{Problem, json_response, read};
+use super::{Control, controller, query};
+use crate::domain::controllers::DcId;
 use crate::domain::filetime::FileTime;
 use crate::domain::object::ObjectId;
 
-pub(super) async fn read_account(State(control): State<Control>, Path(sam): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn read_account(
+    State(control): State<Control>,
+    Path(sam): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
+    let dc = asked(&control, text.as_deref())?;
     let id = find(&control, &sam)?;
-    Ok(show(&control, id))
+    Ok(show(&control, dc, id))
 }
 
 pub(super) async fn change_account(
     State(control): State<Control>,
     Path(sam): Path<String>,
+    RawQuery(text): RawQuery,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    let dc = asked(&control, text.as_deref())?;
     let id = find(&control, &sam)?;
     let edits = Edits::parse(read(&body)?).map_err(Problem::bad)?;
     let world = &control.world;
     let now = FileTime::from(world.clock.now());
     let policy = *world.domain.policy_of(id);
-    world.domain.change(id, |state| {
+    world.domain.change(dc, id, now, |state| {
         edits.apply(state, &policy, now);
-        state.was_changed(now, world.domain.next_usn());
+        state.shared.was_changed(now, world.domain.next_usn());
     });
-    Ok(show(&control, id))
+    Ok(show(&control, dc, id))
+}
+
+/// The controller that is asked, or that a change is made at.
+fn asked(control: &Control, text: Option<&str>) -> Result<DcId, Problem> {
+    let [dc] = query(text, ["dc"])?;
+    controller(&control.world.domain, dc)
 }
 
 fn find(control: &Control, sam: &str) -> Result<ObjectId, Problem> {
@@ -42,11 +56,11 @@ fn find(control: &Control, sam: &str) -> Result<ObjectId, Problem> {
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("nobody has the sAMAccountName {sam:?}")))
 }
 
-fn show(control: &Control, id: ObjectId) -> Response {
+fn show(control: &Control, dc: DcId, id: ObjectId) -> Response {
     let world = &control.world;
     let now = FileTime::from(world.clock.now());
     let mut object = Map::new();
-    for attribute in world.domain.attributes(id, now) {
+    for attribute in world.domain.attributes(dc, id, now) {
         let mut values: Vec<Value> = attribute.shown().map(Value::String).collect();
         let several = attribute.name == "objectClass" || attribute.values.len() > 1;
         let value = if several {
@@ -58,7 +72,7 @@ fn show(control: &Control, id: ObjectId) -> Response {
     }
     object.insert(
         "locked".to_owned(),
-        json!(world.domain.is_locked(id, &world.domain.state(id), now)),
+        json!(world.domain.is_locked(id, &world.domain.state(dc, id, now), now)),
     );
     json_response(&object)
 }

@@ -64,26 +64,26 @@ impl Edit {
     fn apply(self, state: &mut AccountState, policy: &Policy, now: FileTime) {
         match self {
             Self::Password(hash) => {
-                state.passwords.set(hash, policy.history as usize);
-                state.pwd_last_set = now;
+                state.credentials.passwords.set(hash, policy.history as usize);
+                state.credentials.pwd_last_set = now;
             }
             Self::Locked(true) => {
-                state.lockout_time = Some(now);
-                state.bad_pwd_count = state.bad_pwd_count.max(policy.lockout.threshold);
-                state.bad_password_time = now;
+                state.shared.lockout_time = Some(now);
+                state.counters.bad_pwd_count = state.counters.bad_pwd_count.max(policy.lockout.threshold);
+                state.counters.bad_password_time = now;
             }
             // Writing lockoutTime 0 is how an administrator unlocks; it clears the count too.
             Self::Locked(false) | Self::LockoutTime(FileTime::ZERO) => state.unlock(),
-            Self::LockoutTime(time) => state.lockout_time = Some(time),
-            Self::UserAccountControl(bits) => state.user_account_control = bits,
-            Self::PwdLastSet(time) => state.pwd_last_set = time,
-            Self::PwdLastSetNow => state.pwd_last_set = now,
-            Self::AccountExpires(time) => state.account_expires = time,
-            Self::BadPwdCount(count) => state.bad_pwd_count = count,
-            Self::BadPasswordTime(time) => state.bad_password_time = time,
-            Self::LastLogon(time) => state.last_logon = time,
-            Self::LogonHours(hours) => state.logon_hours = hours,
-            Self::UserWorkstations(names) => state.user_workstations = names,
+            Self::LockoutTime(time) => state.shared.lockout_time = Some(time),
+            Self::UserAccountControl(bits) => state.shared.user_account_control = bits,
+            Self::PwdLastSet(time) => state.credentials.pwd_last_set = time,
+            Self::PwdLastSetNow => state.credentials.pwd_last_set = now,
+            Self::AccountExpires(time) => state.shared.account_expires = time,
+            Self::BadPwdCount(count) => state.counters.bad_pwd_count = count,
+            Self::BadPasswordTime(time) => state.counters.bad_password_time = time,
+            Self::LastLogon(time) => state.counters.last_logon = time,
+            Self::LogonHours(hours) => state.shared.logon_hours = hours.map(Box::new),
+            Self::UserWorkstations(names) => state.shared.user_workstations = names.map(String::into_boxed_str),
         }
     }
 }
@@ -180,7 +180,7 @@ mod tests {
             .unwrap()
             .apply(&mut by_text, &POLICY, NOW);
         assert_eq!(by_number, by_text);
-        assert_eq!(by_number.bad_pwd_count, 2);
+        assert_eq!(by_number.counters.bad_pwd_count, 2);
     }
 
     #[test]
@@ -188,9 +188,15 @@ mod tests {
         for unlock in [json!({"locked": false}), json!({"lockoutTime": "0"})] {
             let mut state = state();
             edits(json!({"locked": true})).unwrap().apply(&mut state, &POLICY, NOW);
-            assert_eq!((state.lockout_time, state.bad_pwd_count), (Some(NOW), 3));
+            assert_eq!(
+                (state.shared.lockout_time, state.counters.bad_pwd_count),
+                (Some(NOW), 3)
+            );
             edits(unlock).unwrap().apply(&mut state, &POLICY, NOW);
-            assert_eq!((state.lockout_time, state.bad_pwd_count), (Some(FileTime::ZERO), 0));
+            assert_eq!(
+                (state.shared.lockout_time, state.counters.bad_pwd_count),
+                (Some(FileTime::ZERO), 0)
+            );
         }
     }
 
@@ -200,17 +206,20 @@ mod tests {
         edits(json!({"password": "new"}))
             .unwrap()
             .apply(&mut state, &POLICY, NOW);
-        assert_eq!(state.passwords.find(&NtHash::of("new"), 24), Match::Current);
-        assert_eq!(state.passwords.find(&NtHash::of("old"), 24), Match::Previous);
-        assert_eq!(state.pwd_last_set, NOW);
+        assert_eq!(state.credentials.passwords.find(&NtHash::of("new"), 24), Match::Current);
+        assert_eq!(
+            state.credentials.passwords.find(&NtHash::of("old"), 24),
+            Match::Previous
+        );
+        assert_eq!(state.credentials.pwd_last_set, NOW);
         edits(json!({"pwdLastSet": 0, "password": "newer"}))
             .unwrap()
             .apply(&mut state, &POLICY, NOW);
-        assert_eq!(state.pwd_last_set, FileTime::ZERO);
+        assert_eq!(state.credentials.pwd_last_set, FileTime::ZERO);
         edits(json!({"pwdLastSet": -1}))
             .unwrap()
             .apply(&mut state, &POLICY, NOW);
-        assert_eq!(state.pwd_last_set, NOW);
+        assert_eq!(state.credentials.pwd_last_set, NOW);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
+use crate::domain::Domain;
+use crate::domain::controllers::DcId;
 use crate::domain::filetime::FileTime;
 use crate::domain::outcome::{BindResult, SubCode};
 use crate::faults::{Fault, FaultError, Faults};
@@ -58,19 +60,21 @@ struct Question {
     user: String,
     #[serde(deserialize_with = "wiped")]
     password: Zeroizing<String>,
+    dc: Option<String>,
 }
 
 fn wiped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(deserializer).map(Zeroizing::new)
 }
 
-/// What a bind would come to now. Counts nothing.
+/// What a bind at a controller, the PDC emulator by default, would come to now. Counts nothing.
 async fn oracle(State(control): State<Control>, body: Bytes) -> Result<Response, Problem> {
-    let Question { user, password } = read(&body)?;
+    let Question { user, password, dc } = read(&body)?;
     let world = &control.world;
+    let dc = controller(&world.domain, dc.as_deref())?;
     let result = world
         .domain
-        .probe(&user, &password, FileTime::from(world.clock.now()))
+        .probe(dc, &user, &password, FileTime::from(world.clock.now()))
         .result;
     let outcome = match result {
         // Result 0 for a bind without a password is no success: no sign-in reaches a directory without one.
@@ -109,13 +113,13 @@ struct ClockChange {
 }
 
 async fn change_clock(State(control): State<Control>, body: Bytes) -> Result<Response, Problem> {
-    let clock = &control.world.clock;
+    let world = &control.world;
     let changed = match read(&body)? {
         ClockChange {
             advance_s: Some(seconds),
             set: None,
             rate: None,
-        } => clock.advance(seconds),
+        } => world.set_clock(|clock| clock.advance(seconds)),
         ClockChange {
             advance_s: None,
             set: Some(text),
@@ -123,13 +127,13 @@ async fn change_clock(State(control): State<Control>, body: Bytes) -> Result<Res
         } => {
             let moment = OffsetDateTime::parse(&text, &Rfc3339)
                 .map_err(|_| Problem::bad(format!("set: {text:?} is not a moment like \"2030-01-31T18:00:00Z\"")))?;
-            clock.set(moment)
+            world.set_clock(|clock| clock.set(moment))
         }
         ClockChange {
             advance_s: None,
             set: None,
             rate: Some(rate),
-        } => clock.set_rate(rate),
+        } => world.set_clock(|clock| clock.set_rate(rate)),
         _ => return Err(Problem::bad("give exactly one of advance_s, set, rate")),
     };
     changed.map_err(|error| Problem::bad(error.to_string()))?;
@@ -165,6 +169,21 @@ async fn reset(State(control): State<Control>, body: Bytes) -> Result<Response, 
     replace(&control.faults, Vec::new()).await?;
     control.world.reset();
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The controller that a request names; the PDC emulator where it names none.
+///
+/// # Errors
+/// Tells which ones there are.
+fn controller(domain: &Domain, name: Option<&str>) -> Result<DcId, Problem> {
+    let Some(name) = name else { return Ok(domain.pdc()) };
+    domain.dc_named(name).ok_or_else(|| {
+        let known: Vec<_> = domain.dcs().map(|dc| domain.dc_name(dc)).collect();
+        Problem::bad(format!(
+            "dc: there is no domain controller {name:?}; there are: {}",
+            known.join(", ")
+        ))
+    })
 }
 
 /// A moment as every answer shows it.

@@ -1,7 +1,8 @@
-//! One account's state and what one password does to it.
+//! One account's state as a controller knows it, and what it finds of a password.
 //!
 //! The order in which states are told, and which attributes a wrong or right password touches, follow MS-SAMR 3.1.5.14
-//! and what Samba AD was measured to do. Pure: the moment is an argument, and the caller makes each attempt atomic.
+//! and what Samba AD was measured to do. Pure: the moment is an argument. What a bind changes, on which controllers, is
+//! [`super::replica`]'s.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use super::filetime::FileTime;
 use super::nt_hash::NtHash;
 use super::outcome::SubCode;
 use super::passwords::{Match, Passwords, still_allowed};
-use super::policy::Policy;
+use super::policy::{LockoutPolicy, Policy};
+pub use super::versions::Credentials;
 
 /// userAccountControl: ADS_UF_ACCOUNTDISABLE.
 pub const UAC_DISABLED: u32 = 0x2;
@@ -44,111 +46,118 @@ pub struct Rules {
     pub old_password_allowed: Duration,
 }
 
-/// The attributes of an account that signing in reads or writes.
+/// What one controller knows of an account, as far as signing in reads or writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountState {
-    /// What a password is compared with.
-    pub passwords: Passwords,
+    /// What all controllers share.
+    pub shared: Shared,
+    /// The password, which takes time from one controller to another.
+    pub credentials: Credentials,
+    /// What each controller keeps for itself.
+    pub counters: Counters,
+    /// An administrator ended a lock or what might become one: the counts of all controllers end with it.
+    pub(super) unlocked: bool,
+}
+
+/// What all controllers know at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
     /// userAccountControl.
     pub user_account_control: u32,
-    /// pwdLastSet; zero: the password must be changed.
-    pub pwd_last_set: FileTime,
     /// accountExpires; zero and the largest value: never.
     pub account_expires: FileTime,
-    /// badPwdCount, as it is stored: it is not decayed when the observation window passes.
-    pub bad_pwd_count: u32,
-    /// badPasswordTime; zero: no wrong password yet.
-    pub bad_password_time: FileTime,
     /// lockoutTime; zero: not locked. Stays after the lock has ended by itself; `None` until it is first written.
     pub lockout_time: Option<FileTime>,
-    /// lastLogon.
-    pub last_logon: FileTime,
     /// lastLogonTimestamp; `None` until the first success.
     pub last_logon_timestamp: Option<FileTime>,
     /// logonHours: a bit for each hour of the week in UTC, from Sunday 00:00, lowest bit first; `None`: any hour.
-    pub logon_hours: Option<[u8; 21]>,
+    pub logon_hours: Option<Box<[u8; 21]>>,
     /// userWorkstations; `None`: any.
-    pub user_workstations: Option<String>,
+    pub user_workstations: Option<Box<str>>,
     /// whenChanged.
     pub when_changed: FileTime,
     /// uSNChanged.
     pub usn_changed: u64,
 }
 
+/// What no controller tells another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counters {
+    /// badPwdCount, as it is stored: it is not decayed when the observation window passes.
+    pub bad_pwd_count: u32,
+    /// badPasswordTime; zero: no wrong password yet.
+    pub bad_password_time: FileTime,
+    /// lastLogon.
+    pub last_logon: FileTime,
+}
+
+/// What a controller finds of a password before anything is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// The account is locked: nothing else is looked at.
+    Locked,
+    /// It signs in.
+    Right,
+    /// It is right, and something else stands against signing in.
+    Refused(SubCode),
+    /// One of the two before: wrong, and not counted. A device that has not heard of the new password must not lock its
+    /// owner out.
+    Forgiven,
+    /// Wrong.
+    Wrong,
+}
+
+impl Judgement {
+    /// Whether a newer password than is known here might change it.
+    pub(super) fn is_about_the_password(self) -> bool {
+        matches!(
+            self,
+            Self::Forgiven | Self::Wrong | Self::Refused(SubCode::PasswordExpired | SubCode::MustChange)
+        )
+    }
+}
+
 impl AccountState {
     /// An enabled account whose password was set at `since`, and which does not expire.
     pub fn new(passwords: Passwords, since: FileTime) -> Self {
         Self {
-            passwords,
-            user_account_control: UAC_NORMAL,
-            pwd_last_set: since,
-            account_expires: FileTime::NEVER,
-            bad_pwd_count: 0,
-            bad_password_time: FileTime::ZERO,
-            lockout_time: None,
-            last_logon: FileTime::ZERO,
-            last_logon_timestamp: None,
-            logon_hours: None,
-            user_workstations: None,
-            when_changed: since,
-            usn_changed: 0,
+            shared: Shared {
+                user_account_control: UAC_NORMAL,
+                account_expires: FileTime::NEVER,
+                lockout_time: None,
+                last_logon_timestamp: None,
+                logon_hours: None,
+                user_workstations: None,
+                when_changed: since,
+                usn_changed: 0,
+            },
+            credentials: Credentials {
+                passwords,
+                pwd_last_set: since,
+            },
+            counters: Counters::NONE,
+            unlocked: false,
         }
-    }
-
-    /// Signs in with a password. Changes the counters as AD does and tells the first reason against. `usn` gives the
-    /// next update sequence number; it is asked where something changes that domain controllers tell each other.
-    ///
-    /// # Errors
-    /// The sub-code of result 49. A locked account is told whatever the password; every other state only with the
-    /// right one.
-    pub fn sign_in(
-        &mut self,
-        password: &NtHash,
-        rules: &Rules,
-        now: FileTime,
-        usn: impl FnOnce() -> u64,
-    ) -> Result<(), SubCode> {
-        // Nothing is counted while locked, so that trying does not prolong the lock.
-        if !self.is_trust_account() && rules.policy.lockout.is_locked(self.lockout_time, now) {
-            return Err(SubCode::LockedOut);
-        }
-        let written = match self.passwords.find(password, rules.policy.history as usize) {
-            Match::Current => self.succeed(rules, now)?,
-            Match::Previous if still_allowed(self.pwd_last_set, rules.old_password_allowed, now) => {
-                self.succeed(rules, now)?
-            }
-            // A device that has not heard of the new password must not lock its owner out.
-            Match::Previous | Match::Older => return Err(SubCode::LogonFailure),
-            Match::None => {
-                if self.count_wrong_password(rules, now) == Written::Replicated {
-                    self.was_changed(now, usn());
-                }
-                return Err(SubCode::LogonFailure);
-            }
-        };
-        if written == Written::Replicated {
-            self.was_changed(now, usn());
-        }
-        Ok(())
-    }
-
-    /// Notes a change of an attribute that domain controllers tell each other.
-    pub fn was_changed(&mut self, now: FileTime, usn: u64) {
-        self.when_changed = now;
-        self.usn_changed = usn;
-    }
-
-    fn succeed(&mut self, rules: &Rules, now: FileTime) -> Result<Written, SubCode> {
-        self.restriction(rules.policy.max_password_age, now)?;
-        let unlocked = self.clear_counters(now);
-        let seen = self.note_logon(now);
-        Ok(unlocked.max(seen))
     }
 
     /// Ends a lock as an administrator does by writing `lockoutTime` 0.
     pub fn unlock(&mut self) {
-        self.lockout_time = Some(FileTime::ZERO);
-        self.bad_pwd_count = 0;
+        self.shared.lockout_time = Some(FileTime::ZERO);
+        self.counters.bad_pwd_count = 0;
+        self.unlocked = true;
+    }
+
+    /// When the password expires; see [`Shared::password_expiry`].
+    pub fn password_expiry(&self, max_age: Option<Duration>) -> FileTime {
+        self.shared.password_expiry(self.credentials.pwd_last_set, max_age)
+    }
+}
+
+impl Shared {
+    /// Notes a change of an attribute that domain controllers tell each other.
+    pub fn was_changed(&mut self, now: FileTime, usn: u64) {
+        self.when_changed = now;
+        self.usn_changed = usn;
     }
 
     /// userAccountControl holds ADS_UF_ACCOUNTDISABLE.
@@ -161,28 +170,51 @@ impl AccountState {
         self.user_account_control & UAC_SERVER_TRUST != 0
     }
 
-    /// When the password expires: zero when it must be changed, [`FileTime::NEVER`] when it does not expire
-    /// (`msDS-UserPasswordExpiryTimeComputed`).
-    pub fn password_expiry(&self, max_age: Option<Duration>) -> FileTime {
+    /// Whether a lock is noted, be it over or not.
+    pub(super) fn was_locked(&self) -> bool {
+        self.lockout_time.is_some_and(|since| since != FileTime::ZERO)
+    }
+
+    /// When a password that was set at `set` expires: zero when it must be changed, [`FileTime::NEVER`] when it does not
+    /// expire (`msDS-UserPasswordExpiryTimeComputed`).
+    pub fn password_expiry(&self, set: FileTime, max_age: Option<Duration>) -> FileTime {
         if self.user_account_control & (UAC_PASSWORD_NEVER_EXPIRES | UAC_SMARTCARD_REQUIRED | UAC_SERVER_TRUST) != 0 {
             return FileTime::NEVER;
         }
         match max_age {
-            _ if self.pwd_last_set == FileTime::ZERO => FileTime::ZERO,
-            Some(age) => self.pwd_last_set.after(age),
+            _ if set == FileTime::ZERO => FileTime::ZERO,
+            Some(age) => set.after(age),
             None => FileTime::NEVER,
         }
     }
 
+    /// What a controller that goes by these credentials says to a password. A locked account is told whatever the
+    /// password, so that trying does not prolong the lock; every other state only with the right one.
+    pub(super) fn judge(&self, known: &Credentials, password: &NtHash, rules: &Rules, now: FileTime) -> Judgement {
+        if !self.is_trust_account() && rules.policy.lockout.is_locked(self.lockout_time, now) {
+            return Judgement::Locked;
+        }
+        match known.passwords.find(password, rules.policy.history as usize) {
+            Match::Current => {}
+            Match::Previous if still_allowed(known.pwd_last_set, rules.old_password_allowed, now) => {}
+            Match::Previous | Match::Older => return Judgement::Forgiven,
+            Match::None => return Judgement::Wrong,
+        }
+        match self.restriction(known.pwd_last_set, rules.policy.max_password_age, now) {
+            Ok(()) => Judgement::Right,
+            Err(reason) => Judgement::Refused(reason),
+        }
+    }
+
     /// What stands against signing in with the right password, in AD's order.
-    fn restriction(&self, max_age: Option<Duration>, now: FileTime) -> Result<(), SubCode> {
+    fn restriction(&self, set: FileTime, max_age: Option<Duration>, now: FileTime) -> Result<(), SubCode> {
         if self.is_disabled() {
             return Err(SubCode::AccountDisabled);
         }
         if self.account_expires != FileTime::ZERO && self.account_expires <= now {
             return Err(SubCode::AccountExpired);
         }
-        match self.password_expiry(max_age) {
+        match self.password_expiry(set, max_age) {
             FileTime::ZERO => return Err(SubCode::MustChange),
             expiry if expiry <= now => return Err(SubCode::PasswordExpired),
             _ => {}
@@ -194,6 +226,7 @@ impl AccountState {
         let hour = now.hour_of_week();
         if self
             .logon_hours
+            .as_ref()
             .is_some_and(|hours| hours[hour / 8] >> (hour % 8) & 1 == 0)
         {
             return Err(SubCode::LogonHours);
@@ -201,12 +234,27 @@ impl AccountState {
         Ok(())
     }
 
-    /// MS-SAMR 3.1.5.14.6. The password that locks is itself still answered 52e.
-    fn count_wrong_password(&mut self, rules: &Rules, now: FileTime) -> Written {
-        let lockout = &rules.policy.lockout;
-        if lockout.threshold == 0 {
-            return Written::Nothing;
+    /// Notes a success in lastLogonTimestamp unless that is fresh, and tells whether it did.
+    pub(super) fn note_logon(&mut self, now: FileTime) -> bool {
+        let is_fresh = |since: FileTime| now < since.after(LOGON_TIME_SYNC);
+        if self.last_logon_timestamp.is_some_and(is_fresh) {
+            return false;
         }
+        self.last_logon_timestamp = Some(now);
+        true
+    }
+}
+
+impl Counters {
+    /// Of somebody who has never signed in.
+    pub const NONE: Self = Self {
+        bad_pwd_count: 0,
+        bad_password_time: FileTime::ZERO,
+        last_logon: FileTime::ZERO,
+    };
+
+    /// Counts a wrong password and tells whether it locks (MS-SAMR 3.1.5.14.6). It is itself still answered 52e.
+    pub(super) fn count_wrong_password(&mut self, lockout: &LockoutPolicy, now: FileTime) -> bool {
         let within_window =
             self.bad_password_time != FileTime::ZERO && now < self.bad_password_time.after(lockout.window);
         self.bad_pwd_count = if within_window {
@@ -215,45 +263,8 @@ impl AccountState {
             1
         };
         self.bad_password_time = now;
-        if self.bad_pwd_count < lockout.threshold {
-            return Written::Here;
-        }
-        self.lockout_time = Some(now);
-        Written::Replicated
+        self.bad_pwd_count >= lockout.threshold
     }
-
-    /// lastLogon moves only when the success clears a count that had not led to a lock (measured).
-    fn clear_counters(&mut self, now: FileTime) -> Written {
-        if self.lockout_time.is_some_and(|since| since != FileTime::ZERO) {
-            self.unlock();
-            Written::Replicated
-        } else if self.bad_pwd_count != 0 {
-            self.bad_pwd_count = 0;
-            self.last_logon = now;
-            Written::Here
-        } else {
-            Written::Nothing
-        }
-    }
-
-    fn note_logon(&mut self, now: FileTime) -> Written {
-        let is_fresh = |since: FileTime| now < since.after(LOGON_TIME_SYNC);
-        if self.last_logon_timestamp.is_some_and(is_fresh) {
-            return Written::Nothing;
-        }
-        self.last_logon_timestamp = Some(now);
-        Written::Replicated
-    }
-}
-
-/// What a sign-in wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Written {
-    Nothing,
-    /// Attributes that every domain controller keeps for itself: badPwdCount, badPasswordTime, lastLogon.
-    Here,
-    /// Attributes that domain controllers tell each other.
-    Replicated,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Domain;
 use super::account::{AccountState, UAC_COMPUTED_LOCKED, UAC_COMPUTED_PASSWORD_EXPIRED};
 use super::builtin::DOMAIN_USERS;
+use super::controllers::DcId;
 use super::dn::{Escape, escape};
 use super::filetime::{FileTime, ticks};
 use super::object::{Class, Object, ObjectId};
@@ -126,13 +127,13 @@ impl Domain {
         format!("CN={name},{}", self.schema_base())
     }
 
-    /// What the directory shows of an object at `now`.
-    pub fn attributes(&self, id: ObjectId, now: FileTime) -> Vec<Attribute> {
+    /// What a controller shows of an object at `now`.
+    pub fn attributes(&self, dc: DcId, id: ObjectId, now: FileTime) -> Vec<Attribute> {
         let object = self.object(id);
-        let state = object.class.is_account().then(|| self.state(id));
+        let state = object.class.is_account().then(|| self.state(dc, id, now));
         let created = u64::from(id.0);
         let (when_changed, usn_changed) = match &state {
-            Some(state) => (state.when_changed, state.usn_changed.max(created)),
+            Some(state) => (state.shared.when_changed, state.shared.usn_changed.max(created)),
             None => (self.created(), created),
         };
         let naming = match object.class.naming_attribute() {
@@ -225,15 +226,15 @@ impl Domain {
             _ => SAM_USER_OBJECT,
         };
         list.extend([
-            Attribute::integer("userAccountControl", state.user_account_control),
-            Attribute::integer("badPwdCount", state.bad_pwd_count),
+            Attribute::integer("userAccountControl", state.shared.user_account_control),
+            Attribute::integer("badPwdCount", state.counters.bad_pwd_count),
             Attribute::integer("codePage", 0),
             Attribute::integer("countryCode", 0),
-            Attribute::integer("badPasswordTime", state.bad_password_time),
+            Attribute::integer("badPasswordTime", state.counters.bad_password_time),
             Attribute::integer("lastLogoff", 0),
-            Attribute::integer("lastLogon", state.last_logon),
-            Attribute::integer("pwdLastSet", state.pwd_last_set),
-            Attribute::integer("accountExpires", state.account_expires),
+            Attribute::integer("lastLogon", state.counters.last_logon),
+            Attribute::integer("pwdLastSet", state.credentials.pwd_last_set),
+            Attribute::integer("accountExpires", state.shared.account_expires),
             // A simple bind never moves logonCount (measured).
             Attribute::integer("logonCount", 0),
             Attribute::integer("sAMAccountType", kind),
@@ -241,22 +242,31 @@ impl Domain {
         if object.texts("primaryGroupID").next().is_none() {
             list.push(Attribute::integer("primaryGroupID", DOMAIN_USERS));
         }
-        list.extend(state.lockout_time.map(|time| Attribute::integer("lockoutTime", time)));
         list.extend(
             state
+                .shared
+                .lockout_time
+                .map(|time| Attribute::integer("lockoutTime", time)),
+        );
+        list.extend(
+            state
+                .shared
                 .last_logon_timestamp
                 .map(|time| Attribute::integer("lastLogonTimestamp", time)),
         );
         list.extend(
             state
+                .shared
                 .logon_hours
+                .as_ref()
                 .map(|hours| Attribute::bytes("logonHours", Syntax::Octets, hours.to_vec())),
         );
         list.extend(
             state
+                .shared
                 .user_workstations
                 .as_ref()
-                .map(|names| Attribute::text("userWorkstations", [names])),
+                .map(|names| Attribute::text("userWorkstations", [&**names])),
         );
         list.extend([
             Attribute::integer(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Domain;
 use super::account::Rules;
 use super::attributes::Attribute;
+use super::controllers::{DcId, REPLICATION_DELAY};
 use super::dialect::Dialect;
 use super::filetime::FileTime;
 use super::nt_hash::NtHash;
@@ -77,6 +78,8 @@ pub(crate) fn settings(dialect: Dialect, users: Vec<UserSettings>, generated: u3
         dialect,
         sid: None,
         dcs: vec!["dc-1".to_owned()],
+        pdc: DcId::FIRST,
+        replication_delay: REPLICATION_DELAY,
         administrator_password: Some(NtHash::of("Adm1n-Passw0rd!")),
         old_password_allowed: RULES.old_password_allowed,
         new_accounts: false,

@@ -7,6 +7,7 @@ use super::account::{AccountState, UAC_DISABLED, UAC_NORMAL, UAC_PASSWORD_NEVER_
 use super::account::{UAC_PASSWORD_NOT_REQUIRED, UAC_SERVER_TRUST, UAC_TRUSTED_FOR_DELEGATION};
 use super::attributes::Attribute;
 use super::builtin::{self, CONTAINERS, GROUPS, GroupScope, Place};
+use super::controllers::DcId;
 use super::dn::Dn;
 use super::filetime::FileTime;
 use super::fold::fold;
@@ -185,10 +186,10 @@ impl<'a> Founder<'a> {
         let known = self.settings.administrator_password;
         let administrator = AccountState::new(known.map_or_else(Passwords::unknown, Passwords::new), self.now);
         let mut guest = AccountState::new(Passwords::unknown(), self.now);
-        guest.pwd_last_set = FileTime::ZERO;
-        guest.user_account_control |= UAC_DISABLED | UAC_PASSWORD_NOT_REQUIRED | UAC_PASSWORD_NEVER_EXPIRES;
+        guest.credentials.pwd_last_set = FileTime::ZERO;
+        guest.shared.user_account_control |= UAC_DISABLED | UAC_PASSWORD_NOT_REQUIRED | UAC_PASSWORD_NEVER_EXPIRES;
         let mut krbtgt = AccountState::new(Passwords::unknown(), self.now);
-        krbtgt.user_account_control |= UAC_DISABLED;
+        krbtgt.shared.user_account_control |= UAC_DISABLED;
         for (sam, rid, group, state) in [
             (
                 "Administrator",
@@ -224,8 +225,8 @@ impl<'a> Founder<'a> {
             let name = dc.to_uppercase();
             let host = format!("{}.{}", fold(dc), settings.dns_name);
             let mut state = AccountState::new(Passwords::unknown(), self.now);
-            state.user_account_control =
-                UAC_SERVER_TRUST | UAC_TRUSTED_FOR_DELEGATION | (state.user_account_control & !UAC_NORMAL);
+            state.shared.user_account_control =
+                UAC_SERVER_TRUST | UAC_TRUSTED_FOR_DELEGATION | (state.shared.user_account_control & !UAC_NORMAL);
             self.add(Object {
                 sid: Some(self.sid(rid)),
                 sam: Some(format!("{name}$")),
@@ -252,7 +253,7 @@ impl<'a> Founder<'a> {
     fn configuration(&mut self) {
         let settings = self.settings;
         let configuration = self.add(plain("Configuration", Some(ObjectId::ROOT), Class::Configuration));
-        self.add(plain("Schema", Some(configuration), Class::Dmd));
+        let schema = self.add(plain("Schema", Some(configuration), Class::Dmd));
         let partitions = self.add(plain("Partitions", Some(configuration), Class::CrossRefContainer));
         let base = self.tree().base_text().to_owned();
         let mut domain = plain(&settings.netbios, Some(partitions), Class::CrossRef);
@@ -273,12 +274,27 @@ impl<'a> Founder<'a> {
         let sites = self.add(plain("Sites", Some(configuration), Class::SitesContainer));
         let site = self.add(plain("Default-First-Site-Name", Some(sites), Class::Site));
         let servers = self.add(plain("Servers", Some(site), Class::ServersContainer));
+        let mut services = Vec::new();
         for dc in &settings.dcs {
             let mut server = plain(&dc.to_uppercase(), Some(servers), Class::Server);
             let host = format!("{}.{}", fold(dc), settings.dns_name);
             server.attributes.push(Attribute::text("dNSHostName", [host]));
             let server = self.add(server);
-            self.add(plain("NTDS Settings", Some(server), Class::NtdsDsa));
+            services.push(self.add(plain("NTDS Settings", Some(server), Class::NtdsDsa)));
+        }
+        // The first controller has all roles from its installation; that of the PDC emulator may have been moved
+        // (MS-ADTS 6.1.5).
+        for (object, dc) in [
+            (ObjectId::ROOT, settings.pdc),
+            (schema, DcId::FIRST),
+            (partitions, DcId::FIRST),
+        ] {
+            let owner = services.get(dc.place()).map(|service| self.tree().dn_text(*service));
+            if let Some(object) = self.founded.tree.named_mut(object) {
+                object
+                    .attributes
+                    .extend(owner.map(|owner| Attribute::dn("fSMORoleOwner", owner)));
+            }
         }
     }
 
@@ -392,7 +408,7 @@ impl<'a> Founder<'a> {
             let own = own.and_then(|place| founded.password_settings.get(*place));
             let policy = own.map_or(self.settings.policy, |settings| settings.policy);
             let mut state = user.state(&policy, self.now);
-            state.last_logon_timestamp = (!self.settings.new_accounts).then_some(self.now);
+            state.shared.last_logon_timestamp = (!self.settings.new_accounts).then_some(self.now);
             if let Some(object) = founded.tree.named_mut(*id) {
                 object.initial = Some(state);
             }

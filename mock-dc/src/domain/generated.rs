@@ -13,6 +13,9 @@ use super::sid::{Sid, number_of, numbered_guid};
 /// What stands in a pattern for an account's number.
 pub const PLACEHOLDER: &str = "{n}";
 
+/// Digits of a number at least.
+const DIGITS: u32 = 6;
+
 /// `user000001` and those that follow.
 #[derive(Debug)]
 pub(super) struct Generated {
@@ -112,9 +115,21 @@ impl Generated {
     /// The state that the account began with. It has signed in before, so that signing in again changes nothing and
     /// takes no memory.
     pub(super) fn initial(&self, id: ObjectId) -> AccountState {
-        let password = self.password.replace(PLACEHOLDER, &format!("{:06}", self.number(id)));
-        let mut state = AccountState::new(Passwords::new(NtHash::of(&password)), self.created);
-        state.last_logon_timestamp = Some(self.created);
+        let number = self.number(id);
+        // Every bind of a generated account comes here: nothing is allocated.
+        let digits = move || {
+            let places = DIGITS.max(number.checked_ilog10().map_or(1, |log| log + 1));
+            (0..places)
+                .rev()
+                .map(move |place| b'0' + u8::try_from(number / 10u32.pow(place) % 10).unwrap_or(0))
+                .map(u16::from)
+        };
+        let mut parts = self.password.split(PLACEHOLDER);
+        let first = parts.next().unwrap_or_default().encode_utf16();
+        let rest = parts.flat_map(|part| digits().chain(part.encode_utf16()));
+        let password = NtHash::of_units(first.chain(rest));
+        let mut state = AccountState::new(Passwords::new(password), self.created);
+        state.shared.last_logon_timestamp = Some(self.created);
         state
     }
 

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod attributes;
 pub mod builtin;
+pub mod controllers;
 pub mod dialect;
 pub mod dn;
 pub mod filetime;
@@ -18,10 +19,12 @@ pub mod object;
 pub mod outcome;
 pub mod passwords;
 pub mod policy;
+mod replica;
 pub mod schema;
 pub mod settings;
 pub mod sid;
 mod tree;
+pub mod versions;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +34,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
 use account::{AccountState, Rules};
+use controllers::{Controllers, DcId};
 use dialect::Dialect;
 use dn::Dn;
 use filetime::FileTime;
@@ -41,6 +45,7 @@ use nt_hash::NtHash;
 use object::{Object, ObjectId, Principal};
 use outcome::{BindResult, SubCode};
 use policy::{PasswordSettings, Policy};
+use replica::{Account, Try};
 use settings::DomainSettings;
 use sid::Sid;
 pub use tree::Key;
@@ -52,6 +57,18 @@ pub struct Decision {
     pub account: Option<ObjectId>,
     /// What the bind came to.
     pub result: BindResult,
+}
+
+/// A bind before it is decided.
+#[derive(Debug)]
+pub struct Attempt(Result<Known, Decision>);
+
+#[derive(Debug)]
+struct Known {
+    id: ObjectId,
+    password: NtHash,
+    /// Worked out ahead where it is nowhere kept.
+    initial: Option<AccountState>,
 }
 
 /// One Active Directory domain.
@@ -67,7 +84,8 @@ pub struct Domain {
     created: FileTime,
     structure: Structure,
     /// The accounts whose state is no longer the one they began with. All others take no memory.
-    changed: DashMap<ObjectId, AccountState>,
+    changed: DashMap<ObjectId, Account>,
+    controllers: Controllers,
     /// The last update sequence number that was given.
     usn: AtomicU64,
 }
@@ -91,56 +109,68 @@ impl Domain {
             created: now,
             structure,
             changed: DashMap::new(),
+            controllers: Controllers::new(&settings.dcs, settings.pdc, settings.replication_delay),
             usn,
         }
     }
 
-    /// Takes a simple bind and changes the account accordingly.
+    /// Takes a simple bind at a controller and changes the account accordingly.
     ///
     /// `record` is called with the decision before any other attempt at the same account can be decided, so that
     /// what it writes down is in the order in which it happened.
     pub fn bind<R>(
         &self,
+        dc: DcId,
         name: &str,
         password: &str,
         now: FileTime,
         record: impl FnOnce(&Decision) -> R,
     ) -> (Decision, R) {
-        let id = match self.whose(name, password) {
-            Ok(id) => id,
-            Err(decision) => return recorded(decision, record),
+        self.decide(&self.attempt(name, password), dc, now, record)
+    }
+
+    /// All of a bind that takes time and depends on no moment: whose name it is, and the password's hash.
+    pub fn attempt(&self, name: &str, password: &str) -> Attempt {
+        self.attempt_of(self.whose(name, password), password)
+    }
+
+    fn attempt_of(&self, whose: Result<ObjectId, Decision>, password: &str) -> Attempt {
+        Attempt(whose.map(|id| Known {
+            id,
+            password: NtHash::of(self.dialect.password(password)),
+            initial: self.computed_state(id),
+        }))
+    }
+
+    /// Decides a bind at a controller; see [`Domain::bind`].
+    pub fn decide<R>(
+        &self,
+        attempt: &Attempt,
+        dc: DcId,
+        now: FileTime,
+        record: impl FnOnce(&Decision) -> R,
+    ) -> (Decision, R) {
+        let known = match &attempt.0 {
+            Ok(known) => known,
+            Err(decision) => return recorded(*decision, record),
         };
-        let hash = NtHash::of(self.dialect.password(password));
-        self.change(id, |state| {
-            let result = self.sign_in(id, state, &hash, now);
-            recorded(
-                Decision {
-                    account: Some(id),
-                    result,
-                },
-                record,
-            )
+        let initial = || known.initial.clone().unwrap_or_else(|| self.initial(known.id));
+        self.change_account(known.id, initial, |account| {
+            recorded(self.sign_in(known, account, dc, now), record)
         })
     }
 
-    /// What a bind as `user` would come to, without counting it. Besides the forms that a bind accepts, `user` may
-    /// be a bare sAMAccountName or the mail address of exactly one account.
-    pub fn probe(&self, user: &str, password: &str, now: FileTime) -> Decision {
-        let id = match self.whose(user, password) {
-            Ok(id) => id,
-            Err(decision) => {
-                let nobody = decision.result == BindResult::Rejected(SubCode::LogonFailure);
-                let other = || self.find_sam(user).or_else(|| self.find_mail(user));
-                match nobody.then(other).flatten() {
-                    Some(id) => id,
-                    None => return decision,
-                }
-            }
-        };
-        let hash = NtHash::of(self.dialect.password(password));
-        Decision {
-            account: Some(id),
-            result: self.sign_in(id, &mut self.state(id), &hash, now),
+    /// What a bind as `user` at `dc` would come to, without counting it. Besides the forms that a bind accepts, `user`
+    /// may be a bare sAMAccountName or the mail address of exactly one account.
+    pub fn probe(&self, dc: DcId, user: &str, password: &str, now: FileTime) -> Decision {
+        let whose = self.whose(user, password).or_else(|decision| {
+            let nobody = decision.result == BindResult::Rejected(SubCode::LogonFailure);
+            let other = || self.find_sam(user).or_else(|| self.find_mail(user));
+            nobody.then(other).flatten().ok_or(decision)
+        });
+        match self.attempt_of(whose, password).0 {
+            Ok(known) => self.sign_in(&known, &mut self.account(known.id), dc, now),
+            Err(decision) => decision,
         }
     }
 
@@ -169,10 +199,21 @@ impl Domain {
         nobody(BindResult::Rejected(refused))
     }
 
-    fn sign_in(&self, id: ObjectId, state: &mut AccountState, password: &NtHash, now: FileTime) -> BindResult {
-        match state.sign_in(password, &self.rules(id), now, || self.next_usn()) {
+    fn sign_in(&self, known: &Known, account: &mut Account, dc: DcId, now: FileTime) -> Decision {
+        let rules = self.rules(known.id);
+        let attempt = Try {
+            dc,
+            password: &known.password,
+            rules: &rules,
+            now,
+        };
+        let result = match account.sign_in(attempt, &self.controllers, || self.next_usn()) {
             Ok(()) => BindResult::Success,
             Err(sub_code) => BindResult::Rejected(sub_code),
+        };
+        Decision {
+            account: Some(known.id),
+            result,
         }
     }
 
@@ -291,43 +332,117 @@ impl Domain {
         }
     }
 
+    /// The state that an account began with.
     fn initial(&self, id: ObjectId) -> AccountState {
-        match (self.structure.tree.named(id), self.structure.tree.generated()) {
-            (Some(object), _) => object
-                .initial
-                .clone()
-                .unwrap_or_else(|| AccountState::new(passwords::Passwords::unknown(), self.created)),
-            (None, Some(generated)) => generated.initial(id),
-            (None, None) => AccountState::new(passwords::Passwords::unknown(), self.created),
+        let named = || self.structure.tree.named(id)?.initial.clone();
+        let nobody = || AccountState::new(passwords::Passwords::unknown(), self.created);
+        self.computed_state(id).or_else(named).unwrap_or_else(nobody)
+    }
+
+    /// The state that an account began with whose state is not kept.
+    fn computed_state(&self, id: ObjectId) -> Option<AccountState> {
+        let tree = &self.structure.tree;
+        match tree.named(id) {
+            Some(_) => None,
+            None => tree.generated().map(|generated| generated.initial(id)),
         }
     }
 
-    /// An account's present state.
-    pub fn state(&self, id: ObjectId) -> AccountState {
-        self.changed
-            .get(&id)
-            .map_or_else(|| self.initial(id), |state| state.clone())
+    fn account(&self, id: ObjectId) -> Account {
+        let changed = self.changed.get(&id).map(|account| account.clone());
+        changed.unwrap_or_else(|| self.initial(id).into())
+    }
+
+    /// What `dc` knows of an account at `now`.
+    pub fn state(&self, dc: DcId, id: ObjectId, now: FileTime) -> AccountState {
+        match self.changed.get(&id) {
+            Some(account) => account.at(dc, now),
+            None => self.initial(id),
+        }
     }
 
     /// Whether an account is locked at `now`. A controller's own account is never shown so (measured).
     pub fn is_locked(&self, id: ObjectId, state: &AccountState, now: FileTime) -> bool {
-        !state.is_trust_account() && self.policy_of(id).lockout.is_locked(state.lockout_time, now)
+        let lockout = &self.policy_of(id).lockout;
+        !state.shared.is_trust_account() && lockout.is_locked(state.shared.lockout_time, now)
     }
 
-    /// Changes an account. Nobody sees or changes it meanwhile; an unchanged account goes on taking no memory.
-    pub fn change<R>(&self, id: ObjectId, change: impl FnOnce(&mut AccountState) -> R) -> R {
-        match self.changed.entry(id) {
-            Entry::Occupied(mut state) => change(state.get_mut()),
-            Entry::Vacant(place) => {
-                let initial = self.initial(id);
-                let mut state = initial.clone();
+    /// Changes what `dc` knows of an account; the others learn of it as of any change there. Nobody sees or changes the
+    /// account meanwhile.
+    pub fn change<R>(&self, dc: DcId, id: ObjectId, now: FileTime, change: impl FnOnce(&mut AccountState) -> R) -> R {
+        self.change_account(
+            id,
+            || self.initial(id),
+            |account| {
+                let mut state = account.at(dc, now);
                 let result = change(&mut state);
-                if state != initial {
-                    place.insert(state);
+                account.write(state, dc, &self.controllers, now);
+                result
+            },
+        )
+    }
+
+    /// An account that is as it began goes on taking no memory.
+    fn change_account<R>(
+        &self,
+        id: ObjectId,
+        initial: impl FnOnce() -> AccountState,
+        change: impl FnOnce(&mut Account) -> R,
+    ) -> R {
+        match self.changed.entry(id) {
+            Entry::Occupied(mut account) => change(account.get_mut()),
+            Entry::Vacant(place) => {
+                let initial = Account::from(initial());
+                let mut account = initial.clone();
+                let result = change(&mut account);
+                if account != initial {
+                    place.insert(account);
                 }
                 result
             }
         }
+    }
+
+    /// Cuts a controller off from the others, or ends that. Passwords that were on their way arrive later, or from
+    /// somebody else who knows them.
+    pub fn set_away(&self, dc: DcId, away: bool, now: FileTime) {
+        if self.controllers.set_away(dc, away) {
+            self.replan(now, now);
+        }
+    }
+
+    /// Takes note that the clock was set from `before` to `now`: what was known stays known, and what was on its way
+    /// takes no longer than the delay.
+    pub fn clock_was_set(&self, before: FileTime, now: FileTime) {
+        if now < before {
+            self.replan(before, now);
+        }
+    }
+
+    fn replan(&self, before: FileTime, now: FileTime) {
+        for mut account in self.changed.iter_mut() {
+            account.replan(&self.controllers, before, now);
+        }
+    }
+
+    /// The controller with this name, in any case.
+    pub fn dc_named(&self, name: &str) -> Option<DcId> {
+        self.controllers.named(name)
+    }
+
+    /// A controller's name.
+    pub fn dc_name(&self, dc: DcId) -> &str {
+        self.controllers.name(dc)
+    }
+
+    /// All controllers, in the order of the configuration.
+    pub fn dcs(&self) -> impl Iterator<Item = DcId> {
+        (0..self.controllers.count()).map(DcId::at)
+    }
+
+    /// The PDC emulator, which passwords are told to first.
+    pub fn pdc(&self) -> DcId {
+        self.controllers.pdc()
     }
 
     /// How many accounts differ from the state they began with.

@@ -17,10 +17,15 @@ pub struct NtHash([u8; 16]);
 impl NtHash {
     /// The hash of `password`.
     pub fn of(password: &str) -> Self {
+        Self::of_units(password.encode_utf16())
+    }
+
+    /// The hash of a password that is given by its UTF-16 units.
+    pub(super) fn of_units(password: impl Iterator<Item = u16>) -> Self {
         let mut hash = Md4::new();
         let mut chunk = Zeroizing::new([0u8; 64]);
         let mut used = 0;
-        for unit in password.encode_utf16() {
+        for unit in password {
             chunk[used..used + 2].copy_from_slice(&unit.to_le_bytes());
             used += 2;
             if used == chunk.len() {

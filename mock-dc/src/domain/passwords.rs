@@ -15,7 +15,7 @@ pub struct Passwords {
     /// `None`: no password is right, as for `krbtgt`, whose password nobody knows.
     current: Option<NtHash>,
     /// Newest first.
-    previous: Vec<NtHash>,
+    previous: Box<[NtHash]>,
 }
 
 /// How old a password is.
@@ -36,7 +36,7 @@ impl Passwords {
     pub fn new(current: NtHash) -> Self {
         Self {
             current: Some(current),
-            previous: Vec::new(),
+            previous: Box::default(),
         }
     }
 
@@ -47,8 +47,9 @@ impl Passwords {
 
     /// The present password becomes the previous one. At most `history` are kept, the present one included.
     pub fn set(&mut self, new: NtHash, history: usize) {
-        self.previous.splice(..0, self.current.replace(new));
-        self.previous.truncate(history.saturating_sub(1));
+        let before = self.current.replace(new).into_iter();
+        let all = before.chain(self.previous.iter().copied());
+        self.previous = all.take(history.saturating_sub(1)).collect();
     }
 
     /// Which of them `password` is, as far as a bind looks back: not beyond the `history` that the policy keeps.

@@ -144,6 +144,7 @@ const INTEGERS: &[&str] = &[
 const NAMES: &[&str] = &[
     "distinguishedName",
     "objectCategory",
+    "fSMORoleOwner",
     "member",
     "memberOf",
     "manager",

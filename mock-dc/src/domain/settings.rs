@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::account::{AccountState, UAC_DISABLED, UAC_NORMAL, UAC_PASSWORD_NEVER_EXPIRES, UAC_SMARTCARD_REQUIRED};
 use super::attributes::Attribute;
 use super::builtin::GroupScope;
+use super::controllers::DcId;
 use super::dialect::Dialect;
 use super::filetime::FileTime;
 use super::nt_hash::NtHash;
@@ -25,8 +26,12 @@ pub struct DomainSettings {
     pub dialect: Dialect,
     /// Its identifier; follows from the DNS name where it is not given.
     pub sid: Option<Sid>,
-    /// The names of its controllers, first to last.
+    /// The names of its controllers, first to last; at least one.
     pub dcs: Vec<String>,
+    /// Which of them is the PDC emulator.
+    pub pdc: DcId,
+    /// How long a new password takes from one controller to another.
+    pub replication_delay: Duration,
     /// The password of `Administrator`; nobody knows it where it is not given.
     pub administrator_password: Option<NtHash>,
     /// How long the password before the present one still signs in.
@@ -179,20 +184,20 @@ impl UserSettings {
             Passwords::new(self.nt_hash)
         };
         let mut state = AccountState::new(passwords, now);
-        state.pwd_last_set = set;
-        state.account_expires = self.account_expires;
-        state.logon_hours = self.logon_hours;
-        state.user_workstations.clone_from(&self.workstations);
+        state.credentials.pwd_last_set = set;
+        state.shared.account_expires = self.account_expires;
+        state.shared.logon_hours = self.logon_hours.map(Box::new);
+        state.shared.user_workstations = self.workstations.as_deref().map(Box::from);
         let bit = |set: bool, bit: u32| if set { bit } else { 0 };
-        state.user_account_control = UAC_NORMAL
+        state.shared.user_account_control = UAC_NORMAL
             | self.control_bits
             | bit(self.disabled, UAC_DISABLED)
             | bit(self.password_never_expires, UAC_PASSWORD_NEVER_EXPIRES)
             | bit(self.smartcard_required, UAC_SMARTCARD_REQUIRED);
         if matches!(self.lock, Lock::Locked | Lock::UntilUnlocked) {
-            state.lockout_time = Some(now);
-            state.bad_pwd_count = policy.lockout.threshold;
-            state.bad_password_time = now;
+            state.shared.lockout_time = Some(now);
+            state.counters.bad_pwd_count = policy.lockout.threshold;
+            state.counters.bad_password_time = now;
         }
         state
     }

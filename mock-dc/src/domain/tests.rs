@@ -1,6 +1,7 @@
 //! Rules of the whole domain, by subject.
 
 mod binds;
+mod controllers;
 mod names;
 
 use std::time::Duration;
@@ -29,7 +30,7 @@ fn named() -> Vec<UserSettings> {
 }
 
 fn told(domain: &Domain, name: &str, password: &str) -> Decision {
-    domain.bind(name, password, NOW, |_| ()).0
+    domain.bind(DcId::FIRST, name, password, NOW, |_| ()).0
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn every_shown_attribute_is_known_to_filters_with_its_syntax() {
     };
     let domain = domain(Dialect::Windows, vec![all], 1);
     for id in domain.id_range().map(ObjectId::from) {
-        for attribute in domain.attributes(id, NOW) {
+        for attribute in domain.attributes(DcId::FIRST, id, NOW) {
             assert_eq!(
                 schema::known(attribute.name),
                 Some((attribute.name, attribute.syntax)),
@@ -89,7 +90,7 @@ fn the_fine_grained_policy_of_a_user_or_its_groups_holds() {
         assert_eq!(domain.policy_of(id).lockout.threshold, threshold, "{sam}");
     }
     let shown = |sam: &str, name: &str| {
-        let attributes = domain.attributes(domain.find_sam(sam).unwrap(), NOW);
+        let attributes = domain.attributes(DcId::FIRST, domain.find_sam(sam).unwrap(), NOW);
         let found = attributes.iter().find(|attribute| attribute.name == name);
         found.map(|attribute| attribute.shown().collect::<Vec<_>>())
     };

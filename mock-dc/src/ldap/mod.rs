@@ -12,11 +12,14 @@ mod wire;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::domain::controllers::DcId;
 use crate::world::World;
 
 /// One simulated domain controller.
 #[derive(Debug)]
 pub struct Controller {
+    /// Its place among the domain's controllers.
+    pub id: DcId,
     /// Its name, `dc-1`.
     pub name: Arc<str>,
     /// What it shares with the domain's other controllers.

@@ -140,8 +140,10 @@ impl Session {
             return self.refuse_bind(msgid, name, refusal, BindLabel::Refused);
         };
         let password = Zeroizing::new(password);
+        let (domain, dc) = (&world.domain, self.controller.id);
+        let attempt = domain.attempt(&name, &password);
         let (decision, pending) = world.in_turn(|now| {
-            world.domain.bind(&name, &password, FileTime::from(now), |decision| {
+            domain.decide(&attempt, dc, FileTime::from(now), |decision| {
                 world.journal.record(Bind {
                     time: now,
                     dc: self.controller.name.clone(),
@@ -242,7 +244,8 @@ impl Session {
             }
         };
         loop {
-            let (entries, end) = match search.step(&world.domain, FileTime::from(world.clock.now())) {
+            let (entries, end) = match search.step(&world.domain, self.controller.id, FileTime::from(world.clock.now()))
+            {
                 Step::Entries(entries) => (entries, None),
                 Step::Last(entries, code) => (entries, Some(code)),
             };

@@ -12,6 +12,7 @@ pub mod root_dse;
 use std::collections::VecDeque;
 
 use crate::domain::Domain;
+use crate::domain::controllers::DcId;
 use crate::domain::filetime::FileTime;
 use crate::domain::object::ObjectId;
 use code::{Code, Refusal};
@@ -110,8 +111,8 @@ impl Search {
         }
     }
 
-    /// Looks at the next candidates.
-    pub fn step(&mut self, domain: &Domain, now: FileTime) -> Step {
+    /// Looks at the next candidates as a controller knows them.
+    pub fn step(&mut self, domain: &Domain, dc: DcId, now: FileTime) -> Step {
         let mut found = Vec::new();
         for _ in 0..BATCH {
             let Some(candidate) = self.next_candidate() else {
@@ -122,7 +123,7 @@ impl Search {
             }
             let entry = Entry {
                 dn: domain.dn_text(candidate),
-                attributes: domain.attributes(candidate, now),
+                attributes: domain.attributes(dc, candidate, now),
             };
             if filter::evaluate(&self.request.filter, &entry, domain) != Some(true) {
                 continue;

@@ -53,7 +53,7 @@ fn run(domain: &Domain, request: SearchRequest) -> (Vec<Entry>, Code) {
     let mut search = Search::begin(domain, request).expect("a base that exists");
     let mut found = Vec::new();
     loop {
-        match search.step(domain, NOW) {
+        match search.step(domain, DcId::FIRST, NOW) {
             Step::Entries(entries) => found.extend(entries),
             Step::Last(entries, code) => {
                 found.extend(entries);
@@ -269,7 +269,7 @@ proptest! {
             .id_range()
             .map(ObjectId::from)
             .filter(|id| !domain.is_configuration(*id))
-            .map(|id| Entry { dn: domain.dn_text(id), attributes: domain.attributes(id, NOW) })
+            .map(|id| Entry { dn: domain.dn_text(id), attributes: domain.attributes(DcId::FIRST, id, NOW) })
             .filter(|entry| filter::evaluate(&filter, entry, &domain) == Some(true))
             .map(|entry| entry.dn)
             .collect();

@@ -26,7 +26,7 @@ fn an_empty_password_is_anonymous_on_windows_and_a_wrong_one_on_samba() {
             BindResult::Rejected(SubCode::LogonFailure)
         );
     }
-    assert_eq!(samba.state(id).bad_pwd_count, 3);
+    assert_eq!(samba.state(DcId::FIRST, id, NOW).counters.bad_pwd_count, 3);
     assert_eq!(
         told(&samba, "good@corp.example.com", "").result,
         BindResult::Rejected(SubCode::LockedOut)
@@ -110,7 +110,7 @@ fn what_is_recorded_is_in_the_order_of_the_decisions() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    domain.bind("CORP\\good", "wrong", NOW, |decision| {
+                    domain.bind(DcId::FIRST, "CORP\\good", "wrong", NOW, |decision| {
                         log.lock().unwrap().push(decision.result)
                     });
                 }
@@ -134,15 +134,15 @@ fn an_account_locked_until_unlocked_never_changes_by_signing_in() {
     }];
     let domain = domain(Dialect::Windows, users, 0);
     let id = domain.find_sam("locked").unwrap();
-    let before = domain.state(id);
+    let before = domain.state(DcId::FIRST, id, NOW);
     let years = NOW.after(Duration::from_secs(86_400 * 3650));
     for now in [NOW, years] {
         for password in [PASSWORD, "wrong"] {
-            let (decision, ()) = domain.bind("CORP\\locked", password, now, |_| ());
+            let (decision, ()) = domain.bind(DcId::FIRST, "CORP\\locked", password, now, |_| ());
             assert_eq!(decision.result, BindResult::Rejected(SubCode::LockedOut));
         }
     }
-    assert_eq!(domain.state(id), before);
+    assert_eq!(domain.state(DcId::FIRST, id, NOW), before);
 }
 
 #[test]
@@ -170,15 +170,21 @@ fn a_probe_answers_as_a_bind_would_and_changes_nothing() {
     let domain = domain(Dialect::Windows, named(), 1);
     let wrong = BindResult::Rejected(SubCode::LogonFailure);
     for _ in 0..5 {
-        assert_eq!(domain.probe("CORP\\good", "wrong", NOW).result, wrong);
+        assert_eq!(domain.probe(DcId::FIRST, "CORP\\good", "wrong", NOW).result, wrong);
     }
     for user in ["CORP\\good", "good", "good@corp.example.com"] {
-        assert_eq!(domain.probe(user, PASSWORD, NOW).result, BindResult::Success, "{user}");
+        assert_eq!(
+            domain.probe(DcId::FIRST, user, PASSWORD, NOW).result,
+            BindResult::Success,
+            "{user}"
+        );
     }
     assert_eq!(
-        domain.probe("zoe.mail@MAIL.example.org", PASSWORD, NOW).result,
+        domain
+            .probe(DcId::FIRST, "zoe.mail@MAIL.example.org", PASSWORD, NOW)
+            .result,
         BindResult::Success
     );
-    assert_eq!(domain.probe("nobody", PASSWORD, NOW).result, wrong);
+    assert_eq!(domain.probe(DcId::FIRST, "nobody", PASSWORD, NOW).result, wrong);
     assert_eq!(domain.changed_accounts(), 0);
 }

@@ -1,0 +1,234 @@
+//! An account's password as each controller knows it: a new one takes time to reach them.
+//!
+//! Nothing runs in the background: each version holds the moments at which controllers learn of it, and whoever looks
+//! compares them with the clock. While all know the same, this takes no memory beside the password itself.
+
+use super::controllers::{Controllers, DcId};
+use super::filetime::FileTime;
+use super::passwords::Passwords;
+
+/// A password and when it was set: what controllers tell each other together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// What a password is compared with.
+    pub passwords: Passwords,
+    /// pwdLastSet; zero: the password must be changed.
+    pub pwd_last_set: FileTime,
+}
+
+/// The newest credentials, and older ones that some controllers still go by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Versions {
+    newest: Credentials,
+    spreading: Option<Box<Spreading>>,
+}
+
+/// What is not known everywhere yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Spreading {
+    /// When each controller learns the newest.
+    told: Box<[FileTime]>,
+    /// Newest first. The last one is known everywhere.
+    older: Vec<Version>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Version {
+    credentials: Credentials,
+    told: Box<[FileTime]>,
+}
+
+/// Known for good, also should the clock be set back.
+const KNOWN: FileTime = FileTime(i64::MIN);
+
+fn at(told: &[FileTime], dc: DcId) -> FileTime {
+    told.get(dc.place()).copied().unwrap_or(KNOWN)
+}
+
+impl Versions {
+    /// Known everywhere.
+    pub(super) fn new(credentials: Credentials) -> Self {
+        Self {
+            newest: credentials,
+            spreading: None,
+        }
+    }
+
+    /// What `dc` goes by at `now`.
+    pub(super) fn at(&self, dc: DcId, now: FileTime) -> &Credentials {
+        let Some(spreading) = &self.spreading else {
+            return &self.newest;
+        };
+        if at(&spreading.told, dc) <= now {
+            return &self.newest;
+        }
+        let known = spreading.older.iter().find(|version| at(&version.told, dc) <= now);
+        known
+            .or(spreading.older.last())
+            .map_or(&self.newest, |version| &version.credentials)
+    }
+
+    /// Writes new ones at `origin`.
+    pub(super) fn write(&mut self, new: Credentials, origin: DcId, controllers: &Controllers, now: FileTime) {
+        if controllers.count() < 2 {
+            self.newest = new;
+            return;
+        }
+        let before = Version {
+            credentials: std::mem::replace(&mut self.newest, new),
+            told: vec![KNOWN; controllers.count()].into(),
+        };
+        let told = controllers.told(origin, now);
+        match &mut self.spreading {
+            None => {
+                self.spreading = Some(Box::new(Spreading {
+                    told,
+                    older: vec![before],
+                }));
+            }
+            Some(spreading) => {
+                let told_before = std::mem::replace(&mut spreading.told, told);
+                spreading.older.insert(
+                    0,
+                    Version {
+                        told: told_before,
+                        ..before
+                    },
+                );
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Makes what is known at `now` known for good, and forgets what nobody will go by.
+    pub(super) fn settle(&mut self, now: FileTime) {
+        let Some(spreading) = &mut self.spreading else { return };
+        let mut newer = std::mem::take(&mut spreading.told);
+        settle(&mut newer, now);
+        spreading.told.clone_from(&newer);
+        spreading.older.retain_mut(|version| {
+            settle(&mut version.told, now);
+            let needed = version.told.iter().zip(&newer).any(|(own, newer)| own < newer);
+            for (newer, own) in newer.iter_mut().zip(&version.told) {
+                *newer = (*newer).min(*own);
+            }
+            needed
+        });
+        if spreading.older.is_empty() {
+            self.spreading = None;
+        }
+    }
+
+    /// Plans anew after controllers went away or came back, or the clock was set from `before` to `now`.
+    pub(super) fn replan(&mut self, controllers: &Controllers, before: FileTime, now: FileTime) {
+        self.settle(before);
+        let Some(spreading) = &mut self.spreading else { return };
+        controllers.tell(&mut spreading.told, now);
+        for version in &mut spreading.older {
+            controllers.tell(&mut version.told, now);
+        }
+        self.settle(now);
+    }
+}
+
+fn settle(told: &mut [FileTime], now: FileTime) {
+    for at in told.iter_mut().filter(|at| **at <= now) {
+        *at = KNOWN;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::fixture::NOON;
+    use crate::domain::nt_hash::NtHash;
+
+    const DELAY: Duration = Duration::from_secs(15);
+
+    fn controllers() -> Controllers {
+        let names = ["dc-1", "dc-2", "dc-3"].map(str::to_owned);
+        Controllers::new(&names, DcId::FIRST, DELAY)
+    }
+
+    fn password(number: i64) -> Credentials {
+        Credentials {
+            passwords: Passwords::new(NtHash::of(&number.to_string())),
+            pwd_last_set: FileTime(number),
+        }
+    }
+
+    fn known(versions: &Versions, now: FileTime) -> [i64; 3] {
+        [0, 1, 2].map(|place| versions.at(DcId::at(place), now).pwd_last_set.0)
+    }
+
+    fn later(seconds: u64) -> FileTime {
+        NOON.after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn the_pdc_knows_a_new_password_at_once_and_the_others_after_the_delay() {
+        let mut versions = Versions::new(password(1));
+        versions.write(password(2), DcId::at(1), &controllers(), NOON);
+        assert_eq!(known(&versions, NOON), [2, 2, 1]);
+        assert_eq!(known(&versions, FileTime(later(15).0 - 1)), [2, 2, 1]);
+        assert_eq!(known(&versions, later(15)), [2, 2, 2]);
+        versions.settle(later(15));
+        assert!(versions.spreading.is_none(), "it takes no more memory than before");
+    }
+
+    #[test]
+    fn several_changes_on_their_way_arrive_in_their_order_and_the_latest_wins() {
+        let all = controllers();
+        let mut versions = Versions::new(password(1));
+        versions.write(password(2), DcId::FIRST, &all, NOON);
+        versions.write(password(3), DcId::at(1), &all, later(10));
+        assert_eq!(known(&versions, later(14)), [3, 3, 1]);
+        assert_eq!(known(&versions, later(15)), [3, 3, 2]);
+        assert_eq!(known(&versions, later(25)), [3, 3, 3]);
+    }
+
+    #[test]
+    fn nobody_learns_from_one_that_is_cut_off_until_it_is_back() {
+        let all = controllers();
+        let mut versions = Versions::new(password(1));
+        all.set_away(DcId::FIRST, true);
+        versions.write(password(2), DcId::at(1), &all, NOON);
+        assert_eq!(known(&versions, later(3600)), [1, 2, 2]);
+        all.set_away(DcId::FIRST, false);
+        versions.replan(&all, later(3600), later(3600));
+        assert_eq!(known(&versions, later(3614)), [1, 2, 2]);
+        assert_eq!(known(&versions, later(3615)), [2, 2, 2]);
+
+        let mut versions = Versions::new(password(1));
+        versions.write(password(2), DcId::FIRST, &all, NOON);
+        all.set_away(DcId::FIRST, true);
+        versions.replan(&all, later(5), later(5));
+        assert_eq!(known(&versions, later(3600)), [2, 1, 1], "who knew it cannot tell it");
+    }
+
+    #[test]
+    fn what_is_known_stays_known_when_the_clock_is_set_back() {
+        let all = controllers();
+        let mut versions = Versions::new(password(1));
+        versions.write(password(2), DcId::FIRST, &all, NOON);
+        let earlier = NOON.before(Duration::from_secs(86_400));
+        versions.replan(&all, later(5), earlier);
+        assert_eq!(known(&versions, earlier), [2, 1, 1]);
+        assert_eq!(known(&versions, earlier.after(DELAY)), [2, 2, 2]);
+    }
+
+    #[test]
+    fn changes_that_one_misses_while_it_is_away_do_not_pile_up() {
+        let all = controllers();
+        let mut versions = Versions::new(password(1));
+        all.set_away(DcId::at(2), true);
+        for number in 2..100 {
+            versions.write(password(number), DcId::FIRST, &all, later(60 * number.unsigned_abs()));
+        }
+        let spreading = versions.spreading.as_ref().unwrap();
+        assert!(spreading.older.len() <= 2, "{}", spreading.older.len());
+        assert_eq!(known(&versions, later(86_400)), [99, 99, 1]);
+    }
+}
