@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use postern_service::config::Problems;
 use serde::Deserialize;
 
-use super::users::{NOT_IN_SAM, Users};
+use super::users::Users;
 use crate::domain::builtin::{GroupScope, container_paths};
 use crate::domain::dn::{Dn, Escape, escape};
 use crate::domain::fold::fold;
+use crate::domain::names::NOT_IN_SAM;
 use crate::domain::settings::{GroupSettings, UnitSettings};
 
 /// An organizational unit as it is read.

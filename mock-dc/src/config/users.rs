@@ -16,16 +16,12 @@ use crate::domain::builtin::reserved_names;
 use crate::domain::filetime::FileTime;
 use crate::domain::fold::fold;
 use crate::domain::generated::sam_of;
+use crate::domain::names::NOT_IN_SAM;
 use crate::domain::nt_hash::NtHash;
 use crate::domain::policy::Policy;
 use crate::domain::schema::{Syntax, known};
 use crate::domain::settings::{Lock, PasswordSet, UserSettings};
 use crate::domain::sid::parse_guid;
-
-/// What Windows refuses in a sAMAccountName (MS-SAMR 3.1.1.6), and `@`, which would make it read as another form.
-pub(super) const NOT_IN_SAM: &[char] = &[
-    '"', '/', '\\', '[', ']', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@',
-];
 
 /// One account as it is read.
 #[derive(Debug, Deserialize)]

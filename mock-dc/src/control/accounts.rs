@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::edit::Edits;
+use super::edit;
 use super::problem::{Problem, json_response, read};
 use super::{Control, controller, query};
 use crate::domain::controllers::DcId;
@@ -31,14 +31,10 @@ pub(super) async fn change_account(
 ) -> Result<Response, Problem> {
     let dc = asked(&control, text.as_deref())?;
     let id = find(&control, &sam)?;
-    let edits = Edits::parse(read(&body)?).map_err(Problem::bad)?;
+    let edits = edit::read(read(&body)?).map_err(Problem::bad)?;
     let world = &control.world;
-    let now = FileTime::from(world.clock.now());
-    let policy = *world.domain.policy_of(id);
-    world.domain.change(dc, id, now, |state| {
-        edits.apply(state, &policy, now);
-        state.shared.was_changed(now, world.domain.next_usn());
-    });
+    let changed = world.in_turn(|now| world.domain.edit(dc, id, edits, FileTime::from(now)));
+    changed.map_err(|(name, problem)| Problem::bad(format!("`{name}` {problem}")))?;
     Ok(show(&control, dc, id))
 }
 

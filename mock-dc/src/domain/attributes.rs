@@ -228,19 +228,23 @@ impl Domain {
         list.extend([
             Attribute::integer("userAccountControl", state.shared.user_account_control),
             Attribute::integer("badPwdCount", state.counters.bad_pwd_count),
-            Attribute::integer("codePage", 0),
-            Attribute::integer("countryCode", 0),
             Attribute::integer("badPasswordTime", state.counters.bad_password_time),
-            Attribute::integer("lastLogoff", 0),
             Attribute::integer("lastLogon", state.counters.last_logon),
             Attribute::integer("pwdLastSet", state.credentials.pwd_last_set),
             Attribute::integer("accountExpires", state.shared.account_expires),
-            // A simple bind never moves logonCount (measured).
-            Attribute::integer("logonCount", 0),
             Attribute::integer("sAMAccountType", kind),
         ]);
-        if object.texts("primaryGroupID").next().is_none() {
-            list.push(Attribute::integer("primaryGroupID", DOMAIN_USERS));
+        // A simple bind never moves logonCount (measured).
+        for (name, usual) in [
+            ("codePage", 0),
+            ("countryCode", 0),
+            ("lastLogoff", 0),
+            ("logonCount", 0),
+            ("primaryGroupID", DOMAIN_USERS),
+        ] {
+            if object.texts(name).next().is_none() {
+                list.push(Attribute::integer(name, usual));
+            }
         }
         list.extend(
             state

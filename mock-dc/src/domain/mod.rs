@@ -9,6 +9,7 @@ pub mod builtin;
 pub mod controllers;
 pub mod dialect;
 pub mod dn;
+pub mod edit;
 pub mod filetime;
 pub mod fold;
 mod founding;
@@ -17,6 +18,7 @@ pub mod names;
 pub mod nt_hash;
 pub mod object;
 pub mod outcome;
+mod overlay;
 pub mod passwords;
 pub mod policy;
 mod replica;
@@ -44,6 +46,7 @@ use names::Named;
 use nt_hash::NtHash;
 use object::{Object, ObjectId, Principal};
 use outcome::{BindResult, SubCode};
+use overlay::Overlay;
 use policy::{PasswordSettings, Policy};
 use replica::{Account, Try};
 use settings::DomainSettings;
@@ -85,6 +88,7 @@ pub struct Domain {
     structure: Structure,
     /// The accounts whose state is no longer the one they began with. All others take no memory.
     changed: DashMap<ObjectId, Account>,
+    overlay: Overlay,
     controllers: Controllers,
     /// The last update sequence number that was given.
     usn: AtomicU64,
@@ -109,6 +113,7 @@ impl Domain {
             created: now,
             structure,
             changed: DashMap::new(),
+            overlay: Overlay::default(),
             controllers: Controllers::new(&settings.dcs, settings.pdc, settings.replication_delay),
             usn,
         }
@@ -257,18 +262,18 @@ impl Domain {
     }
 
     fn accounts_named(&self, sam: &str) -> Vec<ObjectId> {
-        let mut found = self.structure.tree.find(Key::Sam, sam);
+        let mut found = self.find(Key::Sam, sam);
         found.retain(|id| self.is_account(*id));
         found
     }
 
     /// Everything that has this value.
     pub fn find(&self, key: Key, value: &str) -> Vec<ObjectId> {
-        self.structure.tree.find(key, value)
+        self.overlay.find(key, value, self.structure.tree.find(key, value))
     }
 
     fn find_mail(&self, mail: &str) -> Option<ObjectId> {
-        match self.structure.tree.find(Key::Mail, mail).as_slice() {
+        match self.find(Key::Mail, mail).as_slice() {
             [only] if self.is_account(*only) => Some(*only),
             _ => None,
         }
@@ -309,9 +314,9 @@ impl Domain {
         self.structure.tree.find_dn(dn)
     }
 
-    /// An object as it began.
+    /// An object with what was changed of its attributes.
     pub fn object(&self, id: ObjectId) -> Cow<'_, Object> {
-        self.structure.tree.object(id)
+        self.overlay.over(id, self.structure.tree.object(id))
     }
 
     /// Whether `id` is `base` or below it.
@@ -326,9 +331,9 @@ impl Domain {
 
     /// sAMAccountName of an account; empty for what has none.
     pub fn sam(&self, id: ObjectId) -> Cow<'_, str> {
-        match self.structure.tree.named(id) {
-            Some(object) => Cow::Borrowed(object.sam.as_deref().unwrap_or_default()),
-            None => Cow::Owned(self.structure.tree.object(id).sam.clone().unwrap_or_default()),
+        match self.object(id) {
+            Cow::Borrowed(object) => Cow::Borrowed(object.sam.as_deref().unwrap_or_default()),
+            Cow::Owned(object) => Cow::Owned(object.sam.unwrap_or_default()),
         }
     }
 
@@ -450,9 +455,10 @@ impl Domain {
         self.changed.len()
     }
 
-    /// Puts every account back to the state it began with.
+    /// Puts every account back to how it began.
     pub fn reset(&self) {
         self.changed.clear();
+        self.overlay.clear();
     }
 
     /// The numbers of all objects, named ones first, for [`ObjectId::from`].

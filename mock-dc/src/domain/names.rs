@@ -69,6 +69,11 @@ const HOST_ALIASES: &[&str] = &[
     "www",
 ];
 
+/// What Windows refuses in a sAMAccountName (MS-SAMR 3.1.1.6), and `@`, which would make it read as another form.
+pub(crate) const NOT_IN_SAM: &[char] = &[
+    '"', '/', '\\', '[', ']', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@',
+];
+
 /// What a name comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
@@ -115,8 +120,8 @@ const WINDOWS: &[Form] = &[
             .into_iter()
             .collect()
     },
-    |domain, name| domain.structure.tree.find(Key::DisplayName, name),
-    |domain, name| domain.structure.tree.find(Key::Spn, name),
+    |domain, name| domain.find(Key::DisplayName, name),
+    |domain, name| domain.find(Key::Spn, name),
     by_mapped_service_name,
     |domain, name| {
         Sid::parse(name)
@@ -234,7 +239,7 @@ fn by_dn(domain: &Domain, name: &str) -> Vec<ObjectId> {
 
 /// An explicit name goes before one that follows from a sAMAccountName.
 fn by_principal_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
-    let explicit = domain.structure.tree.find(Key::Upn, name);
+    let explicit = domain.find(Key::Upn, name);
     if !explicit.is_empty() {
         return explicit;
     }
@@ -249,7 +254,7 @@ fn by_account_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
         Some((netbios, sam)) if fold(netbios) == fold(&domain.netbios) => match fold(sam).as_str() {
             // The domain's own name.
             "" => vec![ObjectId::ROOT],
-            sam => domain.structure.tree.find(Key::Sam, sam),
+            sam => domain.find(Key::Sam, sam),
         },
         _ => Vec::new(),
     }
@@ -305,7 +310,7 @@ fn escaped_as_in_a_dn(domain: &Domain, path: &str) -> Option<ObjectId> {
 fn by_mapped_service_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
     match name.split_once('/') {
         Some((class, rest)) if HOST_ALIASES.contains(&fold(class).as_str()) => {
-            domain.structure.tree.find(Key::Spn, &format!("host/{rest}"))
+            domain.find(Key::Spn, &format!("host/{rest}"))
         }
         _ => Vec::new(),
     }
