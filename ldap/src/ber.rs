@@ -145,6 +145,70 @@ pub fn number(content: &[u8]) -> Result<i32, Malformed> {
     Ok(content.iter().fold(0, |number, byte| number << 8 | i32::from(*byte)))
 }
 
+/// Any number, as a server has to take message ids: those that do not fit lose what is above 32 bits, and none at all is
+/// 0 (both measured at Samba).
+pub fn wrapped_number(content: &[u8]) -> i32 {
+    let sign = if content.first().is_some_and(|first| first & 0x80 != 0) {
+        -1
+    } else {
+        0
+    };
+    content.iter().fold(sign, |number, byte| number << 8 | i32::from(*byte))
+}
+
+/// Writes elements behind what a buffer holds already: the answers of a server, which are no secret.
+#[derive(Debug)]
+pub struct Appender<'a> {
+    bytes: &'a mut Vec<u8>,
+}
+
+impl<'a> Appender<'a> {
+    /// Writes behind `bytes`.
+    pub fn new(bytes: &'a mut Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
+    /// An element with this content.
+    pub fn element(&mut self, tag: u8, content: &[u8]) {
+        match u8::try_from(content.len()) {
+            Ok(short @ 0..=0x7f) => self.bytes.extend_from_slice(&[tag, short]),
+            _ => {
+                self.bytes.extend_from_slice(&[tag, 0x84]);
+                self.bytes.extend_from_slice(&four_bytes(content.len()));
+            }
+        }
+        self.bytes.extend_from_slice(content);
+    }
+
+    /// A number under `tag`: INTEGER, ENUMERATED, or one of the context.
+    pub fn number(&mut self, tag: u8, value: i32) {
+        let bytes = value.to_be_bytes();
+        self.element(tag, &bytes[spare_bytes(bytes)..]);
+    }
+
+    /// An element made of elements, its length in the four-byte form, as in [`Writer::nest`].
+    pub fn nest(&mut self, tag: u8, content: impl FnOnce(&mut Appender<'_>)) {
+        self.bytes.extend_from_slice(&[tag, 0x84, 0, 0, 0, 0]);
+        let start = self.bytes.len();
+        content(&mut Appender { bytes: self.bytes });
+        let length = four_bytes(self.bytes.len() - start);
+        self.bytes[start - 4..start].copy_from_slice(&length);
+    }
+}
+
+/// How many of a number's first bytes say nothing beyond its sign.
+fn spare_bytes(bytes: [u8; 4]) -> usize {
+    let fill = if bytes[0] & 0x80 == 0 { 0x00 } else { 0xff };
+    (0..3)
+        .take_while(|&at| bytes[at] == fill && (bytes[at + 1] ^ fill) & 0x80 == 0)
+        .count()
+}
+
+/// Nothing that is written here comes near 4 GiB.
+fn four_bytes(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
+}
+
 /// An encoding in the making. Wiped when dropped; so what is written must fit into the capacity that it was made with,
 /// or a copy is left behind where the bytes were before. Shown by its length alone.
 pub struct Writer {
@@ -183,11 +247,7 @@ impl Writer {
     /// A number under `tag`: INTEGER, ENUMERATED, or one of the context.
     pub fn number(&mut self, tag: u8, value: i32) {
         let bytes = value.to_be_bytes();
-        // As few bytes as keep the sign.
-        let spare = (0..3)
-            .take_while(|&at| bytes[at] == 0 && bytes[at + 1] & 0x80 == 0)
-            .count();
-        self.element(tag, &bytes[spare..]);
+        self.element(tag, &bytes[spare_bytes(bytes)..]);
     }
 
     /// An element made of elements. Its length always takes the four-byte form, as Windows' own client writes it: so
@@ -196,9 +256,8 @@ impl Writer {
         self.bytes.extend_from_slice(&[tag, 0x84, 0, 0, 0, 0]);
         let start = self.bytes.len();
         content(self);
-        // A request is some thousand bytes.
-        let length = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
-        self.bytes[start - 4..start].copy_from_slice(&length.to_be_bytes());
+        let length = four_bytes(self.bytes.len() - start);
+        self.bytes[start - 4..start].copy_from_slice(&length);
     }
 }
 
@@ -256,7 +315,39 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_of_any_length_and_sign_are_wrapped_to_32_bits() {
+        for (content, expected) in [
+            (&[][..], 0),
+            (&[0xff], -1),
+            (&[0x00, 0x80, 0x00, 0x00, 0x05], i32::MIN + 5),
+            (&[0x01, 0x00, 0x00, 0x00, 0x07], 7),
+            (&[0x7f, 0xff, 0xff, 0xff], i32::MAX),
+        ] {
+            assert_eq!(wrapped_number(content), expected, "{content:02x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_appended_stands_behind_what_was_there() {
+        let mut bytes = vec![0xaa];
+        Appender::new(&mut bytes).nest(SEQUENCE, |inside| {
+            inside.number(INTEGER, -129);
+            inside.element(OCTET_STRING, &[7; 128]);
+        });
+        assert_eq!(bytes[..7], [0xaa, 0x30, 0x84, 0, 0, 0, 4 + 134]);
+        assert_eq!(bytes[7..11], [0x02, 2, 0xff, 0x7f]);
+        assert_eq!(bytes[11..18], [0x04, 0x84, 0, 0, 0, 128, 7]);
+    }
+
     proptest! {
+        #[test]
+        fn every_number_is_appended_in_a_form_that_is_read_as_it_was(value: i32) {
+            let mut bytes = Vec::new();
+            Appender::new(&mut bytes).number(INTEGER, value);
+            prop_assert_eq!(wrapped_number(&bytes[2..]), value);
+        }
+
         #[test]
         fn what_is_written_is_read_again(tag in (0u8..=0xff).prop_filter("one byte", |tag| tag & 0x1f != 0x1f), content: Vec<u8>) {
             let mut writer = Writer::with_capacity(content.len() + 6);

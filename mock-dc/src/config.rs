@@ -93,6 +93,9 @@ struct RawDomain {
     netbios: Option<String>,
     #[serde(default)]
     dialect: RawDialect,
+    // A Windows Server before 2025 takes passwords in the clear unless it is told not to.
+    #[serde(default)]
+    strong_auth: bool,
     #[serde(default)]
     upn_suffixes: Vec<String>,
     sid: Option<String>,
@@ -210,6 +213,7 @@ impl RawConfig for RawFile {
             netbios: netbios?,
             upn_suffixes: domain.upn_suffixes,
             dialect,
+            strong_auth: domain.strong_auth,
             sid,
             dcs: dcs.iter().map(|dc| dc.name.clone()).collect(),
             pdc,

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -20,8 +19,8 @@ use crate::config::{Config, DcConfig};
 use crate::control::{self, Control};
 use crate::domain::controllers::DcId;
 use crate::faults::{Faults, Switch};
-use crate::ldap::Controller;
 use crate::ldap::endpoint::Endpoint;
+use crate::ldap::{Controller, Shared};
 use crate::metrics::Metrics;
 use crate::tls::{self, Source};
 use crate::world::World;
@@ -83,7 +82,7 @@ impl Server {
         let world = Arc::new(World::new(&config.domain, metrics));
         let (tls, made_ca) = certificate(config.tls, &config.dcs, &config.domain.dns_name)?;
 
-        let connections = Arc::new(AtomicU64::new(0));
+        let shared = Arc::new(Shared::default());
         let mut endpoints = Vec::new();
         let mut switches = BTreeMap::new();
         let mut dcs = Vec::new();
@@ -95,7 +94,7 @@ impl Server {
                 name: name.clone(),
                 world: world.clone(),
                 tls: tls.clone(),
-                connections: connections.clone(),
+                shared: shared.clone(),
             });
             let (refuse, told) = watch::channel(false);
             let mut refusing = Vec::new();

@@ -1,9 +1,14 @@
 //! Whose words the simulated controllers speak: a Windows Server's or Samba's.
 //!
 //! Clients read AD's diagnostic texts, so these are part of the behaviour. Everything that differs between the two
-//! dialects is asked here, by name; code elsewhere does not compare dialects.
+//! dialects is asked here, by name; code elsewhere does not compare dialects. [`protocol`] has what concerns LDAP more than
+//! any account.
+
+mod protocol;
 
 use std::borrow::Cow;
+
+pub use protocol::Refused;
 
 use super::dn::Escape;
 use super::object::Principal;
@@ -60,10 +65,10 @@ impl Dialect {
     }
 
     /// What of a password counts: Samba's is a C string, which ends at the first NUL (measured).
-    pub fn password(self, password: &str) -> &str {
+    pub fn password(self, password: &[u8]) -> &[u8] {
         match self {
             Self::Windows => password,
-            Self::Samba => password.split('\0').next().unwrap_or_default(),
+            Self::Samba => password.split(|byte| *byte == 0).next().unwrap_or_default(),
         }
     }
 
@@ -96,58 +101,9 @@ impl Dialect {
         }
     }
 
-    /// Whether a bind may ask for this LDAP version. Samba does not look at it.
-    pub fn accepts_version(self, version: i64) -> bool {
-        match self {
-            Self::Windows => matches!(version, 2 | 3),
-            Self::Samba => true,
-        }
-    }
-
-    /// Result 1 for whoever has to bind first.
-    pub fn bind_first(self) -> Cow<'static, str> {
-        match self {
-            Self::Windows => windows(
-                "000004DC",
-                "DSID-0C090A5A",
-                "In order to perform this operation a successful bind must be completed on the connection.",
-            ),
-            Self::Samba => "00002020: Operation unavailable without authentication".into(),
-        }
-    }
-
-    /// Result 7 for an authentication method that is not offered.
-    pub fn no_such_method(self) -> Cow<'static, str> {
-        match self {
-            Self::Windows => windows("00002027", "DSID-0C0905E2", "Invalid Authentication method"),
-            Self::Samba => "SASL: Failed to start authentication system: NT_STATUS_INVALID_PARAMETER".into(),
-        }
-    }
-
-    /// Result 2 for an extended operation that is not offered.
-    pub fn no_such_extended_operation(self, oid: &str) -> Cow<'static, str> {
-        match self {
-            Self::Windows => windows("0000203D", "DSID-0C090DA8", "Unknown extended request OID"),
-            Self::Samba => format!("Extended Operation({oid}) not supported").into(),
-        }
-    }
-
-    /// Whether "Who am I?" (RFC 4532) is offered.
-    pub fn answers_who_am_i(self) -> bool {
-        self == Self::Windows
-    }
-
     /// Whether a search ends at its size limit; Samba returns everything (measured).
     pub fn limits_search_size(self) -> bool {
         self == Self::Windows
-    }
-
-    /// Result 12 for a critical control that is not offered.
-    pub fn no_such_control(self) -> Cow<'static, str> {
-        match self {
-            Self::Windows => windows("00002040", "DSID-0C0908C5", "Unknown critical control"),
-            Self::Samba => "".into(),
-        }
     }
 
     /// Result 32 for a base that does not exist; `best` is the nearest entry above it that does.

@@ -76,6 +76,7 @@ pub(crate) fn settings(dialect: Dialect, users: Vec<UserSettings>, generated: u3
         netbios: "CORP".to_owned(),
         upn_suffixes: vec!["mail.example.org".to_owned()],
         dialect,
+        strong_auth: false,
         sid: None,
         dcs: vec!["dc-1".to_owned()],
         pdc: DcId::FIRST,

@@ -82,6 +82,7 @@ pub struct Domain {
     /// Folded suffixes after which a sAMAccountName may stand, beside explicit names.
     implied_suffixes: Vec<String>,
     dialect: Dialect,
+    strong_auth: bool,
     policy: Policy,
     old_password_allowed: Duration,
     created: FileTime,
@@ -108,6 +109,7 @@ impl Domain {
             netbios: settings.netbios.clone(),
             implied_suffixes,
             dialect: settings.dialect,
+            strong_auth: settings.strong_auth,
             policy: settings.policy,
             old_password_allowed: settings.old_password_allowed,
             created: now,
@@ -119,30 +121,31 @@ impl Domain {
         }
     }
 
-    /// Takes a simple bind at a controller and changes the account accordingly.
+    /// Takes a simple bind at a controller and changes the account accordingly. Name and password are the bytes that
+    /// came: a name that is no UTF-8 is nobody's, such a password is a wrong one.
     ///
     /// `record` is called with the decision before any other attempt at the same account can be decided, so that
     /// what it writes down is in the order in which it happened.
     pub fn bind<R>(
         &self,
         dc: DcId,
-        name: &str,
-        password: &str,
+        name: impl AsRef<[u8]>,
+        password: impl AsRef<[u8]>,
         now: FileTime,
         record: impl FnOnce(&Decision) -> R,
     ) -> (Decision, R) {
-        self.decide(&self.attempt(name, password), dc, now, record)
+        self.decide(&self.attempt(name.as_ref(), password.as_ref()), dc, now, record)
     }
 
     /// All of a bind that takes time and depends on no moment: whose name it is, and the password's hash.
-    pub fn attempt(&self, name: &str, password: &str) -> Attempt {
+    pub fn attempt(&self, name: &[u8], password: &[u8]) -> Attempt {
         self.attempt_of(self.whose(name, password), password)
     }
 
-    fn attempt_of(&self, whose: Result<ObjectId, Decision>, password: &str) -> Attempt {
+    fn attempt_of(&self, whose: Result<ObjectId, Decision>, password: &[u8]) -> Attempt {
         Attempt(whose.map(|id| Known {
             id,
-            password: NtHash::of(self.dialect.password(password)),
+            password: NtHash::of_bytes(self.dialect.password(password)),
             initial: self.computed_state(id),
         }))
     }
@@ -168,7 +171,8 @@ impl Domain {
     /// What a bind as `user` at `dc` would come to, without counting it. Besides the forms that a bind accepts, `user`
     /// may be a bare sAMAccountName or the mail address of exactly one account.
     pub fn probe(&self, dc: DcId, user: &str, password: &str, now: FileTime) -> Decision {
-        let whose = self.whose(user, password).or_else(|decision| {
+        let password = password.as_bytes();
+        let whose = self.whose(user.as_bytes(), password).or_else(|decision| {
             let nobody = decision.result == BindResult::Rejected(SubCode::LogonFailure);
             let other = || self.find_sam(user).or_else(|| self.find_mail(user));
             nobody.then(other).flatten().ok_or(decision)
@@ -180,7 +184,7 @@ impl Domain {
     }
 
     /// The account that a bind is about, or what the bind comes to without one.
-    fn whose(&self, name: &str, password: &str) -> Result<ObjectId, Decision> {
+    fn whose(&self, name: &[u8], password: &[u8]) -> Result<ObjectId, Decision> {
         let nobody = |result| Err(Decision { account: None, result });
         match (name.is_empty(), password.is_empty()) {
             (true, true) => return nobody(BindResult::Anonymous),
@@ -188,7 +192,8 @@ impl Domain {
             (false, true) if self.dialect.empty_password_is_anonymous() => return nobody(BindResult::Anonymous),
             (false, _) => {}
         }
-        let refused = match self.resolve(name) {
+        let named = std::str::from_utf8(name).map_or(Named::Nobody, |name| self.resolve(name));
+        let refused = match named {
             Named::Object(id) => match self.structure.tree.object(id).principal() {
                 Principal::Account => return Ok(id),
                 // Samba makes of it a name of the form DOMAIN\name without a name, and that is nobody's (measured).
@@ -469,6 +474,11 @@ impl Domain {
     /// Whose words this domain's controllers speak.
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Whether simple binds have to be encrypted.
+    pub fn wants_strong_auth(&self) -> bool {
+        self.strong_auth
     }
 
     /// DNS name.

@@ -38,6 +38,16 @@ impl NtHash {
         Self(hash.finalize().into())
     }
 
+    /// The hash of what a client sent as a password. Bytes that are no UTF-8 are nobody's password: their hash is that of
+    /// an odd number of bytes, which no password's UTF-16LE form has.
+    pub fn of_bytes(password: &[u8]) -> Self {
+        if let Ok(text) = std::str::from_utf8(password) {
+            return Self::of(text);
+        }
+        let odd: &[u8] = if password.len().is_multiple_of(2) { &[0] } else { &[] };
+        Self(Md4::new().chain_update(password).chain_update(odd).finalize().into())
+    }
+
     /// Whether both are the hash of the same password, in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -69,6 +79,20 @@ mod tests {
     #[test]
     fn composed_and_decomposed_letters_are_different_passwords() {
         assert!(!NtHash::of("P\u{e4}ss").matches(&NtHash::of("Pa\u{308}ss")));
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_no_password() {
+        assert_eq!(NtHash::of_bytes("P\u{e4}ss".as_bytes()), NtHash::of("P\u{e4}ss"));
+        for bytes in [&b"P\xe4ss"[..], b"\xff", b"\xff\xfe"] {
+            let hash = NtHash::of_bytes(bytes);
+            assert_ne!(hash, NtHash::of(&String::from_utf8_lossy(bytes)));
+            // Read as UTF-16LE, the bytes are text; the password that it would be must not match.
+            let units = bytes
+                .chunks(2)
+                .map(|pair| u16::from_le_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
+            assert_ne!(hash, NtHash::of(&String::from_utf16_lossy(&units.collect::<Vec<_>>())));
+        }
     }
 
     #[test]

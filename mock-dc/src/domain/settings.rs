@@ -24,6 +24,8 @@ pub struct DomainSettings {
     pub upn_suffixes: Vec<String>,
     /// Whose words its controllers speak.
     pub dialect: Dialect,
+    /// Whether a simple bind with a name is refused unless it comes over TLS.
+    pub strong_auth: bool,
     /// Its identifier; follows from the DNS name where it is not given.
     pub sid: Option<Sid>,
     /// The names of its controllers, first to last; at least one.

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::Controller;
-use super::session::{Session, Then};
-use super::wire::{Wire, WireError};
+use super::conversation::Conversation;
+use super::frame::FrameError;
+use super::wire::{End, WireError, converse};
 
 /// A TLS handshake that takes longer is one that does not come.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -28,19 +29,25 @@ pub(super) async fn serve(
 ) {
     // Answers are small and somebody waits for each.
     let _ = stream.set_nodelay(true);
-    let dc = controller.name.clone();
     let ended = tokio::select! {
         biased;
         () = reset.cancelled() => None,
-        ended = talk(&mut stream, peer, controller, tls, drain) => Some(ended),
+        ended = talk(&mut stream, peer, controller.clone(), tls, drain) => Some(ended),
     };
-    match ended {
+    let silent = controller.world.domain.dialect().disconnection().is_none();
+    match &ended {
+        // Closing with nothing left to linger for sends RST instead of FIN. The client may be gone already.
         None => {
-            // Closing with nothing left to linger for sends RST instead of FIN. The client may be gone already.
             let _ = stream.set_zero_linger();
         }
-        Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(dc = &*dc, %peer, %error, "connection ended"),
+        // As measured.
+        Some(Err(WireError::Frame(FrameError::NotLdap))) if silent => {
+            let _ = stream.set_zero_linger();
+        }
+        Some(_) => {}
+    }
+    if let Some(Err(error)) = ended {
+        tracing::debug!(dc = &*controller.name, %peer, %error, "connection ended");
     }
 }
 
@@ -51,45 +58,30 @@ async fn talk(
     tls: bool,
     drain: CancellationToken,
 ) -> Result<(), WireError> {
-    let acceptor = TlsAcceptor::from(controller.tls.clone());
-    let mut session = Session::new(controller, peer, tls);
+    // One of its own: looking at it takes a lock, which all connections would share.
+    let drain = drain.child_token();
+    let mut conversation = Conversation::new(controller.clone(), peer, tls);
     if !tls {
-        let wire = Wire::new(&mut *stream, drain.clone());
-        match requests(wire, &mut session).await? {
-            Then::StartTls => session.is_now_encrypted(),
-            Then::Continue | Then::Close => return Ok(()),
+        match converse(&mut *stream, &mut conversation, &drain).await? {
+            End::StartTls => conversation.is_now_encrypted(),
+            End::Closed => return Ok(()),
         }
     }
-    let handshake = timeout(HANDSHAKE_LIMIT, acceptor.accept(stream));
     let encrypted = tokio::select! {
         biased;
         () = drain.cancelled() => return Ok(()),
-        encrypted = handshake => encrypted.map_err(|_| WireError::Handshake)??,
+        encrypted = timeout(HANDSHAKE_LIMIT, handshake(stream, &controller)) => encrypted.map_err(|_| WireError::Handshake)??,
     };
-    requests(Wire::new(encrypted, drain), &mut session).await.map(|_| ())
+    converse(encrypted, &mut conversation, &drain).await.map(|_| ())
 }
 
-/// Answers requests until the client closes or asks for TLS.
-async fn requests<S>(mut wire: Wire<S>, session: &mut Session) -> Result<Then, WireError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    while let Some(request) = wire.receive().await? {
-        match session.handle(request, &mut wire).await? {
-            Then::Continue => {}
-            Then::Close => break,
-            Then::StartTls => {
-                wire.flush().await?;
-                // What came in the clear behind the request must not be taken for what came over TLS.
-                return if wire.has_unread() {
-                    Ok(Then::Close)
-                } else {
-                    Ok(Then::StartTls)
-                };
-            }
-        }
-    }
-    wire.flush().await?;
-    wire.close().await;
-    Ok(Then::Close)
+async fn handshake<'a>(
+    stream: &'a mut TcpStream,
+    controller: &Controller,
+) -> std::io::Result<TlsStream<&'a mut TcpStream>> {
+    // Whoever says nothing takes nobody's turn and no memory.
+    stream.readable().await?;
+    // It is never closed.
+    let _turn = controller.shared.handshakes.acquire().await;
+    TlsAcceptor::from(controller.tls.clone()).accept(stream).await
 }

@@ -4,16 +4,28 @@
 //! limits before allocation, answers in the order of the requests, TLS, and ends that a fault asks for.
 
 mod connection;
+mod conversation;
 pub mod endpoint;
 mod frame;
+mod message;
+mod modify;
+mod outbox;
+mod searching;
 mod session;
 mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Semaphore;
+
 use crate::domain::controllers::DcId;
 use crate::world::World;
+use frame::Memory;
+
+/// TLS handshakes under way at once, of all controllers: those that stop halfway hold memory. More wait for their turn,
+/// unencrypted connections for nobody.
+const HANDSHAKES: usize = 1024;
 
 /// One simulated domain controller.
 #[derive(Debug)]
@@ -26,11 +38,32 @@ pub struct Controller {
     pub world: Arc<World>,
     /// What it shows over TLS.
     pub tls: Arc<rustls::ServerConfig>,
-    /// Numbers the connections of all controllers.
-    pub connections: Arc<AtomicU64>,
+    /// What all controllers of the process have together.
+    pub shared: Arc<Shared>,
 }
 
-impl Controller {
+/// What the connections of all controllers have together.
+#[derive(Debug)]
+pub struct Shared {
+    /// Numbers them.
+    connections: AtomicU64,
+    /// For long messages.
+    memory: Memory,
+    /// One for each TLS handshake under way.
+    handshakes: Semaphore,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            connections: AtomicU64::new(0),
+            memory: Memory::default(),
+            handshakes: Semaphore::new(HANDSHAKES),
+        }
+    }
+}
+
+impl Shared {
     fn next_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }

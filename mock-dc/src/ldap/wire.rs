@@ -1,28 +1,34 @@
-//! Messages over one stream: reading with an idle limit, writing in bundles, and telling the journal whose answer went.
+//! A conversation over one stream: reading, writing, and the times that neither may exceed.
+//!
+//! Reading and writing wait for each other only as the conversation wants it, and never for another connection.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use ldap3_proto::LdapCodec;
-use ldap3_proto::proto::{LdapMsg, LdapOp};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
-use tokio_util::codec::Encoder;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::frame::{self, FrameError};
-use crate::journal::Pending;
+use super::conversation::{Conversation, Turn};
+use super::frame::FrameError;
 
-/// MaxConnIdleTime of AD's default query policy.
+/// InitRecvTimeout of AD's default query policy: how long the first request may be in coming, whole.
+const FIRST_REQUEST: Duration = Duration::from_secs(120);
+
+/// MaxConnIdleTime of AD's default query policy: how long every later one may be in coming.
 const IDLE_LIMIT: Duration = Duration::from_secs(900);
 
-/// How long a client may leave an answer unread. Ours to choose: a bind whose answer cannot be sent is settled after
-/// this, and readers of the journal wait no longer.
+/// How long a client may leave answers unread without taking a single byte. Ours to choose: a bind whose answer cannot be
+/// sent is settled after this, and readers of the journal wait no longer.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Answers are written when this much has gathered, or when there is nothing more to read.
-const BUNDLE: usize = 64 * 1024;
+/// How long, and for how many bytes, a client is let finish talking after it was told that nobody listens: closing at
+/// once would reset the connection, and the client could lose what it was told.
+const GOODBYE: Duration = Duration::from_secs(1);
+const GOODBYE_BYTES: usize = 1024 * 1024;
 
 /// Why a connection ended otherwise than by its client's wish.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +39,9 @@ pub(super) enum WireError {
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Nothing came for [`IDLE_LIMIT`].
-    #[error("idle for {} s", IDLE_LIMIT.as_secs())]
-    Idle,
+    /// No request came for [`FIRST_REQUEST`] or [`IDLE_LIMIT`].
+    #[error("no request for {} s", .0.as_secs())]
+    Idle(Duration),
     /// The client did not read for [`WRITE_LIMIT`].
     #[error("the client reads no answers")]
     Stalled,
@@ -44,91 +50,229 @@ pub(super) enum WireError {
     Handshake,
 }
 
-pub(super) struct Wire<S> {
-    stream: S,
-    codec: LdapCodec,
-    received: BytesMut,
-    to_send: BytesMut,
-    unanswered: Vec<Pending>,
-    drain: CancellationToken,
+/// How a conversation over a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// For good.
+    Closed,
+    /// It goes on over TLS.
+    StartTls,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) fn new(stream: S, drain: CancellationToken) -> Self {
-        Self {
-            stream,
-            codec: frame::codec(),
-            received: BytesMut::new(),
-            to_send: BytesMut::new(),
-            unanswered: Vec::new(),
-            drain,
-        }
-    }
+/// What happened on the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// Bytes came or went, or nothing did and the conversation did not want to wait.
+    Moved,
+    /// The client sends nothing more.
+    Finished,
+    /// The process drains.
+    Drain,
+}
 
-    /// The next request; `None` when the client has closed or the process drains.
-    pub(super) async fn receive(&mut self) -> Result<Option<LdapMsg>, WireError> {
-        loop {
-            if let Some(message) = frame::decode(&mut self.codec, &mut self.received)? {
-                return Ok(Some(message));
+struct Wire<'a, 'b, S> {
+    stream: S,
+    conversation: &'a mut Conversation,
+    drained: Pin<&'a mut WaitForCancellationFuture<'b>>,
+    timer: Pin<&'a mut Sleep>,
+    /// Since when the client has taken no byte of what waits to be sent.
+    stalled_since: Option<Instant>,
+    /// When the client last waited for something.
+    busy_at: Instant,
+    /// Whether the client sends nothing more.
+    finished: bool,
+    /// Whether bytes were handed to the stream that it may still keep to itself.
+    to_flush: bool,
+}
+
+/// Converses until one side ends it or asks for TLS.
+pub(super) async fn converse<S>(
+    stream: S,
+    conversation: &mut Conversation,
+    drain: &CancellationToken,
+) -> Result<End, WireError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let now = Instant::now();
+    let mut wire = Wire {
+        stream,
+        conversation,
+        drained: pin!(drain.cancelled()),
+        timer: pin!(sleep_until(now + FIRST_REQUEST)),
+        stalled_since: None,
+        busy_at: now,
+        finished: false,
+        to_flush: false,
+    };
+    loop {
+        let turn = wire.conversation.turn();
+        match turn {
+            Turn::Wait | Turn::Again => {}
+            Turn::StartTls => {
+                wire.flush().await?;
+                // What came in the clear behind the request must not be taken for what came over TLS.
+                if !wire.conversation.inbox().has_unread() {
+                    return Ok(End::StartTls);
+                }
+                wire.close().await;
+                return Ok(End::Closed);
             }
-            self.flush().await?;
-            let read = tokio::select! {
-                biased;
-                () = self.drain.cancelled() => return Ok(None),
-                read = timeout(IDLE_LIMIT, self.stream.read_buf(&mut self.received)) => read,
+            Turn::Close => {
+                wire.flush().await?;
+                wire.close().await;
+                return Ok(End::Closed);
+            }
+            Turn::Broken(error) => {
+                if !wire.conversation.outbox().is_empty() {
+                    wire.flush().await?;
+                    wire.close().await;
+                    wire.let_finish().await;
+                }
+                return Err(error.into());
+            }
+        }
+        if wire.finished && wire.conversation.is_idle() {
+            wire.close().await;
+            let cut = wire.conversation.inbox().has_unread();
+            return if cut {
+                Err(FrameError::Cut.into())
+            } else {
+                Ok(End::Closed)
             };
-            match read {
-                Err(_) => return Err(WireError::Idle),
-                Ok(Ok(0)) if self.has_unread() => return Err(FrameError::Cut.into()),
-                Ok(Ok(0)) => return Ok(None),
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(error.into()),
+        }
+        let wait = turn == Turn::Wait;
+        match poll_fn(|cx| wire.poll(cx, wait)).await? {
+            Event::Moved => {}
+            Event::Finished => wire.finished = true,
+            Event::Drain => {
+                wire.flush().await?;
+                wire.close().await;
+                return Ok(End::Closed);
             }
         }
-    }
-
-    /// Puts an answer behind those that wait to be sent.
-    pub(super) async fn send(&mut self, msgid: i32, op: LdapOp) -> Result<(), WireError> {
-        self.codec.encode(LdapMsg::new(msgid, op), &mut self.to_send)?;
-        if self.to_send.len() >= BUNDLE {
-            self.flush().await
-        } else {
-            Ok(())
+        if !wait {
+            // A look at a million accounts must not keep the other connections of this thread waiting.
+            tokio::task::yield_now().await;
         }
     }
+}
 
-    /// As [`Wire::send`], for the answer to a bind, which is answered when it has been written.
-    pub(super) async fn send_bind(&mut self, msgid: i32, op: LdapOp, pending: Pending) -> Result<(), WireError> {
-        self.unanswered.push(pending);
-        self.send(msgid, op).await
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, '_, S> {
+    fn poll(&mut self, cx: &mut Context<'_>, wait: bool) -> Poll<Result<Event, WireError>> {
+        if self.drained.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(Event::Drain));
+        }
+        let had_room = self.conversation.outbox().has_room();
+        let was_idle = self.conversation.is_idle();
+        if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+            return Poll::Ready(Err(error.into()));
+        }
+        if !was_idle {
+            self.busy_at = Instant::now();
+        }
+        if !had_room && self.conversation.outbox().has_room() {
+            return Poll::Ready(Ok(Event::Moved));
+        }
+        if self.conversation.wants_bytes() && !self.finished {
+            let buffer = self.conversation.inbox().room()?;
+            match pin!(self.stream.read_buf(buffer)).poll(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Event::Finished)),
+                Poll::Ready(Ok(_)) => return Poll::Ready(Ok(Event::Moved)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {}
+            }
+        }
+        if !wait || self.finished && self.conversation.is_idle() {
+            return Poll::Ready(Ok(Event::Moved));
+        }
+        self.poll_time(cx)
     }
 
-    /// Writes what waits to be sent.
-    pub(super) async fn flush(&mut self) -> Result<(), WireError> {
-        if self.to_send.is_empty() {
-            return Ok(());
-        }
-        let write = async {
-            self.stream.write_all(&self.to_send).await?;
-            self.stream.flush().await
+    /// Sends as much as goes. Ready when everything has left.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outbox = self.conversation.outbox();
+        let sent = loop {
+            if outbox.unsent().is_empty() {
+                break Poll::Ready(Ok(()));
+            }
+            match pin!(self.stream.write(outbox.unsent())).poll(cx) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(sent)) => {
+                    outbox.sent(sent);
+                    self.stalled_since = None;
+                    self.to_flush = true;
+                }
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
         };
-        match timeout(WRITE_LIMIT, write).await {
-            Err(_) => return Err(WireError::Stalled),
-            Ok(written) => written?,
+        let sent = match sent {
+            Poll::Ready(Ok(())) if self.to_flush => pin!(self.stream.flush()).poll(cx),
+            sent => sent,
+        };
+        match sent {
+            Poll::Pending => {
+                self.stalled_since.get_or_insert_with(Instant::now);
+            }
+            Poll::Ready(_) => {
+                self.to_flush = false;
+                outbox.flushed();
+            }
         }
-        self.to_send.clear();
-        self.unanswered.drain(..).for_each(Pending::answered);
-        Ok(())
+        sent
     }
 
-    /// Whether bytes have arrived that no request has taken yet.
-    pub(super) fn has_unread(&self) -> bool {
-        !self.received.is_empty()
+    /// Pending until the client has taken too long. The timer is left alone while what it waits for moves away from it.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, WireError>> {
+        loop {
+            let limit = if self.conversation.has_begun() {
+                IDLE_LIMIT
+            } else {
+                FIRST_REQUEST
+            };
+            let (due, error) = match self.stalled_since {
+                Some(since) => (since + WRITE_LIMIT, WireError::Stalled),
+                None => (self.busy_at + limit, WireError::Idle(limit)),
+            };
+            if due <= Instant::now() {
+                return Poll::Ready(Err(error));
+            }
+            if due < self.timer.deadline() || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(due);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+        }
+    }
+
+    /// Sends everything that waits.
+    async fn flush(&mut self) -> Result<(), WireError> {
+        match timeout(WRITE_LIMIT, poll_fn(|cx| self.poll_send(cx))).await {
+            Err(_) => Err(WireError::Stalled),
+            Ok(sent) => Ok(sent?),
+        }
     }
 
     /// Says goodbye to the client, where the stream has a way to.
-    pub(super) async fn close(mut self) {
+    async fn close(&mut self) {
         // The client may be gone already; there is nobody to tell.
         let _ = timeout(WRITE_LIMIT, self.stream.shutdown()).await;
+    }
+
+    /// Reads on for a while, for nothing.
+    async fn let_finish(&mut self) {
+        let inbox = self.conversation.inbox();
+        let finish = async {
+            let mut left = GOODBYE_BYTES;
+            loop {
+                inbox.discard();
+                match self.stream.read_buf(inbox.room()?).await {
+                    Ok(read @ 1..) if read < left => left -= read,
+                    _ => return Ok::<_, WireError>(()),
+                }
+            }
+        };
+        // It makes no difference why it ended.
+        let _ = timeout(GOODBYE, finish).await;
     }
 }

@@ -15,6 +15,8 @@ use crate::domain::fold::fold;
 pub const STARTTLS: &str = "1.3.6.1.4.1.1466.20037";
 /// Who am I? (RFC 4532).
 pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
+/// Fast Bind (MS-ADTS 5.1.1.3).
+pub const FAST_BIND: &str = "1.2.840.113556.1.4.1781";
 
 /// Functional level of Windows Server 2016 and all later ones up to 2022.
 const FUNCTIONALITY: u32 = 7;
@@ -72,7 +74,7 @@ pub fn root_dse(domain: &Domain, dc: &str, now: OffsetDateTime) -> Entry {
     ];
     // Samba tells neither; it names its maker instead.
     if windows {
-        attributes.push(Attribute::text("supportedExtension", [STARTTLS, WHO_AM_I]));
+        attributes.push(Attribute::text("supportedExtension", [STARTTLS, FAST_BIND, WHO_AM_I]));
     } else {
         attributes.push(Attribute::text("vendorName", ["Samba Team (https://www.samba.org)"]));
     }

@@ -1,0 +1,130 @@
+//! The searches of one connection that are under way. They take turns, a step each, as long as there is room for what
+//! they find.
+
+use std::collections::VecDeque;
+
+use super::Controller;
+use super::message::{Compare, Outcome, Response};
+use super::outbox::Outbox;
+use crate::domain::filetime::FileTime;
+use crate::search::code::Refusal;
+use crate::search::entry::Selection;
+use crate::search::request::{Filter, Scope, SearchRequest};
+use crate::search::root_dse::{answers, root_dse};
+use crate::search::{Search, Step};
+
+#[derive(Debug, Default)]
+pub(crate) struct Searching {
+    running: VecDeque<(i32, Search)>,
+}
+
+impl Searching {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Begins a search, or answers it at once.
+    pub(crate) fn begin(
+        &mut self,
+        id: i32,
+        request: SearchRequest,
+        controller: &Controller,
+        signed_in: bool,
+        outbox: &mut Outbox,
+    ) {
+        let world = &controller.world;
+        let mut done = |outcome: &Outcome| outbox.answers().result(id, Response::Search, outcome);
+        if is_root_dse(&request) {
+            let entry = root_dse(&world.domain, &controller.name, world.clock.now());
+            if answers(&entry, &request.filter, &world.domain) {
+                let shown = Selection::of(&request.attributes).apply(entry, request.types_only);
+                outbox.answers().entry(id, &shown);
+            }
+            return outbox.answers().result(id, Response::Search, &Outcome::SUCCESS);
+        }
+        if !signed_in {
+            return done(&world.domain.dialect().bind_first().into());
+        }
+        match Search::begin(&world.domain, request) {
+            Ok(search) => self.running.push_back((id, search)),
+            Err(refusal) => done(&refusal.into()),
+        }
+    }
+
+    /// Goes on with the search whose turn it is. `true` when it came to its end.
+    pub(crate) fn step(&mut self, controller: &Controller, outbox: &mut Outbox) -> bool {
+        let Some((id, mut search)) = self.running.pop_front() else {
+            return true;
+        };
+        let world = &controller.world;
+        let (entries, end) = match search.step(&world.domain, controller.id, FileTime::from(world.clock.now())) {
+            Step::Entries(entries) => (entries, None),
+            Step::Last(entries, code) => (entries, Some(code)),
+        };
+        let mut answers = outbox.answers();
+        entries.iter().for_each(|entry| answers.entry(id, entry));
+        match end {
+            Some(code) => answers.result(id, Response::Search, &Outcome::new(code as u32, "")),
+            None => self.running.push_back((id, search)),
+        }
+        end.is_some()
+    }
+
+    /// Ends the searches with this message id without an answer.
+    pub(crate) fn abandon(&mut self, id: i32) {
+        self.running.retain(|(running, _)| *running != id);
+    }
+
+    /// Ends every search without an answer.
+    pub(crate) fn abandon_all(&mut self) {
+        self.running.clear();
+    }
+
+    /// Whether the entry that a compare names has the value; `None` is whoever has to bind first.
+    pub(crate) fn finds_value(
+        compare: &Compare<'_>,
+        controller: &Controller,
+        signed_in: bool,
+    ) -> Result<bool, Option<Outcome>> {
+        let world = &controller.world;
+        let attribute = String::from_utf8_lossy(compare.attribute).into_owned();
+        let request = SearchRequest {
+            base: compare.name.to_vec(),
+            scope: Scope::Base,
+            size_limit: 0,
+            time_limit: 0,
+            types_only: false,
+            filter: Filter::Equality(attribute, compare.value.to_vec()),
+            attributes: vec!["1.1".to_owned()],
+        };
+        if is_root_dse(&request) {
+            let entry = root_dse(&world.domain, &controller.name, world.clock.now());
+            return Ok(answers(&entry, &request.filter, &world.domain));
+        }
+        if !signed_in {
+            return Err(None);
+        }
+        let mut search = Search::begin(&world.domain, request).map_err(|refusal| Some(refusal.into()))?;
+        match search.step(&world.domain, controller.id, FileTime::from(world.clock.now())) {
+            Step::Entries(found) | Step::Last(found, _) => Ok(!found.is_empty()),
+        }
+    }
+}
+
+fn is_root_dse(request: &SearchRequest) -> bool {
+    request.base.is_empty() && request.scope == Scope::Base
+}
+
+impl From<Refusal> for Outcome {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: refusal.code as u32,
+            matched_dn: refusal.matched_dn,
+            text: refusal.text,
+        }
+    }
+}
