@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use time::OffsetDateTime;
@@ -89,6 +89,9 @@ pub struct Journal {
     capacity: usize,
     inner: Mutex<Inner>,
     changed: Notify,
+    /// Readers that wait or are about to. Mostly there is none, and then nobody is woken: that takes a lock, which would
+    /// be taken for every bind.
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -121,7 +124,7 @@ impl Drop for Pending {
             .record
             .answer
             .compare_exchange(OPEN, UNANSWERED, Ordering::AcqRel, Ordering::Acquire);
-        self.journal.changed.notify_waiters();
+        self.journal.tell_waiting();
     }
 }
 
@@ -146,6 +149,7 @@ impl Journal {
             capacity,
             inner: Mutex::default(),
             changed: Notify::new(),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -200,7 +204,16 @@ impl Journal {
             ..Inner::default()
         };
         drop(inner);
-        self.changed.notify_waiters();
+        self.tell_waiting();
+    }
+
+    /// To be called after whatever a reader may wait for.
+    fn tell_waiting(&self) {
+        // Either the reader is seen here, or it sees what was done before this: see [`Waiting::begin`].
+        fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_waiters();
+        }
     }
 
     /// The last record's number, 0 when there is none: where a reader that does not follow ends.
@@ -211,6 +224,7 @@ impl Journal {
     /// The next record after `position`, which moves on; waits while it is not settled, and for the first that is
     /// still to come when `follow` is set.
     pub async fn next(&self, position: &mut Position, follow: bool) -> Next {
+        let mut waiting = None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -226,6 +240,8 @@ impl Journal {
                     return Next::Dropped { count, seq };
                 }
                 Look::Nothing if !follow => return Next::End,
+                // What happened before anybody knew of this reader is looked for once more.
+                Look::Nothing | Look::Open if waiting.is_none() => waiting = Some(Waiting::begin(&self.waiting)),
                 Look::Nothing | Look::Open => changed.await,
             }
         }
@@ -257,6 +273,23 @@ impl Journal {
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         // A panic between two statements loses one record of a test tool at worst; going on is better than ending.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader that waits, for as long as it does.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

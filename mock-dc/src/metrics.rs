@@ -1,6 +1,6 @@
 //! What mock-dc counts.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::domain::outcome::{BindResult, SubCode};
 
@@ -18,6 +18,21 @@ pub enum BindLabel {
 }
 
 impl BindLabel {
+    /// Every one, each at its [`BindLabel::place`].
+    fn all() -> impl Iterator<Item = Self> {
+        let others = [Self::Success, Self::Anonymous, Self::Refused];
+        others.into_iter().chain(SubCode::ALL.map(Self::Rejected))
+    }
+
+    fn place(self) -> usize {
+        match self {
+            Self::Success => 0,
+            Self::Anonymous => 1,
+            Self::Refused => 2,
+            Self::Rejected(sub_code) => 3 + sub_code as usize,
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -41,7 +56,9 @@ impl From<BindResult> for BindLabel {
 /// The metrics of one process.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    binds: IntCounterVec,
+    /// The series of each controller, by [`BindLabel::place`]: every bind counts, and looking a series up by the text of
+    /// its labels would take longer than the rest of it.
+    binds: Box<[(String, Box<[IntCounter]>)]>,
 }
 
 impl Metrics {
@@ -58,21 +75,42 @@ impl Metrics {
             &["dc", "result"],
         )?;
         registry.register(Box::new(binds.clone()))?;
-        let labels = [BindLabel::Success, BindLabel::Anonymous, BindLabel::Refused];
-        let labels: Vec<_> = labels
-            .into_iter()
-            .chain(SubCode::ALL.map(BindLabel::Rejected))
-            .collect();
-        for dc in dcs {
-            labels
-                .iter()
-                .for_each(|label| binds.with_label_values(&[dc, label.text()]).reset());
-        }
-        Ok(Self { binds })
+        let series = |dc: &str| {
+            let counters = BindLabel::all().map(|label| binds.with_label_values(&[dc, label.text()]));
+            (dc.to_owned(), counters.collect())
+        };
+        Ok(Self {
+            binds: dcs.into_iter().map(series).collect(),
+        })
     }
 
     /// Counts a bind.
     pub fn bind(&self, dc: &str, label: BindLabel) {
-        self.binds.with_label_values(&[dc, label.text()]).inc();
+        let of_dc = self.binds.iter().find(|(name, _)| name == dc);
+        if let Some(counter) = of_dc.and_then(|(_, counters)| counters.get(label.place())) {
+            counter.inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_result_is_counted_in_its_own_series() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry, ["dc-1", "dc-2"]).unwrap();
+        for (place, label) in BindLabel::all().enumerate() {
+            assert_eq!(label.place(), place, "{label:?}");
+            metrics.bind("dc-2", label);
+        }
+        let families = registry.gather();
+        let series = families[0].get_metric();
+        assert_eq!(series.len(), 2 * BindLabel::all().count());
+        for one in series {
+            let expected = if one.get_label()[0].value() == "dc-2" { 1.0 } else { 0.0 };
+            assert_eq!(one.get_counter().get_value(), expected, "{one:?}");
+        }
     }
 }

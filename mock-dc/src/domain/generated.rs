@@ -64,9 +64,7 @@ impl Generated {
 
     /// The account with this folded sAMAccountName.
     pub(super) fn find(&self, sam: &str) -> Option<ObjectId> {
-        let number: u32 = sam.strip_prefix("user")?.parse().ok()?;
-        // Parsing also takes "user1", "user0000001" and "user+00001": only the one way to write it counts.
-        (sam == sam_of(number)).then(|| self.id(number)).flatten()
+        self.id(number_in(sam)?)
     }
 
     /// The account with this folded userPrincipalName.
@@ -147,4 +145,45 @@ impl Generated {
 /// The sAMAccountName of the account with this number, counted from 1.
 pub fn sam_of(number: u32) -> String {
     format!("user{number:06}")
+}
+
+/// The number of the account with this folded sAMAccountName. Only the one way to write it counts: not "user1", not
+/// "user0000001", not "user+00001".
+fn number_in(sam: &str) -> Option<u32> {
+    let digits = sam.strip_prefix("user")?;
+    let least = DIGITS as usize;
+    let is_the_one = digits.len() >= least
+        && digits.bytes().all(|digit| digit.is_ascii_digit())
+        && (digits.len() == least || !digits.starts_with('0'));
+    is_the_one.then(|| digits.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_the_one_way_to_write_a_number_names_an_account() {
+        for other in [
+            "user1",
+            "user0000001",
+            "user+00001",
+            "user00001",
+            "user",
+            "user00000１",
+            "user99999999999",
+            "usr000001",
+        ] {
+            assert_eq!(number_in(other), None, "{other}");
+        }
+        assert_eq!(number_in("user000000"), Some(0), "which is nobody's");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_that_is_made_is_read_again(number: u32) {
+            prop_assert_eq!(number_in(&sam_of(number)), Some(number));
+        }
+    }
 }

@@ -194,7 +194,7 @@ impl Domain {
         }
         let named = std::str::from_utf8(name).map_or(Named::Nobody, |name| self.resolve(name));
         let refused = match named {
-            Named::Object(id) => match self.structure.tree.object(id).principal() {
+            Named::Object(id) => match self.principal(id) {
                 Principal::Account => return Ok(id),
                 // Samba makes of it a name of the form DOMAIN\name without a name, and that is nobody's (measured).
                 Principal::OfDomain if id == ObjectId::ROOT && password.is_empty() => {
@@ -207,6 +207,12 @@ impl Domain {
             Named::Several => self.dialect.ambiguous_name(),
         };
         nobody(BindResult::Rejected(refused))
+    }
+
+    fn principal(&self, id: ObjectId) -> Principal {
+        // Whoever is not named is an account that is computed when asked for; a bind need not.
+        let named = self.structure.tree.named(id);
+        named.map_or(Principal::Account, Object::principal)
     }
 
     fn sign_in(&self, known: &Known, account: &mut Account, dc: DcId, now: FileTime) -> Decision {
