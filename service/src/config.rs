@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::telemetry::LogConfig;
 use environment::override_from;
-use reading::read_all;
 
 pub use problems::Problems;
+pub use reading::read_all;
 
 mod environment;
 mod problems;

@@ -1,9 +1,11 @@
 //! Reading on past what cannot be read, so that all of it is told at once.
 
-use super::{Problems, RawConfig};
+use serde::de::DeserializeOwned;
 
-/// Deserializes, each time taking out what does not fit, until the rest does.
-pub(super) fn read_all<R: RawConfig>(value: &mut toml::Value, problems: &mut Problems) -> Option<R> {
+use super::Problems;
+
+/// Deserializes, each time noting and taking out what does not fit, until the rest does; `None` when nothing is left.
+pub fn read_all<R: DeserializeOwned>(value: &mut toml::Value, problems: &mut Problems) -> Option<R> {
     loop {
         let error = match serde_path_to_error::deserialize::<_, R>(value.clone()) {
             Ok(raw) => return Some(raw),
