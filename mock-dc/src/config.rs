@@ -20,6 +20,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::nt_hash::NtHash;
 use crate::domain::settings::{DomainSettings, GeneratedSettings};
 use crate::domain::sid::Sid;
+use crate::faults::rule::{self, Known, RawRule, Rule};
 use crate::tls::Source;
 use objects::{Places, RawGroup, RawUnit};
 use policy::{RawPasswordSettings, RawPolicy};
@@ -44,6 +45,8 @@ pub struct Config {
     pub control: SocketAddr,
     /// Where metrics and health are served; on the control listener when `None`.
     pub admin: Option<SocketAddr>,
+    /// Faults that are in force from the start.
+    pub faults: Vec<Rule>,
     /// Logging.
     pub log: LogConfig,
 }
@@ -82,6 +85,8 @@ pub struct RawFile {
     groups: Vec<RawGroup>,
     #[serde(default)]
     password_settings: Vec<RawPasswordSettings>,
+    #[serde(default)]
+    faults: Vec<RawRule>,
     #[serde(default)]
     log: LogConfig,
 }
@@ -174,6 +179,8 @@ impl RawConfig for RawFile {
         let control = control(self.control, problems);
         let admin = self.admin.map(|admin| address("admin.listen", admin.listen, problems));
         let dcs = dcs(self.dcs, problems);
+        let names: Vec<&str> = dcs.iter().map(|dc| dc.name.as_str()).collect();
+        let can_issue = !matches!(tls, Some(Source::Configured(_)));
         let dialect = match self.domain.as_ref().map(|domain| domain.dialect) {
             None | Some(RawDialect::Windows) => Dialect::Windows,
             Some(RawDialect::Samba) => Dialect::Samba,
@@ -207,6 +214,12 @@ impl RawConfig for RawFile {
         let groups = objects::groups(self.groups, &places, &mut people, problems);
         let is_known = |name: &str| people.is_known(name);
         let password_settings = policy::password_settings(self.password_settings, &policy, dialect, is_known, problems);
+        let known = Known {
+            dcs: &names,
+            is_user: &|name| people.is_known(name),
+            can_issue,
+        };
+        let faults = rule::validate(self.faults, "faults", &known, problems);
         let users = people.into_settings();
         let domain = DomainSettings {
             dns_name,
@@ -239,6 +252,7 @@ impl RawConfig for RawFile {
             tls: tls?,
             control: control?,
             admin,
+            faults,
             log: self.log,
         })
     }

@@ -1,6 +1,6 @@
 //! Puts a configured domain on the network and takes it off again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::config::{Config, DcConfig};
 use crate::control::{self, Control};
 use crate::domain::controllers::DcId;
+use crate::faults::board::{Board, Exposure};
 use crate::faults::{Faults, Switch};
 use crate::ldap::endpoint::Endpoint;
 use crate::ldap::{Controller, Shared};
@@ -52,6 +53,7 @@ pub struct DcAddresses {
 pub struct Server {
     endpoints: Vec<Endpoint>,
     web: Vec<(TcpListener, Router)>,
+    faults: Arc<Faults>,
     addresses: Addresses,
 }
 
@@ -80,11 +82,13 @@ impl Server {
         let registry = postern_service::metrics::registry("dc", env!("CARGO_PKG_VERSION"))?;
         let metrics = Metrics::new(&registry, config.dcs.iter().map(|dc| dc.name.as_str()))?;
         let world = Arc::new(World::new(&config.domain, metrics));
-        let (tls, made_ca) = certificate(config.tls, &config.dcs, &config.domain.dns_name)?;
+        let (certificates, made_ca) = certificates(config.tls, &config.dcs, &config.domain.dns_name)?;
+        let certificates = Arc::new(certificates);
+        let board = Arc::new(Board::new(config.dcs.len()));
 
         let shared = Arc::new(Shared::default());
         let mut endpoints = Vec::new();
-        let mut switches = BTreeMap::new();
+        let mut switches = Vec::new();
         let mut dcs = Vec::new();
         for (place, dc) in config.dcs.into_iter().enumerate() {
             let name: Arc<str> = dc.name.as_str().into();
@@ -93,7 +97,8 @@ impl Server {
                 id,
                 name: name.clone(),
                 world: world.clone(),
-                tls: tls.clone(),
+                certificates: certificates.clone(),
+                exposure: Exposure::new(board.clone(), place),
                 shared: shared.clone(),
             });
             let (refuse, told) = watch::channel(false);
@@ -109,7 +114,12 @@ impl Server {
                 Ok(Some(address))
             };
             let (ldap, ldaps) = (open(dc.ldap, false)?, open(dc.ldaps, true)?);
-            switches.insert(name, Switch { id, refuse, refusing });
+            switches.push(Switch {
+                id,
+                dc: name,
+                refuse,
+                refusing,
+            });
             dcs.push(DcAddresses {
                 name: dc.name,
                 ldap,
@@ -117,9 +127,11 @@ impl Server {
             });
         }
 
+        let can_issue = made_ca.is_some();
+        let faults = Arc::new(Faults::new(world.clone(), board, switches, config.faults, can_issue));
         let control = control::router(Control {
-            faults: Arc::new(Faults::new(world.clone(), switches)),
             world,
+            faults: faults.clone(),
         });
         let admin = admin::router(registry, Readiness::new());
         let control_listener = bind_tcp(config.control)?;
@@ -143,6 +155,7 @@ impl Server {
         Ok(Self {
             endpoints,
             web,
+            faults,
             addresses,
         })
     }
@@ -155,6 +168,7 @@ impl Server {
     /// Serves until the process drains.
     pub async fn serve(self, shutdown: Shutdown) {
         let mut tasks = JoinSet::new();
+        tasks.spawn(self.faults.follow_time(shutdown.drain.clone()));
         for endpoint in self.endpoints {
             tasks.spawn(endpoint.run(shutdown.clone()));
         }
@@ -177,11 +191,11 @@ impl Server {
 }
 
 /// A certificate made here is for the domain, its controllers, and every address that they listen on.
-fn certificate(
+fn certificates(
     source: Source,
     dcs: &[DcConfig],
     dns_name: &str,
-) -> Result<(Arc<rustls::ServerConfig>, Option<tls::MadeCa>), tls::TlsError> {
+) -> Result<(tls::Certificates, Option<tls::MadeCa>), tls::TlsError> {
     let hosts = dcs.iter().map(|dc| format!("{}.{dns_name}", dc.name.to_lowercase()));
     let names = [dns_name.to_owned(), "localhost".to_owned()]
         .into_iter()
@@ -194,5 +208,5 @@ fn certificate(
         .map(|address| address.ip());
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let addresses: BTreeSet<IpAddr> = listening.filter(|ip| !ip.is_unspecified()).chain(loopback).collect();
-    tls::server_config(source, names, &addresses.into_iter().collect::<Vec<_>>())
+    tls::certificates(source, names, &addresses.into_iter().collect::<Vec<_>>())
 }

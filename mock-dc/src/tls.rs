@@ -1,4 +1,5 @@
-//! What the controllers show over TLS: a configured certificate, or one from a CA made for this run.
+//! What the controllers show over TLS: a configured certificate, or one from a CA made for this run; and what they show
+//! instead when a fault has it so.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,6 +8,12 @@ use std::sync::Arc;
 use postern_service::tls::{Identity, provider};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use time::{Duration, OffsetDateTime};
+
+use crate::faults::rule::Certificate;
+
+/// The only name in a certificate for another host; nobody can have it (RFC 6761).
+const WRONG_NAME: &str = "another-host.invalid";
 
 /// Where the certificate comes from.
 #[derive(Debug)]
@@ -39,28 +46,75 @@ pub enum TlsError {
     },
 }
 
-/// The TLS configuration of every controller. `names` are the DNS names and `addresses` the addresses that a
-/// certificate made here is for.
+/// What every controller shows: the right certificate, and those that faults show instead.
+#[derive(Debug)]
+pub struct Certificates {
+    right: Arc<rustls::ServerConfig>,
+    unknown_ca: Arc<rustls::ServerConfig>,
+    /// Expired, and for another host; only where the trusted CA was made here.
+    issued: Option<[Arc<rustls::ServerConfig>; 2]>,
+}
+
+impl Certificates {
+    /// With the right certificate, or with one that has this fault.
+    pub fn shown(&self, fault: Option<Certificate>) -> &Arc<rustls::ServerConfig> {
+        match (fault, &self.issued) {
+            (Some(Certificate::UnknownCa), _) => &self.unknown_ca,
+            (Some(Certificate::Expired), Some([expired, _])) => expired,
+            (Some(Certificate::WrongName), Some([_, wrong_name])) => wrong_name,
+            // Faults that cannot be shown were refused.
+            _ => &self.right,
+        }
+    }
+}
+
+/// The certificates of all controllers. `names` are the DNS names and `addresses` the addresses that those made here are
+/// for.
 ///
 /// # Errors
 /// [`TlsError`].
-pub fn server_config(
+pub fn certificates(
     source: Source,
     names: Vec<String>,
     addresses: &[IpAddr],
-) -> Result<(Arc<rustls::ServerConfig>, Option<MadeCa>), TlsError> {
-    let (identity, made) = match source {
-        Source::Configured(identity) => (identity, None),
+) -> Result<(Certificates, Option<MadeCa>), TlsError> {
+    let stranger = authority("a CA that nobody knows")?;
+    let unknown_ca = server_config(issue(&stranger, &server(names.clone(), addresses)?)?)?;
+    let (right, issued, made) = match source {
+        Source::Configured(identity) => (server_config(identity)?, None, None),
         Source::Made { ca_file } => {
-            let (pem, identity) = make(names, addresses)?;
-            (identity, Some(MadeCa { file: ca_file, pem }))
+            let ca = authority("mock-dc CA")?;
+            let right = server(names, addresses)?;
+            let mut expired = right.clone();
+            // Real time, as clients go by it, whatever the domain's clock shows.
+            let yesterday = OffsetDateTime::now_utc() - Duration::DAY;
+            (expired.not_before, expired.not_after) = (yesterday - Duration::WEEK, yesterday);
+            let wrong_name = server(vec![WRONG_NAME.to_owned()], &[])?;
+            let issued = [
+                server_config(issue(&ca, &expired)?)?,
+                server_config(issue(&ca, &wrong_name)?)?,
+            ];
+            let made = MadeCa {
+                file: ca_file,
+                pem: ca.pem(),
+            };
+            (server_config(issue(&ca, &right)?)?, Some(issued), Some(made))
         }
     };
+    let certificates = Certificates {
+        right,
+        unknown_ca,
+        issued,
+    };
+    Ok((certificates, made))
+}
+
+fn server_config(identity: Identity) -> Result<Arc<rustls::ServerConfig>, rustls::Error> {
     let config = rustls::ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(identity.chain, identity.key)?;
-    Ok((Arc::new(config), made))
+    Ok(Arc::new(config))
 }
 
 /// A CA that was made for this run and that nobody has seen yet.
@@ -88,28 +142,31 @@ impl MadeCa {
     }
 }
 
-/// A CA as PEM, and a certificate of it.
-fn make(names: Vec<String>, addresses: &[IpAddr]) -> Result<(String, Identity), rcgen::Error> {
+/// A CA, whose key lives no longer than this value.
+fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "mock-dc CA");
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    CertifiedIssuer::self_signed(params, KeyPair::generate()?)
+}
 
+/// What a server's certificate says.
+fn server(names: Vec<String>, addresses: &[IpAddr]) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
     params
         .subject_alt_names
         .extend(addresses.iter().map(|address| rcgen::SanType::IpAddress(*address)));
     params.distinguished_name.push(DnType::CommonName, "mock-dc");
     params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn issue(ca: &CertifiedIssuer<'_, KeyPair>, params: &CertificateParams) -> Result<Identity, rcgen::Error> {
     let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, &ca)?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Ok((
-        ca.pem(),
-        Identity {
-            chain: vec![certificate.der().clone()],
-            key,
-        },
-    ))
+    let certificate = params.signed_by(&key, ca)?;
+    Ok(Identity {
+        chain: vec![certificate.der().clone()],
+        key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+    })
 }

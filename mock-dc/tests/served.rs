@@ -7,6 +7,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 #[cfg(test)]
+#[path = "served/faults.rs"]
+mod faults;
+#[cfg(test)]
 mod support;
 
 use support::{BASE, Domain, PASSWORD, bind, windows};
@@ -391,7 +394,7 @@ async fn what_control_does_not_know_is_refused_with_its_name() {
             "nobody",
         ),
         (Method::GET, "/users/nobody", None, 404, "nobody"),
-        (Method::PUT, "/faults", Some(json!([{"kind": "drip"}])), 400, "drip"),
+        (Method::PUT, "/faults", Some(json!([{"kind": "drip"}])), 400, "bytes"),
         (
             Method::PUT,
             "/faults",

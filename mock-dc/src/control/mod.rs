@@ -24,7 +24,7 @@ use crate::domain::Domain;
 use crate::domain::controllers::DcId;
 use crate::domain::filetime::FileTime;
 use crate::domain::outcome::{BindResult, SubCode};
-use crate::faults::{Fault, FaultError, Faults};
+use crate::faults::{FaultError, Faults};
 use crate::world::World;
 use problem::{Problem, json_response, read};
 
@@ -33,7 +33,7 @@ use problem::{Problem, json_response, read};
 pub struct Control {
     /// The domain, its time and its record.
     pub world: Arc<World>,
-    /// The controllers' switches.
+    /// What puts faults in force.
     pub faults: Arc<Faults>,
 }
 
@@ -141,20 +141,23 @@ async fn change_clock(State(control): State<Control>, body: Bytes) -> Result<Res
 }
 
 async fn read_faults(State(control): State<Control>) -> Response {
-    json_response(&control.faults.get().await)
+    json_response(&control.faults.get())
 }
 
 async fn replace_faults(State(control): State<Control>, body: Bytes) -> Result<Response, Problem> {
-    let faults: Vec<Fault> = read(&body)?;
-    replace(&control.faults, faults).await?;
-    Ok(json_response(&control.faults.get().await))
+    let rules = control.faults.read(&body).map_err(|problems| {
+        let told: Vec<_> = problems
+            .iter()
+            .map(|(key, message)| format!("{key}: {message}"))
+            .collect();
+        Problem::bad(told.join("; "))
+    })?;
+    control.faults.replace(rules).await.map_err(no_effect)?;
+    Ok(json_response(&control.faults.get()))
 }
 
-async fn replace(in_force: &Faults, faults: Vec<Fault>) -> Result<(), Problem> {
-    in_force.replace(faults).await.map_err(|error| match error {
-        FaultError::UnknownDc { .. } => Problem::bad(error.to_string()),
-        FaultError::NoEffect { .. } => Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-    })
+fn no_effect(error: FaultError) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 
 #[derive(Deserialize)]
@@ -166,7 +169,7 @@ async fn reset(State(control): State<Control>, body: Bytes) -> Result<Response, 
     if !body.is_empty() {
         let Nothing {} = read(&body)?;
     }
-    replace(&control.faults, Vec::new()).await?;
+    control.faults.reset().await.map_err(no_effect)?;
     control.world.reset();
     Ok(StatusCode::NO_CONTENT.into_response())
 }

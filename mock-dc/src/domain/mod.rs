@@ -183,6 +183,11 @@ impl Domain {
         }
     }
 
+    /// The account that a bind is about, where there is one.
+    pub fn account_of_bind(&self, name: &[u8], password: &[u8]) -> Option<ObjectId> {
+        self.whose(name, password).ok()
+    }
+
     /// The account that a bind is about, or what the bind comes to without one.
     fn whose(&self, name: &[u8], password: &[u8]) -> Result<ObjectId, Decision> {
         let nobody = |result| Err(Decision { account: None, result });

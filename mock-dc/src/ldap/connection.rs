@@ -1,9 +1,11 @@
 //! One TCP connection: in the clear, over TLS from the first byte, or over TLS from StartTLS on.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -11,12 +13,35 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::Controller;
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Cut};
 use super::frame::FrameError;
 use super::wire::{End, WireError, converse};
+use crate::faults::board::{Connection, Over, Struck};
+use crate::faults::drip::Dripping;
+use crate::faults::engine::OnConnection;
+use crate::faults::rule::Stage;
 
 /// A TLS handshake that takes longer is one that does not come.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// A handshake that faults may make slow.
+const SLOW_HANDSHAKE_LIMIT: Duration = Duration::from_secs(900);
+
+/// How long a fault may hold a connection of which the server neither reads nor notices that the client has closed it:
+/// MaxConnIdleTime, as for all that say nothing.
+const HOLD_LIMIT: Duration = Duration::from_secs(900);
+
+/// What became of a connection.
+enum Ended {
+    /// It came to its end.
+    Itself(Result<End, WireError>),
+    /// It is to be reset.
+    Reset,
+    /// It is to be closed without a goodbye.
+    Closed,
+    /// The server forgot it.
+    Forgotten(Struck),
+}
 
 /// Serves a connection to its end. When `reset` is cancelled the client sees it reset, in whatever state it is.
 pub(super) async fn serve(
@@ -29,25 +54,73 @@ pub(super) async fn serve(
 ) {
     // Answers are small and somebody waits for each.
     let _ = stream.set_nodelay(true);
-    let ended = tokio::select! {
-        biased;
-        () = reset.cancelled() => None,
-        ended = talk(&mut stream, peer, controller.clone(), tls, drain) => Some(ended),
+    // Dropped last: whoever replaced the faults waits until what struck has been done.
+    let mut exposed = controller.exposure.connection();
+    let ended = {
+        let mut talk = pin!(talk(&mut stream, peer, controller.clone(), tls, drain.clone()));
+        loop {
+            let (strike, mut struck) = tokio::select! {
+                biased;
+                () = reset.cancelled() => break Ended::Reset,
+                strike = exposed.strike() => strike,
+                ended = &mut talk => break Ended::Itself(ended),
+            };
+            match strike {
+                OnConnection::Close => break Ended::Closed,
+                OnConnection::Reset => break Ended::Reset,
+                OnConnection::HalfOpen => break Ended::Forgotten(struck),
+                OnConnection::Hang => {
+                    exposed.settled();
+                    tokio::select! {
+                        biased;
+                        () = reset.cancelled() => break Ended::Reset,
+                        () = drain.cancelled() => {}
+                        held = timeout(HOLD_LIMIT, struck.over()) => if held.is_err() {
+                            break Ended::Reset;
+                        },
+                    }
+                }
+            }
+        }
     };
-    let silent = controller.world.domain.dialect().disconnection().is_none();
-    match &ended {
-        // Closing with nothing left to linger for sends RST instead of FIN. The client may be gone already.
-        None => {
-            let _ = stream.set_zero_linger();
-        }
+    let dialect = controller.world.domain.dialect();
+    let resets = match &ended {
+        Ended::Reset | Ended::Itself(Ok(End::Cut(Cut::Reset))) => true,
         // As measured.
-        Some(Err(WireError::Frame(FrameError::NotLdap))) if silent => {
-            let _ = stream.set_zero_linger();
-        }
-        Some(_) => {}
-    }
-    if let Some(Err(error)) = ended {
+        Ended::Itself(Err(WireError::Frame(FrameError::NotLdap))) => dialect.disconnection().is_none(),
+        Ended::Itself(_) | Ended::Closed => false,
+        Ended::Forgotten(_) => true,
+    };
+    if let Ended::Itself(Err(error)) = &ended {
         tracing::debug!(dc = &*controller.name, %peer, %error, "connection ended");
+    }
+    if let Ended::Forgotten(struck) = ended {
+        tokio::select! {
+            biased;
+            () = reset.cancelled() => {}
+            () = drain.cancelled() => {}
+            () = hold(&mut exposed, struck) => {}
+        }
+    }
+    if resets {
+        // Closing with nothing left to linger for sends RST instead of FIN. The client may be gone already.
+        let _ = stream.set_zero_linger();
+    }
+    drop(stream);
+}
+
+/// Waits while a connection is forgotten. Back again, the server knows nothing of it and resets it.
+async fn hold(exposed: &mut Connection, mut struck: Struck) {
+    loop {
+        exposed.settled();
+        let Ok(Over::Replaced) = timeout(HOLD_LIMIT, struck.over()).await else {
+            return;
+        };
+        // Those in its place may say the same.
+        match exposed.strike().now_or_never() {
+            Some((OnConnection::HalfOpen, again)) => struck = again,
+            _ => return,
+        }
     }
 }
 
@@ -57,31 +130,52 @@ async fn talk(
     controller: Arc<Controller>,
     tls: bool,
     drain: CancellationToken,
-) -> Result<(), WireError> {
+) -> Result<End, WireError> {
     // One of its own: looking at it takes a lock, which all connections would share.
     let drain = drain.child_token();
+    let mut stream = Dripping::new(stream, controller.exposure.clone());
     let mut conversation = Conversation::new(controller.clone(), peer, tls);
     if !tls {
-        match converse(&mut *stream, &mut conversation, &drain).await? {
+        match converse(&mut stream, &mut conversation, &drain).await? {
             End::StartTls => conversation.is_now_encrypted(),
-            End::Closed => return Ok(()),
+            end => return Ok(end),
         }
     }
     let encrypted = tokio::select! {
         biased;
-        () = drain.cancelled() => return Ok(()),
-        encrypted = timeout(HANDSHAKE_LIMIT, handshake(stream, &controller)) => encrypted.map_err(|_| WireError::Handshake)??,
+        () = drain.cancelled() => return Ok(End::Closed),
+        encrypted = encrypt(stream, &controller) => encrypted?,
     };
-    converse(encrypted, &mut conversation, &drain).await.map(|_| ())
+    converse(encrypted, &mut conversation, &drain).await
 }
 
-async fn handshake<'a>(
-    stream: &'a mut TcpStream,
-    controller: &Controller,
-) -> std::io::Result<TlsStream<&'a mut TcpStream>> {
+type Encrypted<'a> = TlsStream<Dripping<&'a mut TcpStream>>;
+
+/// The handshake, with the silence that faults may put before and after it.
+async fn encrypt<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controller) -> Result<Encrypted<'a>, WireError> {
+    let exposure = &controller.exposure;
+    let hang = async |stage| {
+        timeout(HOLD_LIMIT, exposure.hang(stage))
+            .await
+            .map_err(|_| WireError::Handshake)
+    };
+    hang(Stage::BeforeTls).await?;
+    let limit = if exposure.is_quiet() {
+        HANDSHAKE_LIMIT
+    } else {
+        SLOW_HANDSHAKE_LIMIT
+    };
+    let encrypted = timeout(limit, handshake(stream, controller)).await;
+    let encrypted = encrypted.map_err(|_| WireError::Handshake)??;
+    hang(Stage::AfterTls).await?;
+    Ok(encrypted)
+}
+
+async fn handshake<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controller) -> std::io::Result<Encrypted<'a>> {
     // Whoever says nothing takes nobody's turn and no memory.
-    stream.readable().await?;
+    stream.inner().readable().await?;
     // It is never closed.
     let _turn = controller.shared.handshakes.acquire().await;
-    TlsAcceptor::from(controller.tls.clone()).accept(stream).await
+    let certificate = controller.certificates.shown(controller.exposure.certificate());
+    TlsAcceptor::from(certificate.clone()).accept(stream).await
 }

@@ -5,13 +5,18 @@
 
 use super::Controller;
 use super::frame::{FrameError, Inbox};
-use super::message;
+use super::held::{Due, Held, Late};
+use super::message::{self, Operation, Request};
 use super::outbox::Outbox;
 use super::searching::Searching;
 use super::session::{Session, Then};
 
+use crate::faults::engine::{self, Fate, OnBind};
+use crate::faults::gate::Pass;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// How it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +31,17 @@ pub(crate) enum Turn {
     Close,
     /// Not at all: what came cannot be read.
     Broken(FrameError),
+    /// Not at all, without a goodbye: a fault has it so.
+    Cut(Cut),
+}
+
+/// How a fault ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// FIN.
+    Closed,
+    /// RST.
+    Reset,
 }
 
 #[derive(Debug)]
@@ -35,6 +51,8 @@ pub(crate) struct Conversation {
     inbox: Inbox,
     outbox: Outbox,
     searches: Searching,
+    /// What a fault holds back.
+    held: Option<Held>,
     /// Whether a request has come.
     has_begun: bool,
 }
@@ -46,6 +64,7 @@ impl Conversation {
             inbox: Inbox::new(controller.shared.memory.clone()),
             outbox: Outbox::default(),
             searches: Searching::default(),
+            held: None,
             has_begun: false,
             controller,
         }
@@ -58,6 +77,7 @@ impl Conversation {
                 Ok(Then::Continue) => {}
                 Ok(Then::Close) => return self.end(Turn::Close),
                 Ok(Then::StartTls) => return Turn::StartTls,
+                Ok(Then::Cut(cut)) => return self.end(Turn::Cut(cut)),
                 Err(error) => {
                     let dialect = self.session.dialect();
                     if let Some(notice) = dialect.disconnection() {
@@ -77,7 +97,19 @@ impl Conversation {
     }
 
     fn requests(&mut self) -> Result<Then, FrameError> {
-        while self.outbox.has_room() && self.searches.len() < self.session.dialect().operations_at_once() {
+        while let Some(due) = Held::take_due(&mut self.held) {
+            let then = match due {
+                Due::Request(message, pass) => self.held_request(&message, pass)?,
+                Due::Answer(late) => {
+                    self.outbox.append(late.answer);
+                    late.then
+                }
+            };
+            if then != Then::Continue {
+                return Ok(then);
+            }
+        }
+        while self.takes_requests() {
             let Some(frame) = self.inbox.take(self.session.limit())? else {
                 break;
             };
@@ -85,7 +117,15 @@ impl Conversation {
             let then = match message::decode(frame) {
                 Ok(request) => {
                     self.has_begun = true;
-                    Ok(self.session.handle(request, &mut self.searches, &mut self.outbox))
+                    let exposure = &self.controller.exposure;
+                    if !exposure.is_quiet() {
+                        self.held = Held::request(exposure, &request, frame);
+                    }
+                    if self.held.is_some() {
+                        Ok(Then::Continue)
+                    } else {
+                        Ok(self.session.handle(request, &mut self.searches, &mut self.outbox))
+                    }
                 }
                 Err(_) => Err(FrameError::Malformed(length)),
             };
@@ -97,6 +137,56 @@ impl Conversation {
         Ok(Then::Continue)
     }
 
+    /// Carries out a request that was held back.
+    fn held_request(&mut self, message: &[u8], pass: Option<Pass>) -> Result<Then, FrameError> {
+        let request = message::decode(message).map_err(|_| FrameError::Malformed(message.len()))?;
+        match request.operation {
+            Operation::Bind(_) => Ok(self.bind_under_faults(request, pass)),
+            _ => Ok(self.session.handle(request, &mut self.searches, &mut self.outbox)),
+        }
+    }
+
+    /// Carries out a bind as faults have it: what becomes of its answer is settled as soon as it is decided.
+    fn bind_under_faults(&mut self, request: Request<'_>, pass: Option<Pass>) -> Then {
+        let exposure = &self.controller.exposure;
+        let user = exposure.asks_whose().then(|| self.session.whose(&request)).flatten();
+        let user = user.as_deref();
+        let mut answer = Outbox::default();
+        let mut then = Then::Continue;
+        match exposure.bind_received(user) {
+            Some(OnBind::Close) => return Then::Cut(Cut::Closed),
+            Some(OnBind::Reset) => return Then::Cut(Cut::Reset),
+            Some(OnBind::Result(code)) => self.session.refuse(&request, code, &mut answer),
+            None => {
+                then = self.session.handle(request, &mut self.searches, &mut answer);
+                let cut = match exposure.bind_decided(user) {
+                    Fate::Answer => None,
+                    Fate::Silence => Some(Then::Continue),
+                    Fate::Close => Some(Then::Cut(Cut::Closed)),
+                    Fate::Reset => Some(Then::Cut(Cut::Reset)),
+                };
+                if let Some(cut) = cut {
+                    // Whoever reads the journal waits no longer for an answer that will not come.
+                    answer = Outbox::default();
+                    then = cut;
+                }
+            }
+        }
+        let delay = exposure.delay(engine::Operation::Bind, user);
+        self.held = Some(Held::answer(exposure, Late { answer, then, pass }, delay));
+        Then::Continue
+    }
+
+    /// Ready when what a fault held back is due.
+    pub(crate) fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Held::poll(&mut self.held, cx)
+    }
+
+    fn takes_requests(&self) -> bool {
+        let room = self.outbox.has_room() && self.searches.len() < self.session.dialect().operations_at_once();
+        room && self.held.is_none()
+    }
+
     fn end(&mut self, turn: Turn) -> Turn {
         self.searches.abandon_all();
         turn
@@ -104,12 +194,12 @@ impl Conversation {
 
     /// Whether a request may be looked at: else its bytes are better left with the network.
     pub(crate) fn wants_bytes(&self) -> bool {
-        self.outbox.has_room() && self.searches.len() < self.session.dialect().operations_at_once()
+        self.takes_requests()
     }
 
     /// Whether the client waits for nothing.
     pub(crate) fn is_idle(&self) -> bool {
-        self.searches.is_empty() && self.outbox.is_empty()
+        self.searches.is_empty() && self.outbox.is_empty() && self.held.is_none()
     }
 
     /// Whether a request has ever come.

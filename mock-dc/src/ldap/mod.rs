@@ -7,6 +7,7 @@ mod connection;
 mod conversation;
 pub mod endpoint;
 mod frame;
+mod held;
 mod message;
 mod modify;
 mod outbox;
@@ -20,6 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 
 use crate::domain::controllers::DcId;
+use crate::faults::board::Exposure;
+use crate::tls::Certificates;
 use crate::world::World;
 use frame::Memory;
 
@@ -37,7 +40,9 @@ pub struct Controller {
     /// What it shares with the domain's other controllers.
     pub world: Arc<World>,
     /// What it shows over TLS.
-    pub tls: Arc<rustls::ServerConfig>,
+    pub certificates: Arc<Certificates>,
+    /// The faults that concern it.
+    pub exposure: Exposure,
     /// What all controllers of the process have together.
     pub shared: Arc<Shared>,
 }

@@ -46,6 +46,14 @@ impl Outbox {
         self.binds.push_back((self.bytes.len(), pending));
     }
 
+    /// Takes answers that were put together elsewhere and of which nothing was sent.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        let before = self.bytes.len();
+        self.bytes.append(&mut other.bytes);
+        let binds = other.binds.drain(..);
+        self.binds.extend(binds.map(|(end, pending)| (before + end, pending)));
+    }
+
     /// So many bytes were handed to the stream.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.sent += bytes;

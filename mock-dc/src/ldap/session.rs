@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Controller;
+use super::conversation::Cut;
 use super::frame::Limit;
 use super::message::{Compare, Operation, Outcome, Request, Response};
 use super::modify;
@@ -24,6 +25,8 @@ pub(crate) enum Then {
     Close,
     /// TLS, from the next byte on.
     StartTls,
+    /// The end, as a fault has it.
+    Cut(Cut),
 }
 
 #[derive(Debug)]

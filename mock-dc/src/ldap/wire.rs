@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::conversation::{Conversation, Turn};
+use super::conversation::{Conversation, Cut, Turn};
 use super::frame::FrameError;
 
 /// InitRecvTimeout of AD's default query policy: how long the first request may be in coming, whole.
@@ -57,6 +57,8 @@ pub(super) enum End {
     Closed,
     /// It goes on over TLS.
     StartTls,
+    /// For good and without a goodbye, as a fault has it.
+    Cut(Cut),
 }
 
 /// What happened on the stream.
@@ -123,6 +125,10 @@ where
                 wire.close().await;
                 return Ok(End::Closed);
             }
+            Turn::Cut(cut) => {
+                wire.flush().await?;
+                return Ok(End::Cut(cut));
+            }
             Turn::Broken(error) => {
                 if !wire.conversation.outbox().is_empty() {
                     wire.flush().await?;
@@ -162,6 +168,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, '_, S> {
     fn poll(&mut self, cx: &mut Context<'_>, wait: bool) -> Poll<Result<Event, WireError>> {
         if self.drained.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(Event::Drain));
+        }
+        if self.conversation.poll_held(cx).is_ready() {
+            return Poll::Ready(Ok(Event::Moved));
         }
         let had_room = self.conversation.outbox().has_room();
         let was_idle = self.conversation.is_idle();

@@ -83,11 +83,17 @@ static FOLDERS: AtomicUsize = AtomicUsize::new(0);
 
 impl Domain {
     pub(crate) fn serve() -> Self {
+        Self::serve_with("")
+    }
+
+    /// With more in its configuration.
+    pub(crate) fn serve_with(more: &str) -> Self {
         install_provider();
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("postern-mock-dc-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
-        let config = postern_service::config::parse::<RawFile>(CONFIG, &folder.join("mock-dc.toml"), &folder, []);
+        let text = format!("{CONFIG}{more}");
+        let config = postern_service::config::parse::<RawFile>(&text, &folder.join("mock-dc.toml"), &folder, []);
         let server = Server::open(config.expect("a valid configuration")).expect("free ports");
         let anchors = load_anchors(&folder.join("corp.example.com-ca.pem")).expect("the CA that was made");
         let anchors = rustls::ClientConfig::builder_with_provider(provider())
@@ -125,11 +131,15 @@ impl Domain {
         format!("ldaps://{}", self.addresses.dcs[dc].ldaps.expect("an LDAPS listener"))
     }
 
-    pub(crate) async fn connect(&self, url: &str, starttls: bool) -> ldap3::result::Result<Ldap> {
-        let settings = LdapConnSettings::new()
+    /// What a client of its own trusts.
+    pub(crate) fn settings(&self, starttls: bool) -> LdapConnSettings {
+        LdapConnSettings::new()
             .set_config(self.anchors.clone())
-            .set_starttls(starttls);
-        let (connection, ldap) = LdapConnAsync::with_settings(settings, url).await?;
+            .set_starttls(starttls)
+    }
+
+    pub(crate) async fn connect(&self, url: &str, starttls: bool) -> ldap3::result::Result<Ldap> {
+        let (connection, ldap) = LdapConnAsync::with_settings(self.settings(starttls), url).await?;
         let drive = async move {
             // A connection that a fault resets ends with an error: the test reads it off its own operations.
             let _ = connection.drive().await;

@@ -5,8 +5,10 @@ use crate::domain::Decision;
 use crate::domain::dialect::Refused;
 use crate::domain::filetime::FileTime;
 use crate::domain::outcome::{BindResult, SubCode};
+use crate::faults::rule::ResultCode;
 use crate::journal::{self, Pending};
-use crate::ldap::message::{Bind, Credentials, Outcome};
+use crate::ldap::message::{Bind, Credentials, Operation, Outcome, Request, Response};
+use crate::ldap::outbox::Outbox;
 use crate::metrics::BindLabel;
 
 impl Session {
@@ -70,6 +72,37 @@ impl Session {
             BindLabel::from(decision.result),
         );
         (self.settle(&decision), pending)
+    }
+
+    /// sAMAccountName of the account that a bind is about.
+    pub(crate) fn whose(&self, request: &Request<'_>) -> Option<String> {
+        let Operation::Bind(Bind {
+            name,
+            credentials: Credentials::Simple(password),
+            ..
+        }) = request.operation
+        else {
+            return None;
+        };
+        let domain = &self.controller.world.domain;
+        let id = domain.account_of_bind(name, password)?;
+        Some(domain.sam(id).into_owned())
+    }
+
+    /// Answers a bind with a result by which a server says that the trouble is its own. No account is looked at.
+    pub(crate) fn refuse(&self, request: &Request<'_>, code: ResultCode, outbox: &mut Outbox) {
+        let Operation::Bind(bind) = &request.operation else {
+            return;
+        };
+        let text = match code {
+            ResultCode::Busy => "busy, as a fault has it",
+            ResultCode::Unavailable => "unavailable, as a fault has it",
+            ResultCode::Other => "other trouble, as a fault has it",
+        };
+        let pending = self.refused(request.id, bind.name, code.code(), None);
+        let outcome = Outcome::new(code.code(), text);
+        outbox.answers().result(request.id, Response::Bind, &outcome);
+        outbox.answers_bind(pending);
     }
 
     /// Takes over the new identity. A failed bind leaves the one before, as measured.

@@ -1,0 +1,317 @@
+//! The faults in force, as connections ask about them: the engine's decisions with the machine's time and chance added.
+//!
+//! Faults follow real time, not the domain's clock: a clock that stands still must not make a fault last for ever, nor a
+//! jump of a month end it. While there are none, asking costs one look at a flag.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::engine::{At, Engine, Exposed, Fate, OnBind, OnConnection, Operation};
+use super::gate::{Gate, Pass};
+use super::rule::{Certificate, Rule, Stage};
+
+/// Shared by all controllers.
+#[derive(Debug)]
+pub struct Board {
+    /// Told also when the time of a fault begins or ends.
+    in_force: watch::Sender<Arc<InForce>>,
+    quiet: AtomicBool,
+    gates: Box<[Arc<Gate>]>,
+}
+
+/// Faults that were put in force together.
+#[derive(Debug)]
+pub(super) struct InForce {
+    pub(super) engine: Engine,
+    since: Instant,
+    replaced: AtomicBool,
+    /// A token for every connection that goes by them.
+    pub(super) followers: TaskTracker,
+}
+
+impl InForce {
+    fn new(rules: Vec<Rule>) -> Arc<Self> {
+        let followers = TaskTracker::new();
+        // It is waited for when these faults are replaced; connections may still come and go.
+        followers.close();
+        Arc::new(Self {
+            engine: Engine::new(rules),
+            since: Instant::now(),
+            replaced: AtomicBool::new(false),
+            followers,
+        })
+    }
+
+    pub(super) fn at(&self, dc: usize) -> At {
+        At {
+            dc,
+            elapsed: self.since.elapsed(),
+        }
+    }
+
+    /// When the next fault begins or ends by itself.
+    pub(super) fn next_edge(&self) -> Option<Instant> {
+        let edge = self.engine.next_edge(self.since.elapsed())?;
+        self.since.checked_add(edge)
+    }
+}
+
+impl Board {
+    /// No faults, for so many controllers.
+    pub fn new(controllers: usize) -> Self {
+        Self {
+            in_force: watch::Sender::new(InForce::new(Vec::new())),
+            quiet: AtomicBool::new(true),
+            gates: (0..controllers).map(|_| Arc::default()).collect(),
+        }
+    }
+
+    /// Puts faults in the place of those in force, which are returned.
+    pub(super) fn replace(&self, rules: Vec<Rule>) -> Arc<InForce> {
+        let new = InForce::new(rules);
+        self.quiet.store(new.engine.is_empty(), Ordering::Release);
+        let mut old = None;
+        self.in_force.send_modify(|now| {
+            // Marked before anybody can be told: nobody waits for a word that has been said.
+            now.replaced.store(true, Ordering::Release);
+            old = Some(std::mem::replace(now, new.clone()));
+        });
+        old.unwrap_or(new)
+    }
+
+    pub(super) fn in_force(&self) -> Arc<InForce> {
+        self.in_force.borrow().clone()
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<InForce>> {
+        self.in_force.subscribe()
+    }
+
+    /// Lets everybody look again: the time of a fault has begun or ended.
+    pub(super) fn stir(&self) {
+        self.in_force.send_modify(|_| {});
+    }
+
+    pub(super) fn gate(&self, dc: usize) -> Option<&Arc<Gate>> {
+        self.gates.get(dc)
+    }
+}
+
+/// A controller's share of the board. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Exposure {
+    board: Arc<Board>,
+    dc: usize,
+}
+
+impl Exposure {
+    /// What the controller at this place is exposed to.
+    pub fn new(board: Arc<Board>, dc: usize) -> Self {
+        Self { board, dc }
+    }
+
+    /// Whether there are no faults at all, so that nothing else need be asked.
+    pub fn is_quiet(&self) -> bool {
+        self.board.quiet.load(Ordering::Acquire)
+    }
+
+    /// Whether it matters whose bind it is.
+    pub fn asks_whose(&self) -> bool {
+        self.board.in_force.borrow().engine.asks_whose()
+    }
+
+    /// A place among the binds that are worked on at once, when it is one's turn.
+    pub fn enter(&self) -> impl Future<Output = Option<Pass>> + Send + 'static {
+        let gate = self.board.gate(self.dc).cloned();
+        async move {
+            match gate {
+                Some(gate) => Some(gate.enter().await),
+                None => None,
+            }
+        }
+    }
+
+    /// What strikes a bind before anybody looks at it. `user` is the account's sAMAccountName.
+    pub fn bind_received(&self, user: Option<&str>) -> Option<OnBind> {
+        let now = self.board.in_force.borrow();
+        now.engine.bind_received(now.at(self.dc), user, &mut chance)
+    }
+
+    /// What becomes of a decided bind's answer.
+    pub fn bind_decided(&self, user: Option<&str>) -> Fate {
+        let now = self.board.in_force.borrow();
+        now.engine.bind_decided(now.at(self.dc), user, &mut chance)
+    }
+
+    /// How long an answer is held back.
+    pub fn delay(&self, operation: Operation, user: Option<&str>) -> Duration {
+        let now = self.board.in_force.borrow();
+        now.engine.delay(now.at(self.dc), operation, user, &mut chance)
+    }
+
+    /// Waits for as long, or until other faults are in force: taking a fault back lets go what it holds.
+    pub fn pause(&self, delay: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let mut changes = self.board.subscribe();
+        let by = changes.borrow().clone();
+        async move {
+            // An end of its time takes nothing back that it struck; whoever could replace it is gone with the process.
+            let replaced = changes.wait_for(|now| !Arc::ptr_eq(now, &by));
+            let _ = tokio::time::timeout(delay, replaced).await;
+        }
+    }
+
+    /// The certificate of a handshake where it is not the right one.
+    pub fn certificate(&self) -> Option<Certificate> {
+        let now = self.board.in_force.borrow();
+        now.engine.certificate(now.at(self.dc), &mut chance)
+    }
+
+    /// How little at a time a bundle of bytes is sent, as long as [`Struck`] says.
+    pub(super) fn drip(&self) -> Option<(Struck, usize, Duration)> {
+        let now = self.board.in_force();
+        let (place, bytes, every) = now.engine.drip(now.at(self.dc), &mut chance)?;
+        Some((self.struck(now, place), bytes, every))
+    }
+
+    /// Returns at once, or, if the server is to fall silent before or after a TLS handshake, when that is over.
+    pub async fn hang(&self, stage: Stage) {
+        loop {
+            let now = self.board.in_force();
+            let Some(place) = now.engine.hang(now.at(self.dc), stage, &mut chance) else {
+                return;
+            };
+            // A fault whose time is over lets go; one that was replaced leaves it to those in its place.
+            if self.struck(now, place).over().await == Over::Ended {
+                return;
+            }
+        }
+    }
+
+    /// A connection at its beginning.
+    pub fn connection(&self) -> Connection {
+        Connection {
+            exposure: self.clone(),
+            changes: self.board.subscribe(),
+            goes_by: None,
+            next: None,
+        }
+    }
+
+    pub(super) fn struck(&self, by: Arc<InForce>, place: usize) -> Struck {
+        Struck {
+            changes: self.board.subscribe(),
+            by,
+            place,
+        }
+    }
+}
+
+/// How a fault that strikes for a while ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Its time is over.
+    Ended,
+    /// Others are in force.
+    Replaced,
+}
+
+/// A fault that strikes for a while.
+#[derive(Debug, Clone)]
+pub struct Struck {
+    by: Arc<InForce>,
+    place: usize,
+    changes: watch::Receiver<Arc<InForce>>,
+}
+
+impl Struck {
+    /// Whether it is over, and how.
+    pub fn is_over(&self) -> Option<Over> {
+        if self.by.replaced.load(Ordering::Acquire) {
+            return Some(Over::Replaced);
+        }
+        let lasts = self.by.engine.lasts(self.place, self.by.since.elapsed());
+        (!lasts).then_some(Over::Ended)
+    }
+
+    /// Waits until it is over.
+    pub async fn over(&mut self) -> Over {
+        loop {
+            if let Some(over) = self.is_over() {
+                return over;
+            }
+            if self.changes.changed().await.is_err() {
+                // Whoever could end it is gone, and with it the process.
+                return Over::Replaced;
+            }
+        }
+    }
+}
+
+/// One connection as far as faults strike it as a whole.
+///
+/// Whoever replaces the faults waits until no connection goes by the old ones, so what strikes at once has struck when
+/// that is over.
+#[derive(Debug)]
+pub struct Connection {
+    exposure: Exposure,
+    changes: watch::Receiver<Arc<InForce>>,
+    goes_by: Option<Follower>,
+    /// What it will go by when what struck it has been done.
+    next: Option<Follower>,
+}
+
+#[derive(Debug)]
+struct Follower {
+    faults: Arc<InForce>,
+    exposed: Exposed,
+    _token: TaskTrackerToken,
+}
+
+impl Connection {
+    /// Waits until something strikes. Whoever replaced the faults waits for what is done about it, until
+    /// [`Connection::settled`] or the connection's end.
+    pub async fn strike(&mut self) -> (OnConnection, Struck) {
+        loop {
+            self.settled();
+            let mut next = {
+                // Taken while nobody can replace them.
+                let now = self.changes.borrow_and_update();
+                let before = self.goes_by.as_ref().filter(|before| Arc::ptr_eq(&before.faults, &now));
+                Follower {
+                    faults: now.clone(),
+                    exposed: before.map_or_else(Exposed::default, |before| before.exposed),
+                    _token: now.followers.token(),
+                }
+            };
+            let faults = next.faults.clone();
+            let at = faults.at(self.exposure.dc);
+            let strike = faults.engine.connection(at, &mut next.exposed, &mut chance);
+            self.next = Some(next);
+            if let Some((place, strike)) = strike {
+                return (strike, self.exposure.struck(faults, place));
+            }
+            self.settled();
+            if self.changes.changed().await.is_err() {
+                // Whoever could put faults in force is gone, and with it the process.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// What struck has been done.
+    pub fn settled(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.goes_by = Some(next);
+        }
+    }
+}
+
+fn chance() -> f64 {
+    rand::random()
+}

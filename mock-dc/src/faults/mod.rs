@@ -1,0 +1,239 @@
+//! Faults that a test asks for: what goes wrong at a controller, how often, when, and for whom.
+//!
+//! [`rule`] is what may be asked for, [`engine`] decides what strikes, [`board`] is where connections ask, [`gate`] and
+//! [`drip`] are the two faults with a life of their own. Here is what puts faults in force and takes them back.
+
+pub mod board;
+pub mod drip;
+pub mod engine;
+pub mod gate;
+pub mod rule;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use postern_service::config::{Problems, read_all};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::controllers::DcId;
+use crate::world::World;
+use board::Board;
+use engine::At;
+use rule::{Known, RawRule, Rule};
+
+/// How long a change of faults may take to show: connections are reset at once, a port may have to be waited for.
+const EFFECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// A fault in force, as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Shown {
+    /// As it was written.
+    #[serde(flatten)]
+    pub rule: RawRule,
+    /// How often it can still happen, where that is bounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
+}
+
+/// Why faults are not in force everywhere.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultError {
+    /// A listener did not follow in time: another process has its port.
+    #[error("{dc} does not follow; its log tells why")]
+    NoEffect {
+        /// The controller.
+        dc: String,
+    },
+    /// A connection did not follow in time.
+    #[error("a connection does not follow; the log tells why")]
+    Stuck,
+}
+
+/// The switches of one controller's listeners.
+#[derive(Debug)]
+pub struct Switch {
+    /// Which one it is.
+    pub id: DcId,
+    /// The controller's name.
+    pub dc: Arc<str>,
+    /// Told to all of its listeners.
+    pub refuse: watch::Sender<bool>,
+    /// What each of them does.
+    pub refusing: Vec<watch::Receiver<bool>>,
+}
+
+/// What puts faults in force.
+#[derive(Debug)]
+pub struct Faults {
+    world: Arc<World>,
+    board: Arc<Board>,
+    /// By the controllers' places.
+    switches: Vec<Switch>,
+    configured: Vec<Rule>,
+    /// Whether certificates can be issued as the trusted ones are.
+    can_issue: bool,
+    /// Held while faults are replaced, to the end of the waiting.
+    replacing: tokio::sync::Mutex<()>,
+    /// Held while switches and gates are set after the faults.
+    setting: Mutex<()>,
+}
+
+impl Faults {
+    /// The configured faults are in force from now on.
+    pub fn new(
+        world: Arc<World>,
+        board: Arc<Board>,
+        switches: Vec<Switch>,
+        configured: Vec<Rule>,
+        can_issue: bool,
+    ) -> Self {
+        let faults = Self {
+            world,
+            board,
+            switches,
+            configured: configured.clone(),
+            can_issue,
+            replacing: tokio::sync::Mutex::default(),
+            setting: Mutex::default(),
+        };
+        faults.board.replace(configured);
+        faults.set();
+        faults
+    }
+
+    /// The faults in force.
+    pub fn get(&self) -> Vec<Shown> {
+        let in_force = self.board.in_force();
+        let shown = in_force.engine.rules().map(|(rule, left)| Shown {
+            rule: rule.said().clone(),
+            left,
+        });
+        shown.collect()
+    }
+
+    /// Reads faults from JSON, an array.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, by its place.
+    pub fn read(&self, body: &[u8]) -> Result<Vec<Rule>, Problems> {
+        let mut problems = Problems::default();
+        let raw = read_array(body, &mut problems);
+        let dcs: Vec<&str> = self.switches.iter().map(|switch| &*switch.dc).collect();
+        let known = Known {
+            dcs: &dcs,
+            is_user: &|name| self.world.domain.find_sam(name).is_some(),
+            can_issue: self.can_issue,
+        };
+        let rules = rule::validate(raw, KEY, &known, &mut problems);
+        if problems.is_empty() { Ok(rules) } else { Err(problems) }
+    }
+
+    /// Replaces all faults; returns when the new ones are in force everywhere.
+    ///
+    /// # Errors
+    /// [`FaultError`]; the new faults are in force wherever they could be.
+    pub async fn replace(&self, rules: Vec<Rule>) -> Result<(), FaultError> {
+        let _replacing = self.replacing.lock().await;
+        let old = self.board.replace(rules);
+        self.set();
+        if timeout(EFFECT_LIMIT, old.followers.wait()).await.is_err() {
+            return Err(FaultError::Stuck);
+        }
+        for switch in &self.switches {
+            let wanted = *switch.refuse.borrow();
+            for refusing in &switch.refusing {
+                let mut refusing = refusing.clone();
+                let followed = timeout(EFFECT_LIMIT, refusing.wait_for(|refusing| *refusing == wanted));
+                if followed.await.is_err() {
+                    let dc = switch.dc.to_string();
+                    return Err(FaultError::NoEffect { dc });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the configured faults back in force, none of which has happened yet.
+    ///
+    /// # Errors
+    /// As [`Faults::replace`].
+    pub async fn reset(&self) -> Result<(), FaultError> {
+        self.replace(self.configured.clone()).await
+    }
+
+    /// Begins and ends faults by their time, until the process drains.
+    pub async fn follow_time(self: Arc<Self>, drain: CancellationToken) {
+        let mut changes = self.board.subscribe();
+        loop {
+            let edge = changes.borrow_and_update().next_edge();
+            let elapsed = async {
+                match edge {
+                    Some(edge) => sleep_until(edge).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = drain.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() {
+                    return;
+                },
+                () = elapsed => {
+                    self.set();
+                    self.board.stir();
+                }
+            }
+        }
+    }
+
+    /// Sets switches and gates after the faults in force.
+    fn set(&self) {
+        // It guards no data; two at a time could leave the older faults' settings behind.
+        let _setting = self.setting.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_force = self.board.in_force();
+        for (place, switch) in self.switches.iter().enumerate() {
+            let at: At = in_force.at(place);
+            if let Some(gate) = self.board.gate(place) {
+                gate.set_limit(in_force.engine.binds_at_once(at));
+            }
+            // Whom nobody reaches the other controllers do not reach either.
+            self.world.set_away(switch.id, in_force.engine.cuts_off(at));
+            switch.refuse.send_replace(in_force.engine.refuses(at));
+        }
+    }
+}
+
+/// What the array is called in messages.
+const KEY: &str = "faults";
+
+#[derive(Debug, Default, Deserialize)]
+struct RawFaults {
+    faults: Vec<RawRule>,
+}
+
+/// Reads as much of the array as can be read.
+fn read_array(body: &[u8], problems: &mut Problems) -> Vec<RawRule> {
+    let parsed = serde_json::from_slice(body).and_then(|mut parsed: serde_json::Value| {
+        // A member that is null is one that is not there.
+        for member in parsed.as_array_mut().into_iter().flatten() {
+            if let Some(member) = member.as_object_mut() {
+                member.retain(|_, value| !value.is_null());
+            }
+        }
+        serde_json::from_value(parsed)
+    });
+    match parsed {
+        Err(error) => {
+            problems.add(KEY, error);
+            Vec::new()
+        }
+        Ok(parsed) => {
+            let table = toml::Table::from_iter([(KEY.to_owned(), parsed)]);
+            let read: Option<RawFaults> = read_all(&mut toml::Value::Table(table), problems);
+            read.unwrap_or_default().faults
+        }
+    }
+}
