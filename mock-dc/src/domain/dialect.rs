@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 pub use protocol::Refused;
 
+use super::cleartext::OtherLetters;
 use super::dn::Escape;
 use super::object::Principal;
 use super::outcome::SubCode;
@@ -70,6 +71,30 @@ impl Dialect {
             Self::Windows => password,
             Self::Samba => password.split(|byte| *byte == 0).next().unwrap_or_default(),
         }
+    }
+
+    /// What counts as a letter without case in a complex password.
+    pub fn letters_without_case(self) -> OtherLetters {
+        match self {
+            Self::Windows => OtherLetters::Alphabetic,
+            Self::Samba => OtherLetters::BeyondAscii,
+        }
+    }
+
+    /// Whether a complex password must not have its owner's name in it. Samba hands the names to a script of the
+    /// administrator's and does not look at them itself (measured).
+    pub fn keeps_names_out_of_passwords(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Whether there is a longest password (MS-SAMR 3.1.1.7.2); Samba took one of 302 letters.
+    pub fn limits_password_length(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Whether ADS_UF_PASSWD_NOTREQD lifts the rules for new passwords (MS-SAMR 3.1.1.7); not so in Samba (measured).
+    pub fn exempts_from_password_rules(self) -> bool {
+        self == Self::Windows
     }
 
     /// How a name is refused that more than one object answers to.

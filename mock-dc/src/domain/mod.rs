@@ -6,6 +6,7 @@
 pub mod account;
 pub mod attributes;
 pub mod builtin;
+pub mod cleartext;
 pub mod controllers;
 pub mod dialect;
 pub mod dn;
@@ -19,6 +20,7 @@ pub mod nt_hash;
 pub mod object;
 pub mod outcome;
 mod overlay;
+pub mod password_rules;
 pub mod passwords;
 pub mod policy;
 mod replica;

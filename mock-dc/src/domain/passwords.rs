@@ -31,6 +31,15 @@ pub enum Match {
     None,
 }
 
+/// Which of the passwords that are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// The present one.
+    Present,
+    /// One before it.
+    Earlier,
+}
+
 impl Passwords {
     /// A first password.
     pub fn new(current: NtHash) -> Self {
@@ -54,7 +63,7 @@ impl Passwords {
 
     /// Which of them `password` is, as far as a bind looks back: not beyond the `history` that the policy keeps.
     pub fn find(&self, password: &NtHash, history: usize) -> Match {
-        if self.current.is_some_and(|current| current.matches(password)) {
+        if self.is_present(password) {
             return Match::Current;
         }
         let remembered = history.min(FORGIVEN).saturating_sub(1);
@@ -70,13 +79,20 @@ impl Passwords {
         }
     }
 
-    /// Whether `password` is among the newest `history`, the present one included: a change back to it is refused.
-    pub fn holds(&self, password: &NtHash, history: usize) -> bool {
-        self.current
-            .iter()
-            .chain(&self.previous)
+    /// Whether `password` is the present one.
+    pub fn is_present(&self, password: &NtHash) -> bool {
+        self.current.is_some_and(|current| current.matches(password))
+    }
+
+    /// Where `password` is among the newest `history`, the present one included: a change back to it is refused.
+    pub fn age(&self, password: &NtHash, history: usize) -> Option<Age> {
+        let present = self.current.iter().map(|known| (Age::Present, known));
+        let earlier = self.previous.iter().map(|known| (Age::Earlier, known));
+        present
+            .chain(earlier)
             .take(history)
-            .any(|known| known.matches(password))
+            .find(|(_, known)| known.matches(password))
+            .map(|(age, _)| age)
     }
 }
 
@@ -102,7 +118,9 @@ mod tests {
         }
         let found = [current, previous, old, oldest].map(|password| passwords.find(&password, 24));
         assert_eq!(found, [Match::Current, Match::Previous, Match::Older, Match::None]);
-        assert!(passwords.holds(&oldest, 4) && !passwords.holds(&oldest, 3));
+        assert_eq!(passwords.age(&current, 4), Some(Age::Present));
+        assert_eq!(passwords.age(&oldest, 4), Some(Age::Earlier));
+        assert_eq!(passwords.age(&oldest, 3), None);
     }
 
     #[test]
