@@ -1,7 +1,7 @@
 //! A simulated Active Directory: an LDAP server whose accounts, policies, clock and faults a test controls.
 //!
-//! [`domain`] holds the rules and knows no socket and no clock; [`search`] answers queries about it; [`ldap`] carries
-//! both over the wire; [`control`] lets a test look inside and change things; [`journal`] keeps what was asked.
+//! [`domain`] holds the rules and knows no socket and no clock; [`search`] answers queries about it, [`modify`] changes
+//! it; [`ldap`] carries all that over the wire; [`control`] lets a test look inside and change things; [`journal`] keeps what was asked.
 
 pub mod clock;
 pub mod config;
@@ -11,6 +11,7 @@ pub mod faults;
 pub mod journal;
 pub mod ldap;
 pub mod metrics;
+pub mod modify;
 pub mod search;
 mod server;
 pub mod tls;

@@ -170,6 +170,11 @@ impl Shared {
         self.user_account_control & UAC_SERVER_TRUST != 0
     }
 
+    /// Whether nothing but the end of a lock lets anybody sign in.
+    pub(super) fn is_locked(&self, rules: &Rules, now: FileTime) -> bool {
+        !self.is_trust_account() && rules.policy.lockout.is_locked(self.lockout_time, now)
+    }
+
     /// Whether a lock is noted, be it over or not.
     pub(super) fn was_locked(&self) -> bool {
         self.lockout_time.is_some_and(|since| since != FileTime::ZERO)
@@ -191,7 +196,7 @@ impl Shared {
     /// What a controller that goes by these credentials says to a password. A locked account is told whatever the
     /// password, so that trying does not prolong the lock; every other state only with the right one.
     pub(super) fn judge(&self, known: &Credentials, password: &NtHash, rules: &Rules, now: FileTime) -> Judgement {
-        if !self.is_trust_account() && rules.policy.lockout.is_locked(self.lockout_time, now) {
+        if self.is_locked(rules, now) {
             return Judgement::Locked;
         }
         match known.passwords.find(password, rules.policy.history as usize) {

@@ -245,6 +245,14 @@ pub(super) const KRBTGT: u32 = 502;
 /// The first domain controller's account; the others follow.
 pub(super) const FIRST_DC: u32 = 1000;
 
+/// Relative identifier of `Domain Admins`.
+pub const DOMAIN_ADMINS: u32 = 512;
+/// Relative identifier of `Enterprise Admins`.
+pub const ENTERPRISE_ADMINS: u32 = 519;
+/// Relative identifier of `Administrators` in the built-in domain.
+pub const ADMINISTRATORS: u32 = 544;
+/// Relative identifier of `Account Operators` in the built-in domain.
+pub const ACCOUNT_OPERATORS: u32 = 548;
 /// primaryGroupID: Domain Users.
 pub const DOMAIN_USERS: u32 = 513;
 /// primaryGroupID: Domain Guests.

@@ -97,6 +97,37 @@ impl Dialect {
         self == Self::Windows
     }
 
+    /// Whether passwords are written over encrypted connections only (MS-ADTS 3.1.1.3.1.5.1). Samba takes them wherever it
+    /// takes binds (measured).
+    pub fn encrypts_passwords(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Whether nobody may write the counts and times of signing in, which belong to the directory (MS-SAMR 3.1.1.8);
+    /// Samba lets administrators (measured).
+    pub fn keeps_counters(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Whether lockoutTime can be written to end a lock only, and not to begin one; not so in Samba (measured).
+    pub fn locks_by_itself_alone(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Whether Account Operators have no rights over administrators and each other (AdminSDHolder); not so in Samba
+    /// (measured).
+    pub fn protects_administrators(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// The text of a change that succeeded (measured).
+    pub fn changed(self) -> &'static str {
+        match self {
+            Self::Windows => "",
+            Self::Samba => "00000000: Success",
+        }
+    }
+
     /// How a name is refused that more than one object answers to.
     pub fn ambiguous_name(self) -> SubCode {
         match self {

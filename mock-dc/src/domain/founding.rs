@@ -436,7 +436,7 @@ impl<'a> Founder<'a> {
 }
 
 /// The group that an account is in without being among its members.
-fn primary_group(tree: &Tree, domain: &Sid, id: ObjectId) -> Option<ObjectId> {
+pub(super) fn primary_group(tree: &Tree, domain: &Sid, id: ObjectId) -> Option<ObjectId> {
     let object = tree.object(id);
     if !object.class.is_account() {
         return None;
@@ -446,7 +446,11 @@ fn primary_group(tree: &Tree, domain: &Sid, id: ObjectId) -> Option<ObjectId> {
 }
 
 /// All groups that somebody is in, also by way of other groups. `primary` is the group that no membership tells of.
-fn groups_of(members: &HashMap<ObjectId, Vec<ObjectId>>, member: ObjectId, primary: Option<ObjectId>) -> Vec<ObjectId> {
+pub(super) fn groups_of(
+    members: &HashMap<ObjectId, Vec<ObjectId>>,
+    member: ObjectId,
+    primary: Option<ObjectId>,
+) -> Vec<ObjectId> {
     let mut groups: Vec<ObjectId> = primary.into_iter().collect();
     let mut of = vec![member];
     of.extend(primary);

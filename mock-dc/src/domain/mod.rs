@@ -20,6 +20,7 @@ pub mod nt_hash;
 pub mod object;
 pub mod outcome;
 mod overlay;
+pub mod password_change;
 pub mod password_rules;
 pub mod passwords;
 pub mod policy;
@@ -267,6 +268,17 @@ impl Domain {
             None => resultant.generated.as_ref(),
         };
         password_settings.get(*place?)
+    }
+
+    /// Whether somebody is in one of these groups, also by way of other groups: groups of the domain, or of the built-in
+    /// domain, by their relative identifiers.
+    pub fn is_in(&self, id: ObjectId, of_domain: &[u32], builtin: &[u32]) -> bool {
+        let Structure { sid, tree, members, .. } = &self.structure;
+        let wanted = of_domain.iter().map(|rid| sid.with_rid(*rid));
+        let wanted = wanted.chain(builtin.iter().map(|rid| Sid::builtin(*rid)));
+        let wanted: Vec<_> = wanted.filter_map(|sid| tree.find_sid(&sid)).collect();
+        let groups = founding::groups_of(members, id, founding::primary_group(tree, sid, id));
+        groups.iter().any(|group| wanted.contains(group))
     }
 
     /// The number of the next change.

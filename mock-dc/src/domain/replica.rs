@@ -77,6 +77,15 @@ pub(super) struct Try<'a> {
     pub(super) now: FileTime,
 }
 
+/// Why somebody is not taken for one who knows the present password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unproven {
+    /// The account is locked: nothing is looked at.
+    Locked,
+    /// It is another one.
+    Wrong,
+}
+
 impl Account {
     /// What `dc` knows at `now`.
     pub(super) fn at(&self, dc: DcId, now: FileTime) -> AccountState {
@@ -143,8 +152,50 @@ impl Account {
             }
             Judgement::Wrong => {}
         }
-        let lockout = &rules.policy.lockout;
         let counting = Some(dc).filter(|_| here == Judgement::Wrong).into_iter().chain(asked);
+        self.count(counting, attempt, controllers, usn);
+        Err(SubCode::LogonFailure)
+    }
+
+    /// Whether somebody who changes the password knows the present one, and where it is known: here, or at the PDC
+    /// emulator. What is neither is counted as that of a bind is, also if it is an older one (measured).
+    ///
+    /// # Errors
+    /// [`Unproven`].
+    pub(super) fn prove(
+        &mut self,
+        attempt: Try<'_>,
+        controllers: &Controllers,
+        usn: impl FnOnce() -> u64,
+    ) -> Result<DcId, Unproven> {
+        let Try {
+            dc,
+            password,
+            rules,
+            now,
+        } = attempt;
+        self.credentials.settle(now);
+        if self.shared.is_locked(rules, now) {
+            return Err(Unproven::Locked);
+        }
+        let knows = |dc: &DcId| self.credentials.at(*dc, now).passwords.is_present(password);
+        let asked = [Some(dc), controllers.pdc_for(dc)].into_iter().flatten();
+        if let Some(known_at) = asked.clone().find(knows) {
+            return Ok(known_at);
+        }
+        self.count(asked, attempt, controllers, usn);
+        Err(Unproven::Wrong)
+    }
+
+    /// Counts a wrong password on these controllers.
+    fn count(
+        &mut self,
+        counting: impl Iterator<Item = DcId>,
+        Try { rules, now, .. }: Try<'_>,
+        controllers: &Controllers,
+        usn: impl FnOnce() -> u64,
+    ) {
+        let lockout = &rules.policy.lockout;
         let mut locks = false;
         for dc in counting.filter(|_| lockout.threshold > 0) {
             locks |= self.counters.of_mut(dc, controllers).count_wrong_password(lockout, now);
@@ -153,7 +204,6 @@ impl Account {
             self.shared.lockout_time = Some(now);
             self.shared.was_changed(now, usn());
         }
-        Err(SubCode::LogonFailure)
     }
 
     /// Notes a success and tells whether anything changed that controllers tell each other. One that clears a count

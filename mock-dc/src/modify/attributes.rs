@@ -1,0 +1,288 @@
+//! Which attributes of an account can be written, and what their values have to be.
+
+use super::refusal::{Place, Refusal};
+use super::values::Values;
+use super::{Asked, Known};
+use crate::domain::Domain;
+use crate::domain::account::{
+    AccountState, UAC_COMPUTED_LOCKED, UAC_COMPUTED_PASSWORD_EXPIRED, UAC_NORMAL, UAC_SERVER_TRUST,
+    UAC_SMARTCARD_REQUIRED,
+};
+use crate::domain::attributes::Attribute;
+use crate::domain::filetime::FileTime;
+use crate::domain::object::ObjectId;
+use crate::domain::passwords::Passwords;
+use crate::domain::schema::{self, Syntax};
+
+/// The bits of userAccountControl that say what kind of account it is: ADS_UF_TEMP_DUPLICATE_ACCOUNT,
+/// ADS_UF_NORMAL_ACCOUNT and those of trusts, machines and controllers.
+const KINDS_OF_ACCOUNT: u32 = 0x100 | UAC_NORMAL | 0x800 | 0x1000 | UAC_SERVER_TRUST;
+
+/// Bits that mean nothing in userAccountControl, or are computed: they are dropped without a word (measured).
+const DROPPED: u32 =
+    0x1 | UAC_COMPUTED_LOCKED | 0x40 | 0x400 | 0x4000 | 0x8000 | UAC_COMPUTED_PASSWORD_EXPIRED | 0xf000_0000;
+
+/// ADS_UF_PARTIAL_SECRETS_ACCOUNT: a read-only controller's.
+const READ_ONLY_CONTROLLER: u32 = 0x400_0000;
+
+/// How an attribute can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Another one value of a signing-in attribute.
+    Own(Own),
+    /// The counts and times of signing in: Windows keeps them to itself.
+    Counter(Counter),
+    /// By renaming only.
+    Naming,
+    /// Computed when asked for.
+    Constructed,
+    /// By the directory only.
+    System,
+    /// The other end of a link.
+    Linked,
+    /// Of the account's identity.
+    Identity,
+    /// Not an attribute of accounts.
+    Foreign,
+    /// Anything else: the configuration says it.
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    UserAccountControl,
+    PwdLastSet,
+    AccountExpires,
+    LockoutTime,
+    LogonHours,
+    UserWorkstations,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counter {
+    BadPwdCount,
+    BadPasswordTime,
+    LastLogon,
+    LastLogonTimestamp,
+}
+
+fn rule(name: &str) -> Rule {
+    match name {
+        "userAccountControl" => Rule::Own(Own::UserAccountControl),
+        "pwdLastSet" => Rule::Own(Own::PwdLastSet),
+        "accountExpires" => Rule::Own(Own::AccountExpires),
+        "lockoutTime" => Rule::Own(Own::LockoutTime),
+        "logonHours" => Rule::Own(Own::LogonHours),
+        "userWorkstations" => Rule::Own(Own::UserWorkstations),
+        "badPwdCount" => Rule::Counter(Counter::BadPwdCount),
+        "badPasswordTime" => Rule::Counter(Counter::BadPasswordTime),
+        "lastLogon" => Rule::Counter(Counter::LastLogon),
+        "lastLogonTimestamp" => Rule::Counter(Counter::LastLogonTimestamp),
+        "cn" | "name" => Rule::Naming,
+        "msDS-User-Account-Control-Computed"
+        | "msDS-UserPasswordExpiryTimeComputed"
+        | "msDS-ResultantPSO"
+        | "tokenGroups" => Rule::Constructed,
+        "objectGUID" | "whenCreated" | "whenChanged" | "uSNCreated" | "uSNChanged" | "canonicalName"
+        | "instanceType" | "distinguishedName" => Rule::System,
+        "memberOf" | "directReports" | "msDS-PSOApplied" => Rule::Linked,
+        "objectSid" | "sAMAccountType" => Rule::Identity,
+        "member"
+        | "dc"
+        | "groupType"
+        | "nCName"
+        | "dnsRoot"
+        | "nETBIOSName"
+        | "uPNSuffixes"
+        | "lockoutDuration"
+        | "lockOutObservationWindow"
+        | "lockoutThreshold"
+        | "maxPwdAge"
+        | "minPwdAge"
+        | "minPwdLength"
+        | "pwdProperties"
+        | "pwdHistoryLength"
+        | "msDS-PSOAppliesTo" => Rule::Foreign,
+        name if name.starts_with("msDS-") => Rule::Foreign,
+        _ => Rule::Other,
+    }
+}
+
+/// What a request comes to, value by value.
+#[derive(Debug, Default)]
+pub(super) struct Edits(Vec<Edit>);
+
+#[derive(Debug)]
+enum Edit {
+    UserAccountControl(u32),
+    /// Zero: the password must be changed; else it counts as set now.
+    MustChange(bool),
+    AccountExpires(FileTime),
+    Unlock,
+    LockoutTime(FileTime),
+    LogonHours(Option<[u8; 21]>),
+    UserWorkstations(Option<String>),
+    Counter(Counter, i64),
+}
+
+impl Edits {
+    /// Makes the changes.
+    pub(super) fn apply(&self, state: &mut AccountState, now: FileTime) {
+        for edit in &self.0 {
+            edit.apply(state, now);
+        }
+    }
+}
+
+impl Edit {
+    fn apply(&self, state: &mut AccountState, now: FileTime) {
+        match self {
+            Self::UserAccountControl(bits) => {
+                let set = bits & !state.shared.user_account_control;
+                if set & UAC_SMARTCARD_REQUIRED != 0 {
+                    // The directory makes up a password, and knows no earlier one either (measured).
+                    state.credentials.passwords = Passwords::unknown();
+                }
+                state.shared.user_account_control = *bits;
+            }
+            Self::MustChange(true) => state.credentials.pwd_last_set = FileTime::ZERO,
+            // One that need not be changed stays as old as it is (measured).
+            Self::MustChange(false) if state.credentials.pwd_last_set == FileTime::ZERO => {
+                state.credentials.pwd_last_set = now;
+            }
+            Self::MustChange(false) => {}
+            Self::AccountExpires(at) => state.shared.account_expires = *at,
+            Self::Unlock => state.unlock(),
+            Self::LockoutTime(at) => state.shared.lockout_time = Some(*at),
+            Self::LogonHours(hours) => state.shared.logon_hours = hours.map(Box::new),
+            Self::UserWorkstations(names) => state.shared.user_workstations = names.as_deref().map(Box::from),
+            Self::Counter(Counter::BadPwdCount, number) => state.counters.bad_pwd_count = *number as u32,
+            Self::Counter(Counter::BadPasswordTime, at) => state.counters.bad_password_time = FileTime(*at),
+            Self::Counter(Counter::LastLogon, at) => state.counters.last_logon = FileTime(*at),
+            Self::Counter(Counter::LastLogonTimestamp, at) => {
+                state.shared.last_logon_timestamp = Some(FileTime(*at));
+            }
+        }
+    }
+}
+
+/// Reads the changes of all attributes but the password.
+///
+/// # Errors
+/// The first [`Refusal`]: what cannot be written goes before what does not fit, and that before what is not there.
+pub(super) fn edits(domain: &Domain, asked: Asked, target: ObjectId, changes: &[&Known<'_>]) -> Result<Edits, Refusal> {
+    let place = |change: &Known<'_>| Place::new(change.written, domain.dn_text(target));
+    let windows_keeps = domain.dialect().keeps_counters();
+    for change in changes {
+        match rule(change.name) {
+            Rule::Naming => return Err(Refusal::Naming(place(change))),
+            Rule::Constructed => return Err(Refusal::Constructed(place(change))),
+            Rule::System => return Err(Refusal::System(place(change))),
+            Rule::Linked => return Err(Refusal::Linked(place(change))),
+            Rule::Foreign => return Err(Refusal::NotOfClass(place(change))),
+            Rule::Identity => return Err(Refusal::Identity(place(change))),
+            Rule::Counter(_) if windows_keeps => return Err(Refusal::Identity(place(change))),
+            Rule::Other => return Err(Refusal::Configured),
+            Rule::Own(_) | Rule::Counter(_) => {}
+        }
+        if change.values.iter().any(|value| !fits(change.name, value)) {
+            return Err(Refusal::InvalidValue(place(change)));
+        }
+    }
+    let present = domain.attributes(asked.dc, target, asked.now);
+    let mut written: Vec<(&Known<'_>, Values)> = Vec::new();
+    for change in changes {
+        let at = written.iter().position(|(own, _)| own.name == change.name);
+        let at = at.unwrap_or_else(|| {
+            written.push((change, values_of(&present, change.name)));
+            written.len() - 1
+        });
+        written[at].1.apply(change, || place(change))?;
+    }
+    let kind = domain.state(asked.dc, target, asked.now).shared.user_account_control & KINDS_OF_ACCOUNT;
+    let edits = written
+        .iter()
+        .map(|(change, values)| edit(domain, change, &values.list, kind, || place(change)));
+    edits.collect::<Result<_, _>>().map(Edits)
+}
+
+fn values_of(present: &[Attribute], name: &str) -> Values {
+    let values = present.iter().find(|attribute| attribute.name == name);
+    let syntax = schema::known(name).map_or(Syntax::Text, |(_, syntax)| syntax);
+    Values::new(values.map(|own| own.values.clone()).unwrap_or_default(), syntax)
+}
+
+/// Whether a value has its attribute's syntax.
+fn fits(name: &str, value: &[u8]) -> bool {
+    match rule(name) {
+        Rule::Own(Own::LogonHours) => value.len() == 21,
+        Rule::Own(Own::UserWorkstations) => std::str::from_utf8(value).is_ok(),
+        _ => number(value).is_some(),
+    }
+}
+
+/// A decimal number, blanks before it and zeros in front allowed (measured).
+fn number(value: &[u8]) -> Option<i64> {
+    std::str::from_utf8(value).ok()?.trim_start().parse().ok()
+}
+
+fn edit(
+    domain: &Domain,
+    change: &Known<'_>,
+    values: &[Vec<u8>],
+    kind: u32,
+    place: impl Fn() -> Place,
+) -> Result<Edit, Refusal> {
+    let dialect = domain.dialect();
+    let rule = rule(change.name);
+    let value = match values {
+        [] => None,
+        [only] => Some(only),
+        _ => return Err(Refusal::SingleValued(place())),
+    };
+    let numeric = || match value {
+        Some(value) => number(value).ok_or_else(|| Refusal::InvalidValue(place())),
+        None if matches!(rule, Rule::Own(Own::PwdLastSet | Own::LockoutTime)) => Err(Refusal::Undeletable(place())),
+        None => Err(Refusal::Required(place())),
+    };
+    Ok(match rule {
+        Rule::Own(Own::UserAccountControl) => Edit::UserAccountControl(control(numeric()?, kind)?),
+        Rule::Own(Own::PwdLastSet) => match numeric()? {
+            0 => Edit::MustChange(true),
+            -1 => Edit::MustChange(false),
+            _ => return Err(Refusal::PwdLastSet),
+        },
+        Rule::Own(Own::AccountExpires) => Edit::AccountExpires(FileTime(numeric()?)),
+        Rule::Own(Own::LockoutTime) => match numeric()? {
+            0 => Edit::Unlock,
+            _ if dialect.locks_by_itself_alone() => return Err(Refusal::LockoutTime),
+            at => Edit::LockoutTime(FileTime(at)),
+        },
+        Rule::Own(Own::LogonHours) => Edit::LogonHours(match value {
+            Some(value) => Some(
+                value
+                    .as_slice()
+                    .try_into()
+                    .map_err(|_| Refusal::InvalidValue(place()))?,
+            ),
+            None => None,
+        }),
+        Rule::Own(Own::UserWorkstations) => {
+            Edit::UserWorkstations(value.map(|value| String::from_utf8_lossy(value).into_owned()))
+        }
+        Rule::Counter(counter) => Edit::Counter(counter, numeric()?),
+        _ => return Err(Refusal::Configured),
+    })
+}
+
+/// What is kept of a userAccountControl that is written to an account of this kind.
+fn control(written: i64, kind: u32) -> Result<u32, Refusal> {
+    // What goes beyond 32 bits is cut off (measured).
+    let bits = written as u32 & !DROPPED;
+    match bits & KINDS_OF_ACCOUNT {
+        _ if bits & READ_ONLY_CONTROLLER != 0 => Err(Refusal::Configured),
+        0 => Ok(bits | kind),
+        written if written == kind => Ok(bits),
+        _ => Err(Refusal::Configured),
+    }
+}

@@ -1,0 +1,594 @@
+//! Requests as clients send them, and what comes of each in both dialects.
+
+use super::refusal::CONFIGURED;
+use super::*;
+use crate::domain::account::{AccountState, UAC_NORMAL};
+use crate::domain::dialect::Dialect;
+use crate::domain::fixture::{NOON, PASSWORD, POLICY, settings, user};
+use crate::domain::outcome::{BindResult, SubCode};
+use crate::domain::policy::Policy;
+use crate::domain::settings::{GroupSettings, UserSettings};
+use std::time::Duration;
+
+const NEW: &str = "New-Passw0rd-1";
+const DN: &str = "CN=anna,CN=Users,DC=corp,DC=example,DC=com";
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn quoted(password: &str) -> Vec<u8> {
+    format!("\"{password}\"")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect()
+}
+
+struct World {
+    domain: Domain,
+    by: ObjectId,
+    encrypted: bool,
+    now: FileTime,
+}
+
+impl World {
+    fn new(dialect: Dialect, by: &str) -> Self {
+        Self::with(dialect, POLICY, by)
+    }
+
+    fn with(dialect: Dialect, policy: Policy, by: &str) -> Self {
+        let group = |name: &str, member: &str| GroupSettings {
+            name: name.to_owned(),
+            path: None,
+            scope: crate::domain::builtin::GroupScope::Global,
+            members: vec![member.to_owned()],
+            rid: None,
+        };
+        let seven = UserSettings {
+            upn: None,
+            ..user("operator")
+        };
+        let settings = crate::domain::settings::DomainSettings {
+            policy,
+            groups: vec![group("Account Operators", "operator"), group("Inner", "nested")],
+            ..settings(dialect, vec![user("anna"), user("bert"), user("nested"), seven], 3)
+        };
+        let domain = Domain::new(&settings, NOON);
+        let by = domain.find_sam(by).unwrap();
+        Self {
+            domain,
+            by,
+            encrypted: true,
+            now: NOON,
+        }
+    }
+
+    fn ask(&self, name: &str, changes: &[(i32, &str, &[&[u8]])]) -> (u32, String) {
+        let changes: Vec<_> = changes
+            .iter()
+            .map(|(kind, attribute, values)| Change {
+                kind: *kind,
+                attribute,
+                values,
+            })
+            .collect();
+        let asked = Asked {
+            by: self.by,
+            dc: DcId::FIRST,
+            encrypted: self.encrypted,
+            now: self.now,
+        };
+        match carry_out(&self.domain, asked, name.as_bytes(), &changes) {
+            Ok(()) => (0, String::new()),
+            Err(refusal) => {
+                let told = refusal.told(self.domain.dialect());
+                (told.code, told.text)
+            }
+        }
+    }
+
+    fn change(&self, old: &str, new: &str) -> (u32, String) {
+        self.ask(
+            DN,
+            &[(1, "unicodePwd", &[&quoted(old)]), (0, "unicodePwd", &[&quoted(new)])],
+        )
+    }
+
+    fn reset(&self, new: &str) -> (u32, String) {
+        self.ask(DN, &[(2, "unicodePwd", &[&quoted(new)])])
+    }
+
+    fn replace(&self, attribute: &str, value: &str) -> (u32, String) {
+        self.ask(DN, &[(2, attribute, &[value.as_bytes()])])
+    }
+
+    fn state(&self) -> AccountState {
+        let id = self.domain.find_sam("anna").unwrap();
+        self.domain.state(DcId::FIRST, id, self.now)
+    }
+
+    fn bind(&self, password: &str) -> BindResult {
+        let bind = self.domain.bind(DcId::FIRST, "CORP\\anna", password, self.now, |_| ());
+        bind.0.result
+    }
+}
+
+/// What is told, without DSIDs and the like: code and error number.
+fn short((code, text): (u32, String)) -> (u32, String) {
+    (code, text.chars().take(8).collect())
+}
+
+fn told(code: u32, text: &str) -> (u32, String) {
+    (code, text.to_owned())
+}
+
+#[test]
+fn whoever_knows_the_present_password_changes_it() {
+    for dialect in [Dialect::Windows, Dialect::Samba] {
+        for by in ["anna", "bert", "Administrator"] {
+            let world = World {
+                now: NOON.after(MINUTE),
+                ..World::new(dialect, by)
+            };
+            assert_eq!(world.change(PASSWORD, NEW), told(0, ""), "{by}");
+            assert_eq!(world.bind(NEW), BindResult::Success);
+            assert_eq!(
+                world.bind(PASSWORD),
+                BindResult::Success,
+                "the previous one for an hour"
+            );
+            assert_eq!(world.state().credentials.pwd_last_set, world.now);
+            assert_ne!(world.state().shared.when_changed, NOON);
+        }
+    }
+}
+
+#[test]
+fn old_and_new_may_stand_in_either_order() {
+    let world = World::new(Dialect::Samba, "anna");
+    let changes: [(i32, &str, &[&[u8]]); 2] = [
+        (0, "unicodepwd", &[&quoted(NEW)]),
+        (1, "UNICODEPWD", &[&quoted(PASSWORD)]),
+    ];
+    assert_eq!(world.ask(DN, &changes), told(0, ""));
+    assert_eq!(world.bind(NEW), BindResult::Success);
+}
+
+#[test]
+fn a_wrong_old_password_counts_as_a_wrong_bind_and_the_third_locks() {
+    for (dialect, wrong, locked) in [
+        (
+            Dialect::Samba,
+            "00000056: Constraint violation - check_password_restrictions: The old password specified doesn't match!",
+            "00000775: Password change not permitted, account locked out! at \
+             ../../source4/dsdb/samdb/ldb_modules/password_hash.c:3929:setup_io",
+        ),
+        (
+            Dialect::Windows,
+            "00000056: AtrErr: DSID-03190F80, #1:\n\t0: 00000056: DSID-03190F80, problem 1005 (CONSTRAINT_ATT_TYPE), \
+             data 0, Att 9005a (unicodePwd)\n\0",
+            "00000775: AtrErr: DSID-03190F80, #1:\n\t0: 00000775: DSID-03190F80, problem 1005 (CONSTRAINT_ATT_TYPE), \
+             data 0, Att 9005a (unicodePwd)\n\0",
+        ),
+    ] {
+        let world = World::new(dialect, "anna");
+        for count in 1..=3 {
+            assert_eq!(world.change("nonsense", NEW), told(19, wrong));
+            assert_eq!(world.state().counters.bad_pwd_count, count);
+        }
+        assert_eq!(world.change(PASSWORD, NEW), told(19, locked));
+        assert_eq!(world.bind(PASSWORD), BindResult::Rejected(SubCode::LockedOut));
+        assert_eq!(
+            world.state().counters.bad_pwd_count,
+            3,
+            "nothing is counted while locked"
+        );
+    }
+}
+
+#[test]
+fn the_previous_password_is_a_wrong_old_one_and_is_counted() {
+    let world = World::new(Dialect::Windows, "anna");
+    assert_eq!(world.change(PASSWORD, NEW), told(0, ""));
+    assert_eq!(short(world.change(PASSWORD, "Another-1")), told(19, "00000056"));
+    assert_eq!(world.state().counters.bad_pwd_count, 1);
+    assert_eq!(world.change(NEW, "Another-1"), told(0, ""));
+    assert_eq!(world.state().counters.bad_pwd_count, 1, "a change clears nothing");
+}
+
+#[test]
+fn each_policy_that_refuses_is_told_in_the_dialects_words() {
+    let policy = Policy {
+        min_password_age: MINUTE,
+        min_password_length: 7,
+        complexity: true,
+        ..POLICY
+    };
+    let later = NOON.after(MINUTE);
+    for (new, now, samba) in [
+        ("a", NOON, "password is too young to change!"),
+        (
+            "a",
+            later,
+            "the password is too short. It should be equal or longer than 7 characters!",
+        ),
+        (
+            "lowercase",
+            later,
+            "the password does not meet the complexity criteria!",
+        ),
+        (PASSWORD, later, "the password was already used (previous password)!"),
+    ] {
+        let at = |dialect| World {
+            now,
+            ..World::with(dialect, policy, "anna")
+        };
+        let text = format!("0000052D: Constraint violation - check_password_restrictions: {samba}");
+        assert_eq!(at(Dialect::Samba).change(PASSWORD, new), told(19, &text));
+        let windows = at(Dialect::Windows).change(PASSWORD, new);
+        assert_eq!(short(windows), told(19, "0000052D"), "{new}");
+        assert_eq!(at(Dialect::Windows).bind(PASSWORD), BindResult::Success);
+    }
+    for (dialect, by) in [(Dialect::Samba, 19), (Dialect::Windows, 53)] {
+        let world = World::with(dialect, policy, "Administrator");
+        assert_eq!(short(world.reset("a")), told(by, "0000052D"));
+        assert_eq!(world.reset(PASSWORD), told(0, ""), "neither age nor history matters");
+    }
+    let world = World::new(Dialect::Samba, "anna");
+    assert_eq!(world.change(PASSWORD, NEW), told(0, ""));
+    let history = "0000052D: Constraint violation - check_password_restrictions: the password was already used (in \
+                   history)!";
+    assert_eq!(world.change(NEW, PASSWORD), told(19, history));
+}
+
+#[test]
+fn a_reset_ends_no_lock_and_may_ask_for_a_change() {
+    let world = World::new(Dialect::Windows, "Administrator");
+    for _ in 0..3 {
+        world.bind("wrong");
+    }
+    assert_eq!(world.reset(NEW), told(0, ""));
+    assert_eq!(world.bind(NEW), BindResult::Rejected(SubCode::LockedOut));
+    let changes: [(i32, &str, &[&[u8]]); 3] = [
+        (2, "unicodePwd", &[&quoted("Newer-1234")]),
+        (2, "lockoutTime", &[b"0"]),
+        (2, "pwdLastSet", &[b"0"]),
+    ];
+    assert_eq!(world.ask(DN, &changes), told(0, ""));
+    assert_eq!(world.state().counters.bad_pwd_count, 0);
+    assert_eq!(world.bind("Newer-1234"), BindResult::Rejected(SubCode::MustChange));
+}
+
+#[test]
+fn administrators_reset_and_operators_do_except_with_administrators() {
+    for dialect in [Dialect::Windows, Dialect::Samba] {
+        assert_eq!(World::new(dialect, "operator").reset(NEW), told(0, ""));
+        let no_right = match dialect {
+            Dialect::Windows => "00000005: SecErr: DSID-031A11CE, problem 4003 (INSUFF_ACCESS_RIGHTS), data 0\n\0",
+            Dialect::Samba => "error in module acl: insufficient access rights during LDB_MODIFY (50)",
+        };
+        for by in ["anna", "bert", "nested"] {
+            assert_eq!(World::new(dialect, by).reset(NEW), told(50, no_right), "{by}");
+        }
+        let over_administrator = World::new(dialect, "operator").ask(
+            "CN=Administrator,CN=Users,DC=corp,DC=example,DC=com",
+            &[(2, "unicodePwd", &[&quoted(NEW)])],
+        );
+        let expected = if dialect == Dialect::Samba {
+            told(0, "")
+        } else {
+            told(50, no_right)
+        };
+        assert_eq!(over_administrator, expected);
+    }
+}
+
+#[test]
+fn ordinary_users_write_no_attribute_of_sign_in() {
+    let text = format!("00002098: Object {DN} has no write property access\n");
+    for attribute in [
+        "pwdLastSet",
+        "lockoutTime",
+        "userAccountControl",
+        "accountExpires",
+        "description",
+    ] {
+        for by in ["anna", "bert"] {
+            let world = World::new(Dialect::Samba, by);
+            assert_eq!(world.replace(attribute, "0"), told(50, &text), "{by} {attribute}");
+            assert_eq!(world.domain.changed_accounts(), 0);
+        }
+        let windows = World::new(Dialect::Windows, "anna").replace(attribute, "0");
+        assert_eq!(short(windows), told(50, "00002098"));
+    }
+}
+
+#[test]
+fn windows_takes_passwords_over_encrypted_connections_only() {
+    for (dialect, expected) in [(Dialect::Windows, told(53, "0000001F")), (Dialect::Samba, told(0, ""))] {
+        let world = World {
+            encrypted: false,
+            ..World::new(dialect, "anna")
+        };
+        assert_eq!(short(world.change(PASSWORD, NEW)), expected);
+    }
+}
+
+#[test]
+fn values_that_are_no_password_and_requests_that_are_no_change_are_told_as_measured() {
+    let (old, new) = (quoted(PASSWORD), quoted(NEW));
+    let bare: Vec<u8> = NEW.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let (old, new, bare): (&[u8], &[u8], &[u8]) = (&old, &new, &bare);
+    let unquoted = "setup_io: it's not allowed to set the NT hash password directly'";
+    let cases: [(&str, &[(i32, &str, &[&[u8]])], u32, String); 11] = [
+        (
+            "anna",
+            &[(1, "unicodePwd", &[bare]), (0, "unicodePwd", &[new])],
+            53,
+            format!("00002035: {unquoted}"),
+        ),
+        (
+            "anna",
+            &[(1, "unicodePwd", &[old]), (0, "unicodePwd", &[bare])],
+            19,
+            format!("0000202F: {unquoted}"),
+        ),
+        (
+            "anna",
+            &[(1, "unicodePwd", &[bare]), (0, "unicodePwd", &[bare])],
+            19,
+            format!("0000202F: {unquoted}"),
+        ),
+        (
+            "Administrator",
+            &[(2, "unicodePwd", &[bare])],
+            53,
+            format!("00002035: {unquoted}"),
+        ),
+        (
+            "anna",
+            &[(1, "unicodePwd", &[old])],
+            53,
+            "00002035: setup_io: It's not possible to delete the password (changes using the LAN Manager hash alone \
+             could be deactivated)!"
+                .to_owned(),
+        ),
+        (
+            "anna",
+            &[(0, "unicodePwd", &[new])],
+            50,
+            "error in module acl: insufficient access rights during LDB_MODIFY (50)".to_owned(),
+        ),
+        (
+            "Administrator",
+            &[(0, "unicodePwd", &[new])],
+            53,
+            "00002035: Only the add action for a password change specified!".to_owned(),
+        ),
+        (
+            "anna",
+            &[(1, "unicodePwd", &[]), (0, "unicodePwd", &[new])],
+            19,
+            "error in module acl: Constraint violation during LDB_MODIFY (19)".to_owned(),
+        ),
+        (
+            "anna",
+            &[(1, "unicodePwd", &[old]), (0, "unicodePwd", &[new, old])],
+            19,
+            "0000202F: 'unicodePwd' attribute must have exactly one value on add operations!".to_owned(),
+        ),
+        (
+            "anna",
+            &[(1, "unicodePwd", &[old, new]), (0, "unicodePwd", &[new])],
+            19,
+            "0000202F: 'unicodePwd' attribute must have zero or one value(s) on delete operations!".to_owned(),
+        ),
+        (
+            "Administrator",
+            &[(2, "unicodePwd", &[])],
+            53,
+            "00002035: setup_io: it's only allowed to set the old password once!".to_owned(),
+        ),
+    ];
+    for (by, changes, code, text) in cases {
+        let world = World::new(Dialect::Samba, by);
+        assert_eq!(world.ask(DN, changes), (code, text));
+        assert_eq!(world.domain.changed_accounts(), 0, "something was written or counted");
+        let windows = World::new(Dialect::Windows, by);
+        assert_ne!(windows.ask(DN, changes).0, 0);
+        assert_eq!(windows.bind(PASSWORD), BindResult::Success);
+    }
+}
+
+#[test]
+fn all_of_a_request_happens_or_nothing() {
+    let world = World::new(Dialect::Samba, "Administrator");
+    for (attribute, value, code) in [
+        ("pwdLastSet", "5", 80),
+        ("accountExpires", "abc", 21),
+        ("favouriteColour", "0", 16),
+        ("objectGUID", "x", 19),
+        ("cn", "x", 67),
+        ("memberOf", "x", 53),
+        ("lockoutThreshold", "3", 65),
+        ("logonHours", "short", 21),
+    ] {
+        let changes: [(i32, &str, &[&[u8]]); 3] = [
+            (2, "userAccountControl", &[b"514"]),
+            (2, "unicodePwd", &[&quoted(NEW)]),
+            (2, attribute, &[value.as_bytes()]),
+        ];
+        assert_eq!(world.ask(DN, &changes).0, code, "{attribute}");
+        assert_eq!(world.domain.changed_accounts(), 0, "{attribute}");
+    }
+    let changes: [(i32, &str, &[&[u8]]); 2] = [
+        (2, "userAccountControl", &[b"514"]),
+        (2, "unicodePwd", &[&quoted("ab")]),
+    ];
+    assert_eq!(world.ask(DN, &changes).0, 19);
+    assert_eq!(world.state().shared.user_account_control, UAC_NORMAL);
+}
+
+#[test]
+fn what_user_account_control_holds_is_normalised() {
+    let world = World::new(Dialect::Windows, "Administrator");
+    for (written, kept) in [
+        ("514", 514),
+        ("2", 514),
+        ("0", 512),
+        ("528", 512),
+        ("576", 512),
+        ("8389120", 512),
+        ("66048", 66048),
+        ("544", 544),
+        ("16777728", 16_777_728),
+        ("4294967808", 512),
+        ("-2147483136", 512),
+    ] {
+        assert_eq!(world.replace("userAccountControl", written), told(0, ""), "{written}");
+        assert_eq!(world.state().shared.user_account_control, kept, "{written}");
+    }
+    for other_kind in ["4096", "8192", "4608", "67109376"] {
+        assert_eq!(world.replace("userAccountControl", other_kind), told(53, CONFIGURED));
+    }
+    assert_eq!(world.bind(PASSWORD), BindResult::Success);
+    assert_eq!(world.replace("userAccountControl", "262656"), told(0, ""));
+    assert_eq!(
+        world.bind(PASSWORD),
+        BindResult::Rejected(SubCode::LogonFailure),
+        "a smart card makes the password forgotten"
+    );
+}
+
+#[test]
+fn times_that_the_directory_keeps_are_written_as_it_allows() {
+    for dialect in [Dialect::Windows, Dialect::Samba] {
+        let world = World {
+            now: NOON.after(MINUTE),
+            ..World::new(dialect, "Administrator")
+        };
+        let windows = dialect == Dialect::Windows;
+        assert_eq!(world.replace("pwdLastSet", "-1"), told(0, ""));
+        assert_eq!(
+            world.state().credentials.pwd_last_set,
+            NOON,
+            "it need not be changed, and stays as old"
+        );
+        assert_eq!(world.replace("pwdLastSet", "0"), told(0, ""));
+        assert_eq!(world.bind(PASSWORD), BindResult::Rejected(SubCode::MustChange));
+        assert_eq!(world.replace("pwdLastSet", "-1"), told(0, ""));
+        assert_eq!(world.state().credentials.pwd_last_set, world.now);
+        assert_eq!(
+            short(world.replace("pwdLastSet", "5")),
+            told(if windows { 53 } else { 80 }, "00000057")
+        );
+        assert_eq!(world.replace("lockoutTime", "1").0, if windows { 53 } else { 0 });
+        assert_eq!(world.replace("badPwdCount", "2").0, if windows { 53 } else { 0 });
+        assert_eq!(
+            world.ask(DN, &[(1, "lockoutTime", &[])]).0,
+            if windows { 16 } else { 53 }
+        );
+        assert_eq!(world.replace("accountExpires", "007"), told(0, ""));
+        assert_eq!(world.bind(PASSWORD), BindResult::Rejected(SubCode::AccountExpired));
+        assert_eq!(
+            world.ask(DN, &[(1, "accountExpires", &[b"7"]), (0, "accountExpires", &[b"0"])]),
+            told(0, "")
+        );
+        assert_eq!(world.bind(PASSWORD), BindResult::Success);
+        assert_eq!(world.replace("userWorkstations", "PC1"), told(0, ""));
+        assert_eq!(world.bind(PASSWORD), BindResult::Rejected(SubCode::Workstation));
+        assert_eq!(world.ask(DN, &[(2, "userWorkstations", &[])]), told(0, ""));
+        assert_eq!(world.ask(DN, &[(2, "logonHours", &[&[0; 21]])]), told(0, ""));
+        assert_eq!(world.bind(PASSWORD), BindResult::Rejected(SubCode::LogonHours));
+        assert_eq!(world.ask(DN, &[(1, "logonHours", &[])]), told(0, ""));
+        assert_eq!(world.bind(PASSWORD), BindResult::Success);
+    }
+}
+
+#[test]
+fn adding_and_deleting_look_at_what_is_there() {
+    let world = World::new(Dialect::Samba, "Administrator");
+    let single = format!("0000200D: SINGLE-VALUE attribute userAccountControl on {DN} specified more than once");
+    assert_eq!(
+        world.ask(DN, &[(0, "userAccountControl", &[b"514"])]),
+        told(20, &single)
+    );
+    let wrong =
+        format!("attribute 'userAccountControl': no matching attribute value while deleting attribute on '{DN}'");
+    assert_eq!(world.ask(DN, &[(1, "userAccountControl", &[b"514"])]), told(16, &wrong));
+    let absent = format!("attribute 'userWorkstations': no such attribute for delete on '{DN}'");
+    assert_eq!(world.ask(DN, &[(1, "userWorkstations", &[])]), told(16, &absent));
+    let nothing = format!("attribute 'userWorkstations': attribute on '{DN}' specified, but with 0 values (illegal)");
+    assert_eq!(world.ask(DN, &[(0, "userWorkstations", &[])]), told(19, &nothing));
+    let required = format!(
+        "00002035: objectclass_attrs: delete protected attribute 'userAccountControl' on entry '{DN}' missing!"
+    );
+    assert_eq!(world.ask(DN, &[(2, "userAccountControl", &[])]), told(53, &required));
+    assert_eq!(world.domain.changed_accounts(), 0);
+}
+
+#[test]
+fn requests_that_name_nothing_or_change_nothing_are_told_so() {
+    for by in ["anna", "Administrator"] {
+        let world = World::new(Dialect::Samba, by);
+        let nobody = "CN=nobody,DC=corp,DC=example,DC=com";
+        let change: [(i32, &str, &[&[u8]]); 1] = [(2, "description", &[b"x"])];
+        assert_eq!(
+            world.ask(nobody, &change),
+            told(32, &format!("00002030: No such Base DN: {nobody}"))
+        );
+        assert_eq!(
+            world.ask("garbage", &change),
+            told(34, "00002032: ldb_modify: invalid dn '(null)'")
+        );
+        assert_eq!(
+            world.ask("", &change),
+            told(53, "00002035: rootdse_modify: unknown attribute to change!")
+        );
+        let nothing = "00002035: objectclass: modify message must have elements/attributes!";
+        assert_eq!(world.ask(DN, &[]), told(53, nothing));
+        let kind = "00002021: Protocol error. Invalid LDAP_MODIFY_* type";
+        assert_eq!(world.ask(DN, &[(3, "countryCode", &[b"1"])]), told(2, kind));
+        let empty = format!("Element telephoneNumber has empty attribute in ldb message ({DN})!");
+        assert_eq!(world.ask(DN, &[(2, "telephoneNumber", &[b""])]), told(21, &empty));
+    }
+    assert_eq!(
+        short(World::new(Dialect::Windows, "anna").ask("CN=x,DC=y", &[(2, "description", &[b"x"])])).0,
+        32
+    );
+}
+
+#[test]
+fn groups_and_units_are_the_configurations() {
+    let group = "CN=Inner,CN=Users,DC=corp,DC=example,DC=com";
+    let administrator = World::new(Dialect::Windows, "Administrator");
+    assert_eq!(
+        administrator.ask(group, &[(0, "member", &[DN.as_bytes()])]),
+        told(53, CONFIGURED)
+    );
+    assert_eq!(
+        World::new(Dialect::Windows, "anna")
+            .ask(group, &[(0, "member", &[DN.as_bytes()])])
+            .0,
+        50
+    );
+    assert_eq!(
+        administrator.ask(group, &[(2, "unicodePwd", &[&quoted(NEW)])]).0,
+        50,
+        "it has none"
+    );
+}
+
+#[test]
+fn a_generated_account_changes_its_password_too() {
+    let mut world = World::new(Dialect::Windows, "user000002");
+    let dn = "CN=user000002,CN=Users,DC=corp,DC=example,DC=com";
+    let changes = |old: &str, new: &str| {
+        let (old, new) = (quoted(old), quoted(new));
+        world.ask(dn, &[(1, "unicodePwd", &[&old]), (0, "unicodePwd", &[&new])])
+    };
+    assert_eq!(changes("Postern-000002", NEW), told(0, ""));
+    assert_eq!(world.domain.changed_accounts(), 1);
+    world.now = NOON.after(MINUTE);
+    let bind = world
+        .domain
+        .bind(DcId::FIRST, "CORP\\user000002", NEW, world.now, |_| ());
+    assert_eq!(bind.0.result, BindResult::Success);
+}
