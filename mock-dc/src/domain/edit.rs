@@ -78,6 +78,11 @@ enum Edit {
 pub struct Edits(Vec<Edit>);
 
 impl Edits {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A reset of the password.
     pub fn password(&mut self, hash: NtHash) {
         self.0.push(Edit::Password(hash));
@@ -189,6 +194,19 @@ impl Edit {
 }
 
 impl Domain {
+    /// Whether names in the changes are free. All else was looked at when they were read, so that [`Domain::edit`] makes
+    /// them after this.
+    ///
+    /// # Errors
+    /// [`EditError`] with the attribute that it is about.
+    pub fn check_edits(&self, id: ObjectId, edits: &Edits) -> Result<(), (&'static str, EditError)> {
+        let others = edits.0.iter().filter_map(|edit| match edit {
+            Edit::Other(attribute) => Some(attribute.clone()),
+            _ => None,
+        });
+        self.check_names(id, &others.collect::<Vec<_>>())
+    }
+
     /// Makes all changes at a controller, or none. A new password is set now and a lock is written first, so that
     /// attributes named beside them have the last word.
     ///

@@ -114,3 +114,74 @@ impl Domain {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::controllers::REPLICATION_DELAY;
+    use crate::domain::dialect::Dialect;
+    use crate::domain::fixture::{NOON, PASSWORD, settings, user};
+    use crate::domain::nt_hash::NtHash;
+    use crate::domain::settings::DomainSettings;
+
+    const NEW: &str = "New-Passw0rd-1";
+
+    /// Three controllers, the first of which is the PDC emulator.
+    fn domain() -> (Domain, ObjectId) {
+        let settings = DomainSettings {
+            dcs: ["dc-1", "dc-2", "dc-3"].map(str::to_owned).to_vec(),
+            ..settings(Dialect::Windows, vec![user("anna")], 0)
+        };
+        let domain = Domain::new(&settings, NOON);
+        let anna = domain.find_sam("anna").unwrap();
+        (domain, anna)
+    }
+
+    fn change(domain: &Domain, at: (DcId, ObjectId), old: &str, new: &str, now: FileTime) -> Result<(), NotSet> {
+        let password = NewPassword::Change {
+            old: old.into(),
+            new: new.into(),
+        };
+        domain.set_password(at, &password, now, |_| ())
+    }
+
+    fn everywhere<T>(of: impl Fn(DcId) -> T) -> [T; 3] {
+        [0, 1, 2].map(|place| of(DcId::at(place)))
+    }
+
+    #[test]
+    fn a_wrong_old_password_counts_at_the_pdc_too() {
+        let (domain, anna) = domain();
+        let second = (DcId::at(1), anna);
+        assert_eq!(change(&domain, second, "wrong", NEW, NOON), Err(NotSet::OldIsWrong));
+        let counts = everywhere(|dc| domain.state(dc, anna, NOON).counters.bad_pwd_count);
+        assert_eq!(counts, [1, 1, 0]);
+    }
+
+    #[test]
+    fn the_pdc_knows_a_changed_password_at_once_and_the_others_after_the_delay() {
+        let (domain, anna) = domain();
+        assert_eq!(change(&domain, (DcId::at(1), anna), PASSWORD, NEW, NOON), Ok(()));
+        let known = |now| {
+            everywhere(|dc| {
+                let passwords = domain.state(dc, anna, now).credentials.passwords;
+                passwords.is_present(&NtHash::of(NEW))
+            })
+        };
+        assert_eq!(known(NOON), [true, true, false]);
+        assert_eq!(known(NOON.after(REPLICATION_DELAY)), [true; 3]);
+    }
+
+    #[test]
+    fn a_controller_that_has_not_heard_of_the_password_asks_the_pdc_about_the_old_one() {
+        let (domain, anna) = domain();
+        assert_eq!(change(&domain, (DcId::at(1), anna), PASSWORD, NEW, NOON), Ok(()));
+        let third = (DcId::at(2), anna);
+        assert_eq!(change(&domain, third, NEW, "Another-1", NOON), Ok(()));
+        let passwords = domain.state(DcId::at(2), anna, NOON).credentials.passwords;
+        assert_eq!(
+            passwords.age(&NtHash::of(NEW), 24),
+            Some(crate::domain::passwords::Age::Earlier)
+        );
+    }
+}

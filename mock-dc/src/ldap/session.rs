@@ -136,9 +136,9 @@ impl Session {
                 answer(Response::Compare, &outcome);
             }
             Operation::Modify(request) => {
-                let outcome = self
-                    .refuse_nobody(refusal)
-                    .unwrap_or_else(|| modify::carry_out(&self.controller.world.domain, &request));
+                let outcome = self.of_somebody(refusal, |by| {
+                    modify::carry_out(&self.controller, by, self.encrypted, &request)
+                });
                 answer(Response::Modify, &outcome);
             }
             Operation::Add => answer(Response::Add, &self.refuse_change(refusal)),
@@ -163,14 +163,18 @@ impl Session {
         }
     }
 
-    fn refuse_nobody(&self, refusal: Option<Outcome>) -> Option<Outcome> {
-        let bind_first = || Outcome::from(self.dialect().bind_first());
-        refusal.or_else(|| self.identity.is_none().then(bind_first))
+    /// What an operation comes to that somebody has to sign in for.
+    fn of_somebody(&self, refusal: Option<Outcome>, carry_out: impl FnOnce(ObjectId) -> Outcome) -> Outcome {
+        match (refusal, self.identity) {
+            (Some(refusal), _) => refusal,
+            (None, None) => self.dialect().bind_first().into(),
+            (None, Some(who)) => carry_out(who),
+        }
     }
 
     /// Answers a change that is not offered.
     fn refuse_change(&self, refusal: Option<Outcome>) -> Outcome {
-        self.refuse_nobody(refusal).unwrap_or_else(|| Refused::CHANGE.into())
+        self.of_somebody(refusal, |by| modify::refuse(&self.controller, by))
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::refusal::{Place, Refusal};
 use super::values::Values;
-use super::{Asked, Known};
+use super::{Asked, Kind, Known};
 use crate::domain::Domain;
 use crate::domain::account::{
     AccountState, UAC_COMPUTED_LOCKED, UAC_COMPUTED_PASSWORD_EXPIRED, UAC_NORMAL, UAC_SERVER_TRUST,
     UAC_SMARTCARD_REQUIRED,
 };
 use crate::domain::attributes::Attribute;
+use crate::domain::edit::{EditError, Edits as Others};
 use crate::domain::filetime::FileTime;
 use crate::domain::object::ObjectId;
 use crate::domain::passwords::Passwords;
@@ -44,7 +45,9 @@ enum Rule {
     Identity,
     /// Not an attribute of accounts.
     Foreign,
-    /// Anything else: the configuration says it.
+    /// The configuration says it.
+    Configured,
+    /// Anything else: one that no bind looks at, except to find the account.
     Other,
 }
 
@@ -104,13 +107,18 @@ fn rule(name: &str) -> Rule {
         | "pwdHistoryLength"
         | "msDS-PSOAppliesTo" => Rule::Foreign,
         name if name.starts_with("msDS-") => Rule::Foreign,
+        "objectClass" | "objectCategory" | "ou" | "primaryGroupID" | "systemFlags" => Rule::Configured,
         _ => Rule::Other,
     }
 }
 
 /// What a request comes to, value by value.
 #[derive(Debug, Default)]
-pub(super) struct Edits(Vec<Edit>);
+pub(super) struct Edits {
+    own: Vec<Edit>,
+    /// Those that no bind looks at. Their names are free.
+    pub(super) others: Others,
+}
 
 #[derive(Debug)]
 enum Edit {
@@ -128,7 +136,7 @@ enum Edit {
 impl Edits {
     /// Makes the changes.
     pub(super) fn apply(&self, state: &mut AccountState, now: FileTime) {
-        for edit in &self.0 {
+        for edit in &self.own {
             edit.apply(state, now);
         }
     }
@@ -182,12 +190,23 @@ pub(super) fn edits(domain: &Domain, asked: Asked, target: ObjectId, changes: &[
             Rule::Foreign => return Err(Refusal::NotOfClass(place(change))),
             Rule::Identity => return Err(Refusal::Identity(place(change))),
             Rule::Counter(_) if windows_keeps => return Err(Refusal::Identity(place(change))),
-            Rule::Other => return Err(Refusal::Configured),
-            Rule::Own(_) | Rule::Counter(_) => {}
+            Rule::Configured => return Err(Refusal::Configured),
+            Rule::Own(_) | Rule::Counter(_) | Rule::Other => {}
         }
         if change.values.iter().any(|value| !fits(change.name, value)) {
             return Err(Refusal::InvalidValue(place(change)));
         }
+    }
+    // Before it is looked at whether there is anything to delete (measured).
+    let only_deletes = |name: &str| {
+        let mut own = changes.iter().filter(|change| change.name == name);
+        own.all(|change| change.kind == Kind::Delete)
+    };
+    if let Some(change) = changes
+        .iter()
+        .find(|own| is_undeletable(own.name) && only_deletes(own.name))
+    {
+        return Err(Refusal::Undeletable(place(change)));
     }
     let present = domain.attributes(asked.dc, target, asked.now);
     let mut written: Vec<(&Known<'_>, Values)> = Vec::new();
@@ -200,10 +219,57 @@ pub(super) fn edits(domain: &Domain, asked: Asked, target: ObjectId, changes: &[
         written[at].1.apply(change, || place(change))?;
     }
     let kind = domain.state(asked.dc, target, asked.now).shared.user_account_control & KINDS_OF_ACCOUNT;
-    let edits = written
-        .iter()
-        .map(|(change, values)| edit(domain, change, &values.list, kind, || place(change)));
-    edits.collect::<Result<_, _>>().map(Edits)
+    let mut edits = Edits::default();
+    for (change, values) in &written {
+        let place = || place(change);
+        if rule(change.name) == Rule::Other {
+            other(domain, change, &values.list, &mut edits.others, place)?;
+        } else {
+            edits.own.push(edit(domain, change, &values.list, kind, place)?);
+        }
+    }
+    domain.check_edits(target, &edits.others).map_err(taken)?;
+    Ok(edits)
+}
+
+/// Reads the values of an attribute that no bind looks at.
+fn other(
+    domain: &Domain,
+    change: &Known<'_>,
+    values: &[Vec<u8>],
+    edits: &mut Others,
+    place: impl Fn() -> Place,
+) -> Result<(), Refusal> {
+    // The schema allows several, and accounts have one (measured).
+    if change.name == "description" && values.len() > 1 {
+        return Err(Refusal::SingleValued(place()));
+    }
+    let is_name = schema::known(change.name).is_some_and(|(_, syntax)| syntax == Syntax::Dn);
+    let names_nothing = |value: &Vec<u8>| {
+        let name = std::str::from_utf8(value).ok();
+        name.is_some_and(|name| domain.find_name(name) == Ok(None))
+    };
+    if is_name && values.iter().any(names_nothing) {
+        return Err(Refusal::NoSuchReference(place()));
+    }
+    edits
+        .attribute(change.name, values.to_vec())
+        .map_err(|error| match error {
+            EditError::Syntax(_) | EditError::Length(_) => Refusal::InvalidValue(place()),
+            EditError::SingleValued => Refusal::SingleValued(place()),
+            EditError::Twice => Refusal::GivenTwice(place()),
+            EditError::Required => Refusal::Required(place()),
+            EditError::Unknown | EditError::Fixed(_) | EditError::Taken { .. } => Refusal::Configured,
+        })
+}
+
+/// A name that somebody else has.
+pub(super) fn taken((attribute, error): (&'static str, EditError)) -> Refusal {
+    match error {
+        EditError::Taken { name, .. } if attribute == "userPrincipalName" => Refusal::PrincipalNameTaken { name },
+        EditError::Taken { name, .. } => Refusal::AccountNameTaken { name },
+        _ => Refusal::Configured,
+    }
 }
 
 fn values_of(present: &[Attribute], name: &str) -> Values {
@@ -212,11 +278,20 @@ fn values_of(present: &[Attribute], name: &str) -> Values {
     Values::new(values.map(|own| own.values.clone()).unwrap_or_default(), syntax)
 }
 
+/// Whether an account always has it; it is set to zero instead.
+fn is_undeletable(name: &str) -> bool {
+    matches!(
+        rule(name),
+        Rule::Own(Own::UserAccountControl | Own::PwdLastSet | Own::LockoutTime)
+    )
+}
+
 /// Whether a value has its attribute's syntax.
 fn fits(name: &str, value: &[u8]) -> bool {
     match rule(name) {
         Rule::Own(Own::LogonHours) => value.len() == 21,
         Rule::Own(Own::UserWorkstations) => std::str::from_utf8(value).is_ok(),
+        Rule::Other => true,
         _ => number(value).is_some(),
     }
 }
@@ -242,7 +317,7 @@ fn edit(
     };
     let numeric = || match value {
         Some(value) => number(value).ok_or_else(|| Refusal::InvalidValue(place())),
-        None if matches!(rule, Rule::Own(Own::PwdLastSet | Own::LockoutTime)) => Err(Refusal::Undeletable(place())),
+        None if is_undeletable(change.name) => Err(Refusal::Undeletable(place())),
         None => Err(Refusal::Required(place())),
     };
     Ok(match rule {

@@ -60,7 +60,7 @@ struct Known<'a> {
     values: &'a [&'a [u8]],
 }
 
-/// Carries out a request: all of it, or none.
+/// Carries out a request: all of it, or none. The caller lets no other change of names happen meanwhile.
 ///
 /// # Errors
 /// The first [`Refusal`], in the order in which Samba was measured to look: the request's form, rights, values, and the
@@ -113,24 +113,38 @@ pub fn carry_out(domain: &Domain, asked: Asked, name: &[u8], changes: &[Change<'
     }
     let password = password::read(&passwords)?;
     let edits = attributes::edits(domain, asked, target, &others)?;
-    match password {
+    let write = |state: &mut _| edits.apply(state, asked.now);
+    match &password {
         None => {
-            let usn = domain.next_usn();
             domain.change(asked.dc, target, asked.now, |state| {
-                edits.apply(state, asked.now);
-                state.shared.was_changed(asked.now, usn);
+                let before = state.clone();
+                write(state);
+                // What is written as it was is no change to tell the others (measured).
+                if *state != before {
+                    state.shared.was_changed(asked.now, domain.next_usn());
+                }
             });
-            Ok(())
         }
-        Some(password) => {
-            let change = |state: &mut _| edits.apply(state, asked.now);
-            domain
-                .set_password((asked.dc, target), &password, asked.now, change)
-                .map_err(|refused| Refusal::Password {
-                    refused,
-                    is_change: password.is_change(),
-                })
-        }
+        Some(password) => domain
+            .set_password((asked.dc, target), password, asked.now, write)
+            .map_err(|refused| Refusal::Password {
+                refused,
+                is_change: password.is_change(),
+            })?,
+    }
+    if edits.others.is_empty() {
+        return Ok(());
+    }
+    let made = domain.edit(asked.dc, target, edits.others.clone(), asked.now);
+    made.map_err(attributes::taken)
+}
+
+/// Why an object is not added, deleted or renamed.
+pub fn refuse_objects(domain: &Domain, by: ObjectId) -> Refusal {
+    if rights::is_administrator(domain, by) {
+        Refusal::Configured
+    } else {
+        Refusal::NoRightToObjects
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Refusal {
     NoRightToReset,
     /// The password cannot be changed in this way, or there is none.
     NoRightToChange,
+    /// Whoever asks may not add, delete or rename objects.
+    NoRightToObjects,
     /// Objects, their names and memberships come from the configuration.
     Configured,
     /// It names the object, and is changed by renaming it.
@@ -109,6 +111,18 @@ pub enum Refusal {
     NothingToAdd(Place),
     /// A replacement with a value that stands there twice.
     GivenTwice(Place),
+    /// Nothing has the name that a value gives.
+    NoSuchReference(Place),
+    /// Somebody else has the sAMAccountName.
+    AccountNameTaken {
+        /// It.
+        name: String,
+    },
+    /// Somebody else has the userPrincipalName.
+    PrincipalNameTaken {
+        /// It.
+        name: String,
+    },
     /// pwdLastSet can be set to 0 and -1 only.
     PwdLastSet,
     /// lockoutTime can be set to 0 only.
@@ -188,6 +202,8 @@ impl Refusal {
                 format!("acl_modify: attribute '{attribute}' on entry '{dn}' was not found in the schema!"),
             ),
             Self::NoRight { dn } => (50, format!("00002098: Object {dn} has no write property access\n")),
+            // The names that Samba puts behind it are not looked at here.
+            Self::NoRightToObjects => (50, "dsdb_access: Access check failed".to_owned()),
             Self::NoRightToReset | Self::NoRightToValidatedWrite => (
                 50,
                 "error in module acl: insufficient access rights during LDB_MODIFY (50)".to_owned(),
@@ -254,6 +270,14 @@ impl Refusal {
                 20,
                 format!("attribute '{attribute}': value on '{dn}' provided more than once in REPLACE"),
             ),
+            Self::NoSuchReference(_) => (19, SAMBA_NO_REFERENCE.to_owned()),
+            Self::AccountNameTaken { name } => {
+                (68, format!("00002071: samldb: samAccountName '{name}' already in use!"))
+            }
+            Self::PrincipalNameTaken { name } => (
+                19,
+                format!("0000202F: samldb: userPrincipalName '{name}' is already in use "),
+            ),
             Self::PwdLastSet => (80, SAMBA_PWD_LAST_SET.to_owned()),
             Self::Shape(shape) => shape.of_samba(),
             Self::NotQuoted { new_of_change } => {
@@ -291,7 +315,7 @@ impl Refusal {
             Self::UnknownAttribute(_) => (16, ldap_error("00000057", "Error in attribute conversion operation")),
             Self::NotEncrypted | Self::NotQuoted { .. } => (53, service("0000001F")),
             Self::NoRight { .. } | Self::NoRightToValidatedWrite => (50, security("00002098")),
-            Self::NoRightToReset | Self::NoRightToChange => (50, security("00000005")),
+            Self::NoRightToReset | Self::NoRightToChange | Self::NoRightToObjects => (50, security("00000005")),
             Self::Naming(_) => (67, update("00002016", 6004, "CANT_ON_RDN")),
             Self::Constructed(place) | Self::System(place) => constraint("000020B1", place),
             Self::Linked(_) | Self::Identity(_) | Self::Undeletable(_) | Self::Required(_) => (53, service("0000209A")),
@@ -300,6 +324,19 @@ impl Refusal {
                 (21, place.of_windows("0000200B", 1002, "INVALID_ATT_SYNTAX"))
             }
             Self::SingleValued(place) => constraint("00002081", place),
+            Self::NoSuchReference(place) => constraint("000020B5", place),
+            Self::AccountNameTaken { .. } => (68, update("00000524", 6005, "ENTRY_EXISTS")),
+            // ERROR_DS_UPN_VALUE_NOT_UNIQUE_IN_FOREST, since Windows Server 2012 R2.
+            Self::PrincipalNameTaken { .. } => (
+                19,
+                att(
+                    "DSID-03190F80",
+                    "000021C8",
+                    1005,
+                    "CONSTRAINT_ATT_TYPE",
+                    "90290 (userPrincipalName)",
+                ),
+            ),
             Self::NoSuchAttribute(place) | Self::NoSuchValue(place) => missing(place),
             Self::ValueExists(place) | Self::GivenTwice(place) => exists(place),
             Self::NothingToAdd(place) => constraint("00002082", place),
@@ -316,6 +353,9 @@ impl Refusal {
         Told::new(code, text)
     }
 }
+
+const SAMBA_NO_REFERENCE: &str = "000020B5: Referenced object not found at \
+                                  ../../source4/dsdb/samdb/ldb_modules/extended_dn_store.c:357:extended_replace_callback";
 
 const SAMBA_PWD_LAST_SET: &str = "00000057: setup_last_set_field: pwdLastSet must be 0 or -1 only! at \
                                   ../../source4/dsdb/samdb/ldb_modules/password_hash.c:2436:setup_last_set_field";

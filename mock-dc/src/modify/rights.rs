@@ -101,6 +101,7 @@ fn of(domain: &Domain, who: ObjectId, target: ObjectId) -> Rights {
     if who == target { Rights::Own } else { Rights::Nothing }
 }
 
-fn is_administrator(domain: &Domain, id: ObjectId) -> bool {
+/// Whether somebody may do everything.
+pub(super) fn is_administrator(domain: &Domain, id: ObjectId) -> bool {
     domain.is_in(id, &[DOMAIN_ADMINS, ENTERPRISE_ADMINS], &[ADMINISTRATORS])
 }

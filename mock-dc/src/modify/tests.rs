@@ -317,7 +317,8 @@ fn values_that_are_no_password_and_requests_that_are_no_change_are_told_as_measu
     let bare: Vec<u8> = NEW.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let (old, new, bare): (&[u8], &[u8], &[u8]) = (&old, &new, &bare);
     let unquoted = "setup_io: it's not allowed to set the NT hash password directly'";
-    let cases: [(&str, &[(i32, &str, &[&[u8]])], u32, String); 11] = [
+    type Case<'a> = (&'a str, &'a [(i32, &'a str, &'a [&'a [u8]])], u32, String);
+    let cases: [Case<'_>; 11] = [
         (
             "anna",
             &[(1, "unicodePwd", &[bare]), (0, "unicodePwd", &[new])],
@@ -481,10 +482,7 @@ fn times_that_the_directory_keeps_are_written_as_it_allows() {
         );
         assert_eq!(world.replace("lockoutTime", "1").0, if windows { 53 } else { 0 });
         assert_eq!(world.replace("badPwdCount", "2").0, if windows { 53 } else { 0 });
-        assert_eq!(
-            world.ask(DN, &[(1, "lockoutTime", &[])]).0,
-            if windows { 16 } else { 53 }
-        );
+        assert_eq!(world.ask(DN, &[(1, "lockoutTime", &[])]).0, 53);
         assert_eq!(world.replace("accountExpires", "007"), told(0, ""));
         assert_eq!(world.bind(PASSWORD), BindResult::Rejected(SubCode::AccountExpired));
         assert_eq!(
@@ -512,15 +510,24 @@ fn adding_and_deleting_look_at_what_is_there() {
     );
     let wrong =
         format!("attribute 'userAccountControl': no matching attribute value while deleting attribute on '{DN}'");
-    assert_eq!(world.ask(DN, &[(1, "userAccountControl", &[b"514"])]), told(16, &wrong));
+    let other: [(i32, &str, &[&[u8]]); 2] = [
+        (1, "userAccountControl", &[b"514"]),
+        (0, "userAccountControl", &[b"514"]),
+    ];
+    assert_eq!(world.ask(DN, &other), told(16, &wrong));
+    let undeletable = "00002077: samldb: 'userAccountControl' can't be deleted!";
+    assert_eq!(
+        world.ask(DN, &[(1, "userAccountControl", &[b"514"])]),
+        told(53, undeletable)
+    );
+    assert_eq!(world.ask(DN, &[(2, "userAccountControl", &[])]), told(53, undeletable));
     let absent = format!("attribute 'userWorkstations': no such attribute for delete on '{DN}'");
     assert_eq!(world.ask(DN, &[(1, "userWorkstations", &[])]), told(16, &absent));
     let nothing = format!("attribute 'userWorkstations': attribute on '{DN}' specified, but with 0 values (illegal)");
     assert_eq!(world.ask(DN, &[(0, "userWorkstations", &[])]), told(19, &nothing));
-    let required = format!(
-        "00002035: objectclass_attrs: delete protected attribute 'userAccountControl' on entry '{DN}' missing!"
-    );
-    assert_eq!(world.ask(DN, &[(2, "userAccountControl", &[])]), told(53, &required));
+    let required =
+        format!("00002035: objectclass_attrs: delete protected attribute 'accountExpires' on entry '{DN}' missing!");
+    assert_eq!(world.ask(DN, &[(2, "accountExpires", &[])]), told(53, &required));
     assert_eq!(world.domain.changed_accounts(), 0);
 }
 
@@ -590,5 +597,65 @@ fn a_generated_account_changes_its_password_too() {
     let bind = world
         .domain
         .bind(DcId::FIRST, "CORP\\user000002", NEW, world.now, |_| ());
+    assert_eq!(bind.0.result, BindResult::Success);
+}
+
+#[test]
+fn everybody_writes_their_own_personal_information_and_no_other() {
+    for dialect in [Dialect::Windows, Dialect::Samba] {
+        let anna = World::new(dialect, "anna");
+        assert_eq!(anna.replace("TELEPHONEnumber", "+49 1"), told(0, ""));
+        let attributes = |world: &World| world.domain.attributes(DcId::FIRST, world.by, NOON);
+        let phone = |world: &World| {
+            let shown = attributes(world).into_iter().find(|own| own.name == "telephoneNumber");
+            shown.and_then(|own| own.shown().next())
+        };
+        assert_eq!(phone(&anna).as_deref(), Some("+49 1"));
+        let twice: [(i32, &str, &[&[u8]]); 2] = [(1, "telephoneNumber", &[b"+49 1"]), (0, "telephoneNumber", &[b"2"])];
+        assert_eq!(anna.ask(DN, &twice), told(0, ""));
+        assert_eq!(phone(&anna).as_deref(), Some("2"));
+        assert_eq!(
+            anna.ask(DN, &[(0, "telephoneNumber", &[b"3"])]).0,
+            if dialect == Dialect::Samba { 20 } else { 19 }
+        );
+        assert_eq!(anna.ask(DN, &[(1, "mobile", &[])]).0, 16);
+        assert_eq!(World::new(dialect, "bert").replace("telephoneNumber", "1").0, 50);
+        let refused: [(i32, &str, &[&[u8]]); 3] = [
+            (2, "telephoneNumber", &[b"8"]),
+            (1, "unicodePwd", &[&quoted("wrong")]),
+            (0, "unicodePwd", &[&quoted(NEW)]),
+        ];
+        assert_eq!(short(anna.ask(DN, &refused)), told(19, "00000056"));
+        assert_eq!(
+            phone(&anna).as_deref(),
+            Some("2"),
+            "nothing of a refused request happens"
+        );
+        assert_eq!(anna.state().counters.bad_pwd_count, 1);
+        let changed: [(i32, &str, &[&[u8]]); 3] = [
+            (2, "telephoneNumber", &[b"8"]),
+            (1, "unicodePwd", &[&quoted(PASSWORD)]),
+            (0, "unicodePwd", &[&quoted(NEW)]),
+        ];
+        assert_eq!(anna.ask(DN, &changed), told(0, ""));
+        assert_eq!(phone(&anna).as_deref(), Some("8"));
+    }
+}
+
+#[test]
+fn names_that_somebody_has_are_refused_and_new_ones_sign_in() {
+    let world = World::new(Dialect::Samba, "Administrator");
+    let taken = "00002071: samldb: samAccountName 'bert' already in use!";
+    assert_eq!(world.replace("sAMAccountName", "bert"), told(68, taken));
+    let taken = "0000202F: samldb: userPrincipalName 'bert@corp.example.com' is already in use ";
+    assert_eq!(
+        world.replace("userPrincipalName", "bert@corp.example.com"),
+        told(19, taken)
+    );
+    let nobody = world.replace("manager", "CN=x,DC=corp,DC=example,DC=com");
+    assert_eq!(short(nobody), told(19, "000020B5"));
+    assert_eq!(world.replace("manager", DN), told(0, ""));
+    assert_eq!(world.replace("sAMAccountName", "renamed"), told(0, ""));
+    let bind = world.domain.bind(DcId::FIRST, "CORP\\renamed", PASSWORD, NOON, |_| ());
     assert_eq!(bind.0.result, BindResult::Success);
 }

@@ -28,13 +28,6 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// A change that can be made over the control interface only.
-    pub const CHANGE: Self = Self {
-        code: 53,
-        text: Cow::Borrowed("this simulated directory is changed over its control interface"),
-        sub_code: None,
-    };
-
     fn new(code: u32, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
