@@ -44,6 +44,32 @@ pub(super) struct Told {
 /// What an entry has: values by attribute name.
 pub(super) type Entry = BTreeMap<String, Vec<Vec<u8>>>;
 
+/// One change of a modify request.
+pub(super) struct Change {
+    /// Add 0, delete 1, replace 2.
+    pub(super) kind: u8,
+    pub(super) attribute: String,
+    pub(super) values: Vec<Vec<u8>>,
+}
+
+impl Change {
+    fn element(&self) -> Vec<u8> {
+        let values: Vec<_> = self
+            .values
+            .iter()
+            .map(|value| tlv(0x04, std::slice::from_ref(value)))
+            .collect();
+        let attribute = tlv(0x04, &[self.attribute.as_bytes().to_vec()]);
+        tlv(
+            0x30,
+            &[
+                tlv(0x0a, &[vec![self.kind]]),
+                tlv(0x30, &[attribute, tlv(0x31, &values)]),
+            ],
+        )
+    }
+}
+
 pub(super) struct Client {
     stream: Box<dyn Stream>,
 }
@@ -129,24 +155,19 @@ impl Client {
 
     /// Writes one attribute, as an administrator.
     pub(super) async fn replace(&mut self, dn: &str, attribute: &str, value: &[u8]) -> Told {
-        let change = tlv(
-            0x30,
-            &[
-                tlv(0x0a, &[vec![2]]),
-                tlv(
-                    0x30,
-                    &[
-                        tlv(0x04, &[attribute.as_bytes().to_vec()]),
-                        tlv(0x31, &[tlv(0x04, &[value.to_vec()])]),
-                    ],
-                ),
-            ],
-        );
-        self.send(&tlv(
-            0x66,
-            &[tlv(0x04, &[dn.as_bytes().to_vec()]), tlv(0x30, &[change])],
-        ))
-        .await;
+        let change = Change {
+            kind: 2,
+            attribute: attribute.to_owned(),
+            values: vec![value.to_vec()],
+        };
+        self.modify(dn, &[change]).await
+    }
+
+    /// Asks for changes of an entry.
+    pub(super) async fn modify(&mut self, dn: &str, changes: &[Change]) -> Told {
+        let changes: Vec<_> = changes.iter().map(Change::element).collect();
+        let name = tlv(0x04, &[dn.as_bytes().to_vec()]);
+        self.send(&tlv(0x66, &[name, tlv(0x30, &changes)])).await;
         let (_, operation) = receive(&mut self.stream).await.unwrap();
         result(&operation)
     }

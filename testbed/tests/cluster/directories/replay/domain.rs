@@ -46,6 +46,11 @@ pub(super) struct User {
     pub(super) password: String,
 }
 
+/// The file, and what the stories of changes add to it.
+fn whole() -> String {
+    format!("{CONFIG}{}", super::changes::CONFIG)
+}
+
 /// Everybody in the file.
 pub(super) fn users() -> Vec<User> {
     let file: Table = toml::from_str(CONFIG).unwrap();
@@ -101,7 +106,7 @@ pub(super) struct Identity {
 impl Directory {
     /// A Samba domain, made anew.
     pub(super) async fn samba(samba: &mut Samba) -> Self {
-        let mut input = serde_json::to_value(toml::from_str::<Table>(CONFIG).unwrap()).unwrap();
+        let mut input = serde_json::to_value(toml::from_str::<Table>(&whole()).unwrap()).unwrap();
         input["config"] = json!(samba.config());
         samba.fill(SCRIPT, &input);
         samba.permit_plain_binds();
@@ -114,11 +119,9 @@ impl Directory {
     /// mock-dc, in this process.
     pub(super) async fn mock_dc() -> Self {
         let folder = Scratch::new();
-        let free = ["10380", "10389", "10636"]
-            .iter()
-            .fold(CONFIG.to_owned(), |text, port| {
-                text.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:0")
-            });
+        let free = ["10380", "10389", "10636"].iter().fold(whole(), |text, port| {
+            text.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:0")
+        });
         let config = postern_service::config::parse::<RawFile>(
             &free,
             &folder.path().join("ground-truth.toml"),

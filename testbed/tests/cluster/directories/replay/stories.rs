@@ -152,9 +152,9 @@ const STORIES: &[(&str, &[Step])] = &[
 ];
 
 /// What an account shows, as text.
-type Shown = BTreeMap<&'static str, String>;
+pub(super) type Shown = BTreeMap<&'static str, String>;
 
-async fn shown(directory: &mut Directory, sam: &str) -> Shown {
+pub(super) async fn shown(directory: &mut Directory, sam: &str) -> Shown {
     let entry = directory.attributes(sam, &WATCHED).await;
     WATCHED
         .into_iter()
@@ -166,7 +166,7 @@ async fn shown(directory: &mut Directory, sam: &str) -> Shown {
 }
 
 /// The names of what is not as before, and the values that do not tell the time.
-fn changes(before: &Shown, after: &Shown) -> (Vec<&'static str>, Vec<(&'static str, String)>) {
+pub(super) fn changes(before: &Shown, after: &Shown) -> (Vec<&'static str>, Vec<(&'static str, String)>) {
     let changed = WATCHED.into_iter().filter(|name| before.get(name) != after.get(name));
     let values = TIMELESS
         .into_iter()
