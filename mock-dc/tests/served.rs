@@ -208,7 +208,7 @@ async fn the_root_dse_is_for_everybody_and_accounts_for_who_is_signed_in() {
         assert_eq!(end.rc, 0);
         let root = SearchEntry::construct(entries.into_iter().next().expect("the RootDSE"));
         assert_eq!(root.attrs["defaultNamingContext"], [BASE]);
-        assert_eq!(root.attrs["dnsHostName"], ["dc-1.corp.example.com"]);
+        assert_eq!(root.attrs["dnsHostName"], ["DC-1.corp.example.com"]);
 
         assert_eq!(bind(&mut ldap, "CORP\\good", PASSWORD).await.0, 0);
         let who = ldap.extended(ldap3::exop::WhoAmI).await.unwrap().success().unwrap().0;

@@ -95,7 +95,13 @@ impl Attribute {
 fn show(syntax: Syntax, value: &[u8]) -> String {
     let hex = || value.iter().map(|byte| format!("{byte:02x}")).collect();
     match syntax {
-        Syntax::Text | Syntax::Integer | Syntax::Dn => String::from_utf8_lossy(value).into_owned(),
+        Syntax::Text
+        | Syntax::Class
+        | Syntax::Boolean
+        | Syntax::Integer
+        | Syntax::LargeInteger
+        | Syntax::Time
+        | Syntax::Dn => String::from_utf8_lossy(value).into_owned(),
         Syntax::Guid => <[u8; 16]>::try_from(value).map_or_else(|_| hex(), guid_text),
         Syntax::Sid => Sid::from_bytes(value).map_or_else(hex, |sid| sid.to_string()),
         Syntax::Octets => hex(),

@@ -157,11 +157,6 @@ impl Dialect {
         }
     }
 
-    /// Whether a search ends at its size limit; Samba returns everything (measured).
-    pub fn limits_search_size(self) -> bool {
-        self == Self::Windows
-    }
-
     /// Result 32 for a base that does not exist; `best` is the nearest entry above it that does.
     pub fn no_such_object(self, best: &str) -> Cow<'static, str> {
         match self {

@@ -48,6 +48,14 @@ impl Dn {
         self.0.ends_with(&base.0)
     }
 
+    /// The DNS name of the domain that it lies in: its last parts, as far as they are `DC`.
+    pub fn dns_name(&self) -> Option<String> {
+        let labels = self.0.iter().rev().take_while(|(kind, _)| kind == "dc");
+        let mut labels: Vec<_> = labels.map(|(_, label)| label.as_str()).collect();
+        labels.reverse();
+        (!labels.is_empty()).then(|| labels.join("."))
+    }
+
     /// Number of RDNs.
     pub fn depth(&self) -> usize {
         self.0.len()

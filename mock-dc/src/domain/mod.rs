@@ -286,6 +286,17 @@ impl Domain {
         self.usn.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// All groups that an account is in, also by way of other groups, its primary group first.
+    pub fn groups_of(&self, id: ObjectId) -> Vec<ObjectId> {
+        let Structure { tree, sid, members, .. } = &self.structure;
+        founding::groups_of(members, id, founding::primary_group(tree, sid, id))
+    }
+
+    /// The number of the last change.
+    pub fn highest_usn(&self) -> u64 {
+        self.usn.load(Ordering::Relaxed)
+    }
+
     /// The account with this sAMAccountName; groups have one, too, and are not meant.
     pub fn find_sam(&self, sam: &str) -> Option<ObjectId> {
         self.accounts_named(sam).first().copied()

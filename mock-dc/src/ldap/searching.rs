@@ -2,20 +2,29 @@
 //! they find.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use super::Controller;
 use super::message::{Compare, Outcome, Response};
 use super::outbox::Outbox;
 use crate::domain::filetime::FileTime;
 use crate::search::code::Refusal;
+use crate::search::controls::Options;
 use crate::search::entry::Selection;
 use crate::search::request::{Filter, Scope, SearchRequest};
 use crate::search::root_dse::{answers, root_dse};
 use crate::search::{Search, Step};
 
+#[derive(Debug)]
+struct Running {
+    id: i32,
+    begun: Instant,
+    search: Search,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Searching {
-    running: VecDeque<(i32, Search)>,
+    running: VecDeque<Running>,
 }
 
 impl Searching {
@@ -31,9 +40,9 @@ impl Searching {
     pub(crate) fn begin(
         &mut self,
         id: i32,
-        request: SearchRequest,
+        (request, options): (SearchRequest, Options),
         controller: &Controller,
-        signed_in: bool,
+        (signed_in, ldaps): (bool, bool),
         outbox: &mut Outbox,
     ) {
         let world = &controller.world;
@@ -49,34 +58,42 @@ impl Searching {
         if !signed_in {
             return done(&world.domain.dialect().bind_first().into());
         }
-        match Search::begin(&world.domain, request) {
-            Ok(search) => self.running.push_back((id, search)),
+        match Search::begin(&world.domain, request, options, ldaps) {
+            Ok(search) => self.running.push_back(Running {
+                id,
+                begun: Instant::now(),
+                search,
+            }),
             Err(refusal) => done(&refusal.into()),
         }
     }
 
     /// Goes on with the search whose turn it is. `true` when it came to its end.
     pub(crate) fn step(&mut self, controller: &Controller, outbox: &mut Outbox) -> bool {
-        let Some((id, mut search)) = self.running.pop_front() else {
+        let Some(mut running) = self.running.pop_front() else {
             return true;
         };
         let world = &controller.world;
-        let (entries, end) = match search.step(&world.domain, controller.id, FileTime::from(world.clock.now())) {
+        let Running { id, begun, .. } = running;
+        let now = FileTime::from(world.clock.now());
+        let (entries, end) = match running.search.step(&world.domain, controller.id, now, begun.elapsed()) {
             Step::Entries(entries) => (entries, None),
-            Step::Last(entries, code) => (entries, Some(code)),
+            Step::Last(entries, done) => (entries, Some(done)),
         };
         let mut answers = outbox.answers();
         entries.iter().for_each(|entry| answers.entry(id, entry));
-        match end {
-            Some(code) => answers.result(id, Response::Search, &Outcome::new(code as u32, "")),
-            None => self.running.push_back((id, search)),
-        }
-        end.is_some()
+        let Some(done) = end else {
+            self.running.push_back(running);
+            return false;
+        };
+        done.references.iter().for_each(|uri| answers.reference(id, uri));
+        answers.search_done(id, &done.result.into(), &done.controls);
+        true
     }
 
     /// Ends the searches with this message id without an answer.
     pub(crate) fn abandon(&mut self, id: i32) {
-        self.running.retain(|(running, _)| *running != id);
+        self.running.retain(|running| running.id != id);
     }
 
     /// Ends every search without an answer.
@@ -108,8 +125,14 @@ impl Searching {
         if !signed_in {
             return Err(None);
         }
-        let mut search = Search::begin(&world.domain, request).map_err(|refusal| Some(refusal.into()))?;
-        match search.step(&world.domain, controller.id, FileTime::from(world.clock.now())) {
+        let search = Search::begin(&world.domain, request, Options::default(), false);
+        let mut search = search.map_err(|refusal| Some(refusal.into()))?;
+        match search.step(
+            &world.domain,
+            controller.id,
+            FileTime::from(world.clock.now()),
+            Duration::ZERO,
+        ) {
             Step::Entries(found) | Step::Last(found, _) => Ok(!found.is_empty()),
         }
     }
@@ -125,6 +148,7 @@ impl From<Refusal> for Outcome {
             code: refusal.code as u32,
             matched_dn: refusal.matched_dn,
             text: refusal.text,
+            referral: refusal.referral,
         }
     }
 }

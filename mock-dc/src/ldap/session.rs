@@ -15,6 +15,7 @@ use super::outbox::Outbox;
 use super::searching::Searching;
 use crate::domain::dialect::{Dialect, Refused};
 use crate::domain::object::ObjectId;
+use crate::search::controls;
 
 /// What follows a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) struct Session {
     conn: u64,
     peer: SocketAddr,
     encrypted: bool,
+    /// Whether TLS was there from the first byte.
+    ldaps: bool,
     identity: Option<ObjectId>,
     /// Whether binds only say whether they are right (MS-ADTS 5.1.1.3). Nobody is signed in then.
     fast_bind: bool,
@@ -48,6 +51,7 @@ impl Session {
             conn,
             peer,
             encrypted,
+            ldaps: encrypted,
             identity: None,
             fast_bind: false,
         }
@@ -79,7 +83,8 @@ impl Session {
             controls,
         } = request;
         let dialect = self.dialect();
-        let unknown = controls.iter().any(|control| control.critical);
+        let options = controls::read(controls.iter().map(controls::Control::from));
+        let unknown = options.is_err();
         if unknown && dialect.refuses_controls_as_extended() {
             let refusal = Outcome::from(dialect.no_such_control());
             let Operation::Bind(bind) = operation else {
@@ -118,7 +123,8 @@ impl Session {
                 Some(refusal) => answer(Response::Search, &refusal),
                 None => {
                     let signed_in = self.identity.is_some();
-                    searches.begin(id, search, &self.controller, signed_in, outbox);
+                    let asked = (search, options.unwrap_or_default());
+                    searches.begin(id, asked, &self.controller, (signed_in, self.ldaps), outbox);
                 }
             },
             Operation::SearchWithin => {

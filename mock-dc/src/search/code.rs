@@ -30,7 +30,7 @@ pub enum Code {
     UnwillingToPerform = 53,
 }
 
-/// A search that ends before it has looked at everything.
+/// How a search ends; mostly before it has looked at everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The result code.
@@ -39,6 +39,8 @@ pub struct Refusal {
     pub matched_dn: String,
     /// The diagnostic text.
     pub text: Cow<'static, str>,
+    /// Where else the client may ask, with result 10.
+    pub referral: Option<String>,
 }
 
 impl Refusal {
@@ -48,6 +50,7 @@ impl Refusal {
             code,
             matched_dn: String::new(),
             text: text.into(),
+            referral: None,
         }
     }
 }

@@ -28,12 +28,13 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Reads the list of a request: empty or `*` is everything usual, `1.1` alone is nothing.
+    /// Reads the list of a request: empty or `*` is everything usual, `1.1` alone is nothing. What stands behind a
+    /// semicolon asks for the same attribute.
     pub fn of(asked: &[String]) -> Self {
         let named = asked
             .iter()
             .filter(|name| !matches!(name.as_str(), "*" | "+" | "1.1"))
-            .cloned()
+            .map(|name| name.split(';').next().unwrap_or_default().to_owned())
             .collect();
         Self {
             all_usual: asked.is_empty() || asked.iter().any(|name| name == "*"),
@@ -41,12 +42,16 @@ impl Selection {
         }
     }
 
+    /// Whether an attribute is asked for by its name.
+    pub fn names(&self, attribute: &str) -> bool {
+        self.named.iter().any(|name| name.eq_ignore_ascii_case(attribute))
+    }
+
     /// The entry with what was asked for; without values when only types were.
     pub fn apply(&self, mut entry: Entry, types_only: bool) -> Entry {
-        entry.attributes.retain(|attribute| {
-            let named = self.named.iter().any(|name| name.eq_ignore_ascii_case(attribute.name));
-            named || (self.all_usual && !attribute.on_request)
-        });
+        entry
+            .attributes
+            .retain(|attribute| (self.all_usual && !attribute.on_request) || self.names(attribute.name));
         if types_only {
             entry
                 .attributes

@@ -1,193 +1,254 @@
-//! Search filters (RFC 4511 4.5.1.7), evaluated as AD does: three-valued, text without case.
+//! Search filters (RFC 4511 4.5.1.7, MS-ADTS 3.1.1.3.1.3.1): whether an entry is meant.
 //!
-//! An attribute that no entry here can have makes its part undefined; one that this entry lacks makes it false, so
-//! that `(!(mail=x))` finds those without a mail address.
+//! Three-valued on Windows: an attribute that no entry here can have, or a value that is none of its syntax, makes its
+//! part undefined; an attribute that this entry lacks makes it false. Samba knows no third value: what is undefined is
+//! false to it, so that `(!(noSuchAttribute=x))` finds everything (measured).
 
-use std::cmp::Ordering;
+use std::collections::HashSet;
 
+use super::anr;
+use super::classes;
 use super::entry::Entry;
-use super::request::{Assertion, Filter, Substring};
+use super::request::{Assertion, Filter};
+use super::value::{self, Comparison};
+use crate::domain::Domain;
 use crate::domain::attributes::Attribute;
-use crate::domain::dn::Dn;
-use crate::domain::fold::fold;
-use crate::domain::object::{Class, ObjectId};
+use crate::domain::dialect::Dialect;
+use crate::domain::object::ObjectId;
 use crate::domain::schema::{self, Syntax};
-use crate::domain::sid::{Sid, parse_guid};
-use crate::domain::{Domain, Key};
 
 /// LDAP_MATCHING_RULE_BIT_AND (MS-ADTS 3.1.1.3.4.4.1).
 const BIT_AND: &str = "1.2.840.113556.1.4.803";
 /// LDAP_MATCHING_RULE_BIT_OR (MS-ADTS 3.1.1.3.4.4.2).
 const BIT_OR: &str = "1.2.840.113556.1.4.804";
+/// LDAP_MATCHING_RULE_TRANSITIVE_EVAL (MS-ADTS 3.1.1.3.4.4.3).
+const TRANSITIVE: &str = "1.2.840.113556.1.4.1941";
 
-/// Whether `entry` matches; `None` is "undefined", which a search treats as no.
-pub fn evaluate(filter: &Filter, entry: &Entry, domain: &Domain) -> Option<bool> {
-    match filter {
-        Filter::And(parts) => all(parts.iter().map(|part| evaluate(part, entry, domain))),
-        // De Morgan: an "or" is undefined exactly where the "and" of the opposites is.
-        Filter::Or(parts) => all(parts
-            .iter()
-            .map(|part| evaluate(part, entry, domain).map(|matches| !matches)))
-        .map(|none| !none),
-        Filter::Not(part) => evaluate(part, entry, domain).map(|matches| !matches),
-        Filter::Present(name) => known(entry, name).then(|| entry.get(name).is_some()),
-        Filter::Equality(name, value) | Filter::Approx(name, value) => {
-            any_value(entry, name, |attribute, stored| equal(attribute, stored, value, domain))
-        }
-        Filter::Substring(name, pattern) => any_value(entry, name, |attribute, stored| {
-            Some(attribute.syntax == Syntax::Text && contains(stored, pattern))
-        }),
-        Filter::GreaterOrEqual(name, value) => ordered(entry, name, value, Ordering::is_ge),
-        Filter::LessOrEqual(name, value) => ordered(entry, name, value, Ordering::is_le),
-        Filter::Extensible(rule) => extensible(entry, rule),
+/// Attributes that hold links between objects, which alone can be followed.
+const LINKS: [&str; 6] = [
+    "member",
+    "memberOf",
+    "manager",
+    "directReports",
+    "msDS-PSOAppliesTo",
+    "msDS-PSOApplied",
+];
+
+/// A part of the filter that Samba cannot evaluate: the search ends with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfit;
+
+/// Whether something holds; `None` is "undefined", which a search treats as no.
+pub type Truth = Result<Option<bool>, Unfit>;
+
+/// What a filter is evaluated against besides the entry.
+pub struct Context<'a> {
+    /// Where objects are.
+    pub domain: &'a Domain,
+    /// The attributes of any other object, which a chain of links may lead to.
+    pub attributes_of: &'a dyn Fn(ObjectId) -> Vec<Attribute>,
+}
+
+impl Context<'_> {
+    fn dialect(&self) -> Dialect {
+        self.domain.dialect()
     }
 }
 
-/// The objects that a filter can match at most, where it names them; `None` where it does not.
-pub fn named_objects(filter: &Filter, domain: &Domain) -> Option<Vec<ObjectId>> {
-    let mut ids = match filter {
-        Filter::And(parts) => {
-            return parts
-                .iter()
-                .filter_map(|part| named_objects(part, domain))
-                .min_by_key(Vec::len);
-        }
-        Filter::Or(parts) => parts
-            .iter()
-            .map(|part| named_objects(part, domain))
-            .collect::<Option<Vec<_>>>()?
-            .concat(),
-        Filter::Equality(name, value) | Filter::Approx(name, value) => {
-            let value = std::str::from_utf8(value).ok()?;
-            let key = match name.to_ascii_lowercase().as_str() {
-                "samaccountname" => Key::Sam,
-                "userprincipalname" => Key::Upn,
-                "cn" | "name" => Key::Name,
-                "mail" => Key::Mail,
-                "displayname" => Key::DisplayName,
-                "serviceprincipalname" => Key::Spn,
-                "distinguishedname" => return Some(domain.find_name(value).ok().flatten().into_iter().collect()),
-                // Bytes come as text that is not this one; those are looked for among all.
-                "objectguid" => return parse_guid(value).map(|guid| domain.find_guid(guid).into_iter().collect()),
-                "objectsid" => return Sid::parse(value).map(|sid| domain.find_sid(&sid).into_iter().collect()),
-                _ => return None,
-            };
-            domain.find(key, value)
-        }
-        _ => return None,
+/// Whether `entry` matches.
+///
+/// # Errors
+/// [`Unfit`] where Samba gives up; parts that the others decide are not looked at.
+pub fn evaluate(filter: &Filter, entry: &Entry, context: &Context<'_>) -> Truth {
+    let part = |part: &Filter| evaluate(part, entry, context);
+    let item = match filter {
+        Filter::And(parts) => return all(parts.iter().map(part)),
+        // De Morgan: an "or" is undefined exactly where the "and" of the opposites is.
+        Filter::Or(parts) => return Ok(opposite(all(parts.iter().map(|one| part(one).map(opposite)))?)),
+        Filter::Not(one) => return part(one).map(opposite),
+        Filter::Present(name) => present(name, entry, context),
+        Filter::Approx(..) if !context.dialect().approximates() => return Err(Unfit),
+        Filter::Equality(name, value) | Filter::Approx(name, value) => match anr::is_meant(name) {
+            true => anr::matches(value, entry),
+            false => compare(name, &Comparison::Equal(value), entry, context),
+        },
+        // Only how a name begins can be ambiguous.
+        Filter::Substring(name, pattern) if anr::is_meant(name) => pattern
+            .initial
+            .as_ref()
+            .and_then(|initial| anr::matches(initial, entry)),
+        Filter::Substring(name, pattern) => compare(name, &Comparison::Contains(pattern), entry, context),
+        Filter::GreaterOrEqual(name, value) => compare(name, &Comparison::AtLeast(value), entry, context),
+        Filter::LessOrEqual(name, value) => compare(name, &Comparison::AtMost(value), entry, context),
+        Filter::Extensible(assertion) => extensible(assertion, entry, context)?,
     };
-    ids.sort_unstable();
-    ids.dedup();
-    Some(ids)
+    Ok(match item {
+        None if !context.dialect().knows_undefined() => Some(false),
+        item => item,
+    })
+}
+
+/// Whether a filter names an attribute that is constructed, and no stored value can be compared with (MS-ADTS
+/// 3.1.1.3.1.3.1).
+pub fn uses_constructed(filter: &Filter) -> bool {
+    let constructed = |name: &str| schema::find(name).is_some_and(|known| known.constructed);
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().any(uses_constructed),
+        Filter::Not(part) => uses_constructed(part),
+        Filter::Equality(name, _)
+        | Filter::Approx(name, _)
+        | Filter::GreaterOrEqual(name, _)
+        | Filter::LessOrEqual(name, _)
+        | Filter::Substring(name, _)
+        | Filter::Present(name) => constructed(name),
+        Filter::Extensible(assertion) => assertion.attribute.as_deref().is_some_and(constructed),
+    }
 }
 
 /// Three-valued "and": false wins over undefined.
-fn all(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+fn all(parts: impl Iterator<Item = Truth>) -> Truth {
     let mut result = Some(true);
     for part in parts {
-        match part {
-            Some(false) => return Some(false),
+        match part? {
+            Some(false) => return Ok(Some(false)),
             Some(true) => {}
             None => result = None,
         }
     }
-    result
+    Ok(result)
 }
 
-fn known(entry: &Entry, name: &str) -> bool {
-    entry.get(name).is_some() || schema::known(name).is_some()
+fn opposite(truth: Option<bool>) -> Option<bool> {
+    truth.map(|matches| !matches)
 }
 
-fn any_value(entry: &Entry, name: &str, test: impl Fn(&Attribute, &[u8]) -> Option<bool>) -> Option<bool> {
-    let Some(attribute) = entry.get(name) else {
-        return known(entry, name).then_some(false);
+/// The attribute that a description means: its schema name and syntax.
+fn described(description: &str, entry: &Entry, dialect: Dialect) -> Option<(&'static str, Syntax)> {
+    let name = match description.split_once(';') {
+        None => description,
+        Some((name, "binary")) if dialect.knows_attribute_options() => name,
+        Some(_) => return None,
     };
-    all(attribute
-        .values
-        .iter()
-        .map(|value| test(attribute, value).map(|matches| !matches)))
-    .map(|none| !none)
-}
-
-fn equal(attribute: &Attribute, stored: &[u8], asked: &[u8], domain: &Domain) -> Option<bool> {
-    let bytes = asked;
-    let asked = std::str::from_utf8(asked).unwrap_or_default();
-    let text = std::str::from_utf8(stored).unwrap_or_default();
-    match attribute.syntax {
-        Syntax::Text => Some(fold(text) == fold(asked)),
-        Syntax::Integer => asked.parse::<i64>().ok().map(|asked| text.parse() == Ok(asked)),
-        Syntax::Dn if attribute.name == "objectCategory" => Some(category(asked, domain) == Dn::parse(text)),
-        Syntax::Dn => Dn::parse(asked).map(|asked| Dn::parse(text) == Some(asked)),
-        // The text form and escaped bytes both match (measured); escaped bytes arrive as they are.
-        Syntax::Guid | Syntax::Sid | Syntax::Octets => {
-            Some(stored == bytes || attribute.shown().any(|shown| fold(&shown) == fold(asked)))
-        }
+    match schema::find(name) {
+        Some(known) if known.constructed && !dialect.derives_time_stamps(known.name) => None,
+        Some(known) if known.oid == name && !dialect.knows_attributes_by_identifier() => None,
+        Some(known) => Some((known.name, known.syntax)),
+        // What the RootDSE alone has.
+        None => entry.get(name).map(|attribute| (attribute.name, attribute.syntax)),
     }
 }
 
-/// A class's name stands for its category.
-fn category(asked: &str, domain: &Domain) -> Option<Dn> {
-    match Class::category_named(asked) {
-        Some(category) => Dn::parse(&domain.schema_dn(category)),
-        None => Dn::parse(asked),
-    }
-}
-
-fn contains(stored: &[u8], pattern: &Substring) -> bool {
-    let Ok(text) = std::str::from_utf8(stored).map(fold) else {
-        return false;
-    };
-    let part = |bytes: &[u8]| std::str::from_utf8(bytes).map(fold).ok();
-    let mut rest = text.as_str();
-    if let Some(initial) = &pattern.initial {
-        let Some(after) = part(initial).and_then(|initial| rest.strip_prefix(initial.as_str())) else {
-            return false;
-        };
-        rest = after;
-    }
-    if let Some(last) = &pattern.last {
-        let Some(before) = part(last).and_then(|last| rest.strip_suffix(last.as_str())) else {
-            return false;
-        };
-        rest = before;
-    }
-    pattern
-        .any
-        .iter()
-        .all(|any| match part(any).and_then(|any| rest.split_once(any.as_str())) {
-            Some((_, after)) => {
-                rest = after;
-                true
-            }
-            None => false,
-        })
-}
-
-fn ordered(entry: &Entry, name: &str, asked: &[u8], test: fn(Ordering) -> bool) -> Option<bool> {
-    any_value(entry, name, |attribute, stored| {
-        let text = std::str::from_utf8(stored).ok()?;
-        let asked = std::str::from_utf8(asked).ok()?;
-        match attribute.syntax {
-            Syntax::Integer => {
-                let (stored, asked): (i64, i64) = (text.parse().ok()?, asked.parse().ok()?);
-                Some(test(stored.cmp(&asked)))
-            }
-            Syntax::Text => Some(test(fold(text).cmp(&fold(asked)))),
-            Syntax::Dn | Syntax::Guid | Syntax::Sid | Syntax::Octets => None,
-        }
+/// The attribute that holds the values: the time stamps of LDAP are AD's own under other names.
+fn stored<'e>(name: &str, entry: &'e Entry) -> Option<&'e Attribute> {
+    entry.get(match name {
+        "createTimeStamp" => "whenCreated",
+        "modifyTimeStamp" => "whenChanged",
+        name => name,
     })
 }
 
-fn extensible(entry: &Entry, assertion: &Assertion) -> Option<bool> {
-    let name = assertion.attribute.as_deref()?;
-    let mask: i64 = std::str::from_utf8(&assertion.value).ok()?.parse().ok()?;
-    let test: fn(i64, i64) -> bool = match assertion.rule.as_deref()? {
-        BIT_AND => |stored, mask| stored & mask == mask,
-        BIT_OR => |stored, mask| stored & mask != 0,
-        _ => return None,
+fn present(name: &str, entry: &Entry, context: &Context<'_>) -> Option<bool> {
+    described(name, entry, context.dialect()).map(|(name, _)| stored(name, entry).is_some())
+}
+
+fn compare(name: &str, comparison: &Comparison<'_>, entry: &Entry, context: &Context<'_>) -> Option<bool> {
+    let (name, syntax) = described(name, entry, context.dialect())?;
+    if name == "objectClass"
+        && let Comparison::Equal(asked) = comparison
+    {
+        return classes::is_of(asked, entry);
+    }
+    let test = value::test(name, syntax, comparison, context.domain)?;
+    let values = stored(name, entry).map(|attribute| attribute.values.as_slice());
+    Some(values.unwrap_or_default().iter().any(|value| test(value)))
+}
+
+fn extensible(assertion: &Assertion, entry: &Entry, context: &Context<'_>) -> Truth {
+    let Some(name) = assertion.attribute.as_deref() else {
+        return Ok(None);
     };
-    any_value(entry, name, |attribute, stored| {
-        let stored = (attribute.syntax == Syntax::Integer).then(|| std::str::from_utf8(stored).ok())??;
-        stored.parse().ok().map(|stored| test(stored, mask))
-    })
+    match assertion.rule.as_deref() {
+        // Whether the parts of the name count, too, is not looked at (MS-ADTS 3.1.1.3.1.3.1).
+        None => Ok(compare(name, &Comparison::Equal(&assertion.value), entry, context)),
+        Some(BIT_AND) => bits(
+            name,
+            &assertion.value,
+            |stored, mask| stored & mask == mask,
+            entry,
+            context,
+        ),
+        Some(BIT_OR) => bits(
+            name,
+            &assertion.value,
+            |stored, mask| stored & mask != 0,
+            entry,
+            context,
+        ),
+        Some(TRANSITIVE) => leads_to(name, &assertion.value, entry, context),
+        Some(_) => Ok(None),
+    }
+}
+
+fn bits(name: &str, mask: &[u8], test: fn(i64, i64) -> bool, entry: &Entry, context: &Context<'_>) -> Truth {
+    let Some((name, syntax)) = described(name, entry, context.dialect()) else {
+        return Ok(None);
+    };
+    let values = stored(name, entry).map(|attribute| attribute.values.as_slice());
+    let values = values.unwrap_or_default();
+    let mask = std::str::from_utf8(mask).ok().and_then(|mask| mask.parse::<i64>().ok());
+    let numeric = matches!(syntax, Syntax::Integer | Syntax::LargeInteger);
+    let Some(mask) = mask.filter(|_| numeric) else {
+        return match context.dialect().gives_up_on_odd_bits() && !values.is_empty() {
+            true => Err(Unfit),
+            false => Ok(None),
+        };
+    };
+    let numbers = values
+        .iter()
+        .filter_map(|value| std::str::from_utf8(value).ok()?.parse().ok());
+    Ok(Some(numbers.into_iter().any(|stored| test(stored, mask))))
+}
+
+/// Whether the links of this attribute lead to the object that `value` names, directly or by way of others. Each object
+/// is gone through once, so that groups within each other come to an end.
+fn leads_to(name: &str, value: &[u8], entry: &Entry, context: &Context<'_>) -> Truth {
+    let Some((name, _)) = described(name, entry, context.dialect()) else {
+        return match context.dialect().gives_up_on_odd_bits() {
+            true => Err(Unfit),
+            false => Ok(None),
+        };
+    };
+    let target = std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| context.domain.find_name(text).ok());
+    let Some(target) = target.filter(|_| LINKS.contains(&name)) else {
+        return Ok(None);
+    };
+    let Some(target) = target else {
+        return Ok(Some(false));
+    };
+    let named = |attribute: &Attribute| -> Vec<ObjectId> {
+        let values = attribute.values.iter();
+        let texts = values.filter_map(|value| std::str::from_utf8(value).ok());
+        texts
+            .filter_map(|text| context.domain.find_name(text).ok().flatten())
+            .collect()
+    };
+    let mut seen = HashSet::new();
+    let mut ahead = entry.get(name).map(named).unwrap_or_default();
+    while let Some(id) = ahead.pop() {
+        if id == target {
+            return Ok(Some(true));
+        }
+        if seen.insert(id) {
+            let attributes = (context.attributes_of)(id);
+            ahead.extend(
+                attributes
+                    .iter()
+                    .filter(|attribute| attribute.name == name)
+                    .flat_map(named),
+            );
+        }
+    }
+    Ok(Some(false))
 }

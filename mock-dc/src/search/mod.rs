@@ -1,26 +1,47 @@
 //! Searching: which entries a request means, and what is shown of each. No socket and no clock in here.
 //!
 //! A filter that names objects is answered from the indexes; any other looks at every object, in batches, so that nobody
-//! waits long.
+//! waits long. Nothing is kept between the pages of a paged search.
 
+mod anr;
+mod candidates;
+mod classes;
 pub mod code;
+mod computed;
+pub mod controls;
+mod dialect;
 pub mod entry;
 pub mod filter;
+mod names;
+mod page;
+mod references;
 pub mod request;
 pub mod root_dse;
+mod sort;
+mod subschema;
+mod value;
 
-use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::domain::Domain;
 use crate::domain::controllers::DcId;
+use crate::domain::dn::Dn;
 use crate::domain::filetime::FileTime;
 use crate::domain::object::ObjectId;
 use code::{Code, Refusal};
+use controls::{Control, Options};
 use entry::{Entry, Selection};
+use filter::Context;
+use page::Place;
+use references::NamingContext;
 use request::{Scope, SearchRequest};
+use sort::Sorting;
 
 /// MaxPageSize of AD's default query policy (MS-ADTS 3.1.1.3.4.6): entries that one search returns at most.
-const MAX_PAGE_SIZE: usize = 1000;
+const MAX_PAGE_SIZE: u32 = 1000;
+
+/// MaxQueryDuration of that policy.
+const MAX_QUERY_DURATION: Duration = Duration::from_secs(120);
 
 /// Objects looked at in one step.
 const BATCH: usize = 256;
@@ -29,13 +50,47 @@ const BATCH: usize = 256;
 #[derive(Debug)]
 pub struct Search {
     request: SearchRequest,
+    options: Options,
     selection: Selection,
-    base: ObjectId,
-    few: VecDeque<ObjectId>,
-    /// Objects still to be looked at, when no index helps.
-    all: Option<std::ops::Range<u32>>,
+    /// Where it begins; `None`: everywhere.
+    base: Option<(ObjectId, NamingContext)>,
+    candidates: Candidates,
+    /// Candidates that were looked at.
+    at: u32,
+    /// Set while all that match are gathered to be sorted, before any is sent.
+    sorting: Option<Sorting>,
+    tells_of_sorting: bool,
+    /// What is told of the sorting.
+    sorted: Option<Control>,
     /// Entries that may still be returned; `None`: any number.
-    room: Option<usize>,
+    room: Option<u32>,
+    page: Option<Page>,
+    limit: Option<Duration>,
+    references: Vec<String>,
+}
+
+/// What may have to be looked at, in the order in which it is.
+#[derive(Debug)]
+enum Candidates {
+    /// These, which an index or the scope names.
+    Few(Vec<ObjectId>),
+    /// Every object.
+    All(u32),
+    /// An entry that is no object of the tree.
+    Only(Box<Entry>),
+}
+
+/// The page that is asked for.
+#[derive(Debug)]
+struct Page {
+    size: u32,
+    sent: u32,
+    /// Entries of all pages together, as far as they were counted.
+    total: u32,
+    /// Whether they are still being counted.
+    counts: bool,
+    /// Where the next page begins.
+    next: Option<u32>,
 }
 
 /// What one step of a search found.
@@ -43,104 +98,310 @@ pub struct Search {
 pub enum Step {
     /// Entries to send; there is more to look at.
     Entries(Vec<Entry>),
-    /// The last entries, and whether there would have been more than the size limit allows.
-    Last(Vec<Entry>, Code),
+    /// The last entries, and how the search ended.
+    Last(Vec<Entry>, Done),
+}
+
+/// How a search ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Result code and text.
+    pub result: Refusal,
+    /// References to be sent before it, each a message of its own.
+    pub references: Vec<String>,
+    /// Controls to be sent with it.
+    pub controls: Vec<Control>,
 }
 
 impl Search {
-    /// Begins a search below the RootDSE.
+    /// Begins a search below the RootDSE. `ldaps`: the client came to the port that begins with TLS, and references
+    /// are to say so.
     ///
     /// # Errors
-    /// [`Refusal`] when the base is no name or names nothing.
-    pub fn begin(domain: &Domain, request: SearchRequest) -> Result<Self, Refusal> {
+    /// [`Refusal`] when the base is no name or names nothing, or the filter or a control cannot be served.
+    pub fn begin(domain: &Domain, request: SearchRequest, options: Options, ldaps: bool) -> Result<Self, Refusal> {
         let dialect = domain.dialect();
-        let name = std::str::from_utf8(&request.base).ok();
-        let named = name.and_then(|name| Some((name, domain.find_name(name).ok()?)));
-        let Some((name, base)) = named else {
-            return Err(Refusal::new(Code::InvalidDnSyntax, dialect.bad_name()));
+        if filter::uses_constructed(&request.filter)
+            && let Some(refusal) = dialect.refuses_constructed()
+        {
+            return Err(refusal);
+        }
+        let place = match &options.page {
+            Some(page) if !page.cookie.is_empty() => {
+                Place::read(&page.cookie, &request).map_err(|readable| dialect.refuses_cookie(readable))?
+            }
+            _ => Place::default(),
         };
-        let Some(base) = base else {
-            let best = domain.best_match(name).map(|id| domain.dn_text(id));
-            let text = dialect.no_such_object(best.as_deref().unwrap_or_default());
-            // Samba tells it in no way (measured).
-            let matched_dn = best.filter(|_| dialect.tells_best_match()).unwrap_or_default();
-            return Err(Refusal {
-                code: Code::NoSuchObject,
-                matched_dn,
-                text,
-            });
+        if options
+            .page
+            .as_ref()
+            .is_some_and(|page| page.size == 0 && page.cookie.is_empty())
+            && let Some(refusal) = dialect.refuses_empty_page()
+        {
+            return Err(refusal);
+        }
+        let subschema = subschema::is_meant(domain, &request);
+        let (base, candidates) = match subschema {
+            true => (None, Candidates::Only(Box::new(subschema::entry(domain)))),
+            false => {
+                let base = base(domain, &request, &options)?;
+                (base, candidates(domain, &request, base))
+            }
         };
-        let asked = usize::try_from(request.size_limit).ok().filter(|limit| *limit > 0);
-        let room = dialect
-            .limits_search_size()
-            .then(|| asked.unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE));
-        let mut search = Self {
+        let references = match base {
+            // Of a paged search the first page brings them (measured).
+            Some(base) if !options.no_references && !options.everywhere && place == Place::default() => {
+                references::below(domain, base, request.scope, ldaps)
+            }
+            _ => Vec::new(),
+        };
+        let asked = Some(request.size_limit).filter(|limit| *limit > 0);
+        let most = if options.page.is_some() {
+            u32::MAX
+        } else {
+            MAX_PAGE_SIZE
+        };
+        let room = dialect.limits_searches().then(|| asked.unwrap_or(most).min(most));
+        let own = Some(request.time_limit).filter(|limit| *limit > 0);
+        let own = own.map_or(MAX_QUERY_DURATION, |limit| Duration::from_secs(limit.into()));
+        let (sorting, sorted) = Sorting::begin(&options, dialect)?;
+        Ok(Self {
             selection: Selection::of(&request.attributes),
-            base,
-            few: VecDeque::new(),
-            all: None,
+            base: base.map(|base| (base, NamingContext::of(domain, base))),
+            // Samba sends nothing that it was to sort and cannot (measured).
+            candidates: match sorted.is_some() && dialect.sends_nothing_unsorted() {
+                true => Candidates::Few(Vec::new()),
+                false => candidates,
+            },
+            at: if sorting.is_some() { 0 } else { place.at },
+            sorting: sorting.map(|sorting| sorting.from(place.at)),
+            tells_of_sorting: dialect.tells_of_sorting(),
+            sorted,
             room,
+            page: options.page.as_ref().map(|page| Page {
+                size: match dialect.limits_searches() {
+                    true => page.size.min(MAX_PAGE_SIZE),
+                    false => page.size,
+                },
+                sent: 0,
+                total: place.total,
+                counts: page.cookie.is_empty() && dialect.tells_totals(),
+                next: None,
+            }),
+            limit: dialect.limits_searches().then(|| own.min(MAX_QUERY_DURATION)),
+            references,
             request,
-        };
-        search.collect(domain);
-        Ok(search)
+            options,
+        })
     }
 
-    /// Which objects are to be looked at; whether each is within the scope is looked at then.
-    fn collect(&mut self, domain: &Domain) {
-        if self.request.scope == Scope::Base {
-            self.few.push_back(self.base);
-            return;
-        }
-        match filter::named_objects(&self.request.filter, domain) {
-            Some(ids) => self.few.extend(ids),
-            None => self.all = Some(domain.id_range()),
-        }
-    }
-
-    /// Whether the scope covers an object. The configuration is a naming context of its own: a search from the domain's
-    /// root does not go into it.
+    /// Whether the scope covers an object. The configuration and the schema are naming contexts of their own: a search
+    /// from the domain's root does not go into them.
     fn covers(&self, domain: &Domain, id: ObjectId) -> bool {
-        if domain.is_configuration(id) && !domain.is_configuration(self.base) {
-            return false;
-        }
-        match self.request.scope {
-            Scope::Base => id == self.base,
-            Scope::OneLevel => domain.object(id).parent == Some(self.base),
-            Scope::Subtree => domain.is_within(id, self.base),
-        }
+        let Some((base, context)) = self.base else {
+            return true;
+        };
+        let in_scope = match self.request.scope {
+            Scope::Base => id == base,
+            Scope::OneLevel => domain.object(id).parent == Some(base),
+            Scope::Subtree => domain.is_within(id, base),
+        };
+        in_scope && (self.options.everywhere || NamingContext::of(domain, id) == context)
     }
 
-    /// Looks at the next candidates as a controller knows them.
-    pub fn step(&mut self, domain: &Domain, dc: DcId, now: FileTime) -> Step {
+    /// Looks at the next candidates as a controller knows them. `elapsed`: how long the search has been under way.
+    pub fn step(&mut self, domain: &Domain, dc: DcId, now: FileTime, elapsed: Duration) -> Step {
         let mut found = Vec::new();
+        if self.limit.is_some_and(|limit| elapsed > limit) {
+            let refusal = domain.dialect().out_of_time();
+            return self.end(found, refusal);
+        }
         for _ in 0..BATCH {
-            let Some(candidate) = self.next_candidate() else {
-                return Step::Last(found, Code::Success);
+            let candidate = match self.candidate() {
+                Some(candidate) => candidate,
+                None if self.sorting.is_some() => {
+                    self.begin_sending();
+                    continue;
+                }
+                None => return self.end(found, Refusal::new(Code::Success, "")),
             };
-            if !self.covers(domain, candidate) {
-                continue;
+            let place = self.at;
+            self.at += 1;
+            match self.look_at((domain, dc, now), candidate, place) {
+                Ok(Some(entry)) => found.push(entry),
+                Ok(None) => {}
+                Err(result) => return self.end(found, result),
             }
-            let entry = Entry {
-                dn: domain.dn_text(candidate),
-                attributes: domain.attributes(dc, candidate, now),
-            };
-            if filter::evaluate(&self.request.filter, &entry, domain) != Some(true) {
-                continue;
-            }
-            match &mut self.room {
-                Some(0) => return Step::Last(found, Code::SizeLimitExceeded),
-                Some(room) => *room -= 1,
-                None => {}
-            }
-            found.push(self.selection.apply(entry, self.request.types_only));
         }
         Step::Entries(found)
     }
 
-    fn next_candidate(&mut self) -> Option<ObjectId> {
-        let next = |range: &mut std::ops::Range<u32>| range.next().map(ObjectId::from);
-        self.few.pop_front().or_else(|| self.all.as_mut().and_then(next))
+    fn candidate(&mut self) -> Option<Candidate> {
+        match &mut self.candidates {
+            Candidates::Few(ids) => ids.get(self.at as usize).copied().map(Candidate::Object),
+            Candidates::All(end) => (self.at < *end).then(|| Candidate::Object(ObjectId::from(self.at))),
+            Candidates::Only(entry) => (self.at == 0).then(|| Candidate::Entry(entry.clone())),
+        }
+    }
+
+    /// What is to be sent of a candidate, if anything; an error ends the search.
+    fn look_at(
+        &mut self,
+        (domain, dc, now): (&Domain, DcId, FileTime),
+        candidate: Candidate,
+        place: u32,
+    ) -> Result<Option<Entry>, Refusal> {
+        let (id, mut entry) = match candidate {
+            Candidate::Object(id) if !self.covers(domain, id) => return Ok(None),
+            Candidate::Object(id) => {
+                let attributes = domain.attributes(dc, id, now);
+                let dn = domain.dn_text(id);
+                (Some(id), Entry { dn, attributes })
+            }
+            Candidate::Entry(entry) => (None, *entry),
+        };
+        let attributes_of = |id| domain.attributes(dc, id, now);
+        let context = Context {
+            domain,
+            attributes_of: &attributes_of,
+        };
+        match filter::evaluate(&self.request.filter, &entry, &context) {
+            Ok(Some(true)) => {}
+            Ok(_) => return Ok(None),
+            Err(filter::Unfit) => return Err(domain.dialect().gave_up()),
+        }
+        if let (Some(sorting), Some(id)) = (&mut self.sorting, id) {
+            return sorting.gather(id, &entry).map(|()| None);
+        }
+        if self.is_past_the_page(place)? {
+            return Ok(None);
+        }
+        match &mut self.room {
+            Some(0) => return Err(domain.dialect().too_many()),
+            Some(room) => *room -= 1,
+            None => {}
+        }
+        if let Some(id) = id {
+            if self.selection.names("tokenGroups") && self.request.scope != Scope::Base {
+                return Err(domain.dialect().refuses_tokens_below());
+            }
+            computed::add(domain, id, &self.selection, &mut entry.attributes);
+        }
+        let mut shown = self.selection.apply(entry, self.request.types_only);
+        if let (Some(id), Some(form)) = (id, self.options.extended_names) {
+            names::extend(domain, &mut shown, id, form);
+        }
+        Ok(Some(shown))
+    }
+
+    /// Whether an entry that matches belongs to a later page.
+    ///
+    /// # Errors
+    /// The search's end, where nothing more has to be known of later pages.
+    fn is_past_the_page(&mut self, place: u32) -> Result<bool, Refusal> {
+        let Some(page) = &mut self.page else {
+            return Ok(false);
+        };
+        page.total += u32::from(page.counts);
+        if page.sent < page.size {
+            page.sent += 1;
+            return Ok(false);
+        }
+        // A page of none is how a client says that it wants no more (RFC 2696 3).
+        page.next = page.next.or((page.size > 0).then_some(place));
+        match page.counts {
+            true => Ok(true),
+            false => Err(Refusal::new(Code::Success, "")),
+        }
+    }
+
+    fn begin_sending(&mut self) {
+        if let Some(sorting) = self.sorting.take() {
+            let (ids, place, told) = sorting.finish(self.tells_of_sorting);
+            self.candidates = Candidates::Few(ids);
+            self.at = place;
+            self.sorted = told;
+        }
+    }
+
+    fn end(&mut self, found: Vec<Entry>, result: Refusal) -> Step {
+        let mut told: Vec<_> = self.sorted.take().into_iter().collect();
+        if let Some(page) = &self.page {
+            told.push(match page.next {
+                Some(at) => {
+                    let place = Place { at, total: page.total };
+                    controls::page_told(page.total, &place.cookie(&self.request))
+                }
+                None => controls::page_told(0, b""),
+            });
+        }
+        let references = match result.code == Code::Success {
+            true => std::mem::take(&mut self.references),
+            false => Vec::new(),
+        };
+        Step::Last(
+            found,
+            Done {
+                result,
+                references,
+                controls: told,
+            },
+        )
+    }
+}
+
+#[derive(Debug)]
+enum Candidate {
+    Object(ObjectId),
+    Entry(Box<Entry>),
+}
+
+/// The object that a search begins at; `None`: everywhere.
+fn base(domain: &Domain, request: &SearchRequest, options: &Options) -> Result<Option<ObjectId>, Refusal> {
+    let dialect = domain.dialect();
+    let name = std::str::from_utf8(&request.base).ok();
+    let named = name.and_then(|name| Some((name, domain.find_name(name).ok()?)));
+    let Some((name, base)) = named else {
+        return Err(Refusal::new(Code::InvalidDnSyntax, dialect.bad_name()));
+    };
+    if base.is_some() {
+        return Ok(base);
+    }
+    if name.trim().is_empty() {
+        return match options.everywhere {
+            true => Ok(None),
+            false => Err(dialect.no_base()),
+        };
+    }
+    let dn = Dn::parse(name);
+    if let Some(elsewhere) = dn.as_ref().filter(|dn| !dn.is_within(domain.base()))
+        && let Some(refusal) = dialect.refers_elsewhere(name, elsewhere)
+    {
+        return Err(refusal);
+    }
+    if dn.is_none()
+        && let Some(text) = dialect.no_such_identifier(name)
+    {
+        return Err(Refusal::new(Code::NoSuchObject, text));
+    }
+    let best = domain.best_match(name).map(|id| domain.dn_text(id));
+    let text = dialect.no_such_object(best.as_deref().unwrap_or_default());
+    // Samba tells it in no way (measured).
+    let matched_dn = best.filter(|_| dialect.tells_best_match()).unwrap_or_default();
+    Err(Refusal {
+        matched_dn,
+        ..Refusal::new(Code::NoSuchObject, text)
+    })
+}
+
+/// Which objects are to be looked at; whether each is within the scope is looked at then.
+fn candidates(domain: &Domain, request: &SearchRequest, base: Option<ObjectId>) -> Candidates {
+    if let (Scope::Base, Some(base)) = (request.scope, base) {
+        return Candidates::Few(vec![base]);
+    }
+    match candidates::named_objects(&request.filter, domain) {
+        Some(ids) => Candidates::Few(ids),
+        None => Candidates::All(domain.id_range().end),
     }
 }
 

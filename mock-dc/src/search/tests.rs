@@ -50,14 +50,14 @@ fn request(base: &str, scope: Scope, filter: &str) -> SearchRequest {
 }
 
 fn run(domain: &Domain, request: SearchRequest) -> (Vec<Entry>, Code) {
-    let mut search = Search::begin(domain, request).expect("a base that exists");
+    let mut search = Search::begin(domain, request, Options::default(), false).expect("a base that exists");
     let mut found = Vec::new();
     loop {
-        match search.step(domain, DcId::FIRST, NOW) {
+        match search.step(domain, DcId::FIRST, NOW, Duration::ZERO) {
             Step::Entries(entries) => found.extend(entries),
-            Step::Last(entries, code) => {
+            Step::Last(entries, done) => {
                 found.extend(entries);
-                return (found, code);
+                return (found, done.result.code);
             }
         }
     }
@@ -168,14 +168,22 @@ fn the_configuration_is_a_naming_context_of_its_own() {
 #[test]
 fn a_base_that_is_not_there_is_told_with_the_nearest_that_is() {
     let domain = domain(Dialect::Windows, 0);
-    let refused = |base| Search::begin(&domain, request(base, Scope::Base, "(objectClass=*)")).expect_err("no base");
+    let refused = |base| {
+        Search::begin(
+            &domain,
+            request(base, Scope::Base, "(objectClass=*)"),
+            Options::default(),
+            false,
+        )
+        .expect_err("no base")
+    };
     let refusal = refused("CN=nobody,CN=Users,DC=corp,DC=example,DC=com");
     assert_eq!(
         (refusal.code, refusal.matched_dn.as_str()),
         (Code::NoSuchObject, "CN=Users,DC=corp,DC=example,DC=com")
     );
     assert!(refusal.text.starts_with("0000208D: NameErr:"));
-    assert_eq!(refused("DC=other").matched_dn, "");
+    assert_eq!(refused("DC=other").code, Code::Referral);
     assert_eq!(refused("no name").code, Code::InvalidDnSyntax);
 }
 
@@ -229,6 +237,253 @@ fn computed_attributes_are_shown_only_when_asked_for() {
     );
 }
 
+#[test]
+fn what_is_undefined_is_false_to_samba_alone() {
+    let (windows, samba) = (domain(Dialect::Windows, 0), domain(Dialect::Samba, 0));
+    let people = |filter: &str| format!("(&(objectCategory=person)(cn=*-test){filter})");
+    for filter in ["(!(noSuchAttribute=x))", "(!(objectClass=noSuchClass))"] {
+        let filter = people(filter);
+        assert_eq!(found(&windows, BASE, Scope::Subtree, &filter), [""; 0], "{filter}");
+        assert_eq!(found(&samba, BASE, Scope::Subtree, &filter).len(), 3, "{filter}");
+    }
+    for filter in [
+        "(userAccountControl=0x200)",
+        "(userAccountControl= 512)",
+        "(userAccountControl=51*)",
+    ] {
+        let filter = people(filter);
+        assert_eq!(found(&windows, BASE, Scope::Subtree, &filter), [""; 0], "{filter}");
+        assert!(!found(&samba, BASE, Scope::Subtree, &filter).is_empty(), "{filter}");
+    }
+}
+
+#[test]
+fn values_are_compared_by_their_syntax() {
+    let domain = domain(Dialect::Windows, 0);
+    let good = domain.object(domain.find_sam("good").unwrap()).into_owned();
+    let escaped = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
+    let sid = good.sid.unwrap();
+    for filter in [
+        format!("(objectGUID={})", escaped(&good.guid)),
+        format!("(objectGUID={})", crate::domain::sid::guid_text(good.guid)),
+        format!("(objectSid={})", escaped(&sid.bytes())),
+        format!("(objectSid={sid})"),
+        format!("(distinguishedName=<SID={sid}>)"),
+        "(&(cn=good-test)(whenCreated>=20200101000000.0Z)(whenCreated<=20990101000000.0Z))".to_owned(),
+        "(&(cn~=good-test)(objectClass=1.2.840.113556.1.5.9))".to_owned(),
+        "(1.2.840.113556.1.4.221=good)".to_owned(),
+        "(&(cn=good-test)(sAMAccountName;binary=good))".to_owned(),
+        "(&(cn=good-test)(userAccountControl>=512)(userAccountControl<=512))".to_owned(),
+        "(anr=goo)".to_owned(),
+        "(anr==good)".to_owned(),
+    ] {
+        assert_eq!(found(&domain, BASE, Scope::Subtree, &filter), ["good"], "{filter}");
+    }
+    for filter in [
+        "(anr=ood)",
+        "(anr==goo)",
+        "(&(cn=good-test)(whenCreated>=soon))",
+        "(:=good)",
+    ] {
+        assert_eq!(found(&domain, BASE, Scope::Subtree, filter), [""; 0], "{filter}");
+    }
+}
+
+#[test]
+fn links_are_followed_to_their_end() {
+    let domain = domain(Dialect::Windows, 0);
+    let rule = "1.2.840.113556.1.4.1941";
+    let filter = format!("(memberOf:{rule}:=CN=Administrators,CN=Builtin,{BASE})");
+    let mut members = found(&domain, BASE, Scope::Subtree, &filter);
+    members.sort_unstable();
+    assert_eq!(members, ["Administrator", "Domain Admins", "Enterprise Admins"]);
+    let filter = format!("(member:{rule}:=CN=Administrator,CN=Users,{BASE})");
+    let groups = found(&domain, BASE, Scope::Subtree, &filter);
+    assert!(
+        groups.contains(&"Denied RODC Password Replication Group".to_owned()),
+        "{groups:?}"
+    );
+}
+
+#[test]
+fn a_filter_that_cannot_be_served_is_refused() {
+    let code = |dialect, filter: &str| {
+        let domain = domain(dialect, 0);
+        match Search::begin(
+            &domain,
+            request(BASE, Scope::Subtree, filter),
+            Options::default(),
+            false,
+        ) {
+            Ok(_) => run(&domain, request(BASE, Scope::Subtree, filter)).1,
+            Err(refusal) => refusal.code,
+        }
+    };
+    let constructed = "(canonicalName=*)";
+    assert_eq!(code(Dialect::Windows, constructed), Code::InappropriateMatching);
+    assert_eq!(code(Dialect::Samba, constructed), Code::Success);
+    for odd in ["(cn~=good-test)", "(cn:1.2.840.113556.1.4.803:=2)"] {
+        assert_eq!(code(Dialect::Windows, odd), Code::Success, "{odd}");
+        assert_eq!(code(Dialect::Samba, odd), Code::OperationsError, "{odd}");
+    }
+}
+
+fn page(size: u32, cookie: Vec<u8>) -> Options {
+    Options {
+        page: Some(controls::Page { size, cookie }),
+        ..Options::default()
+    }
+}
+
+/// The names of a page, the estimate, and the cookie for the next.
+fn paged(domain: &Domain, filter: &str, options: Options) -> (Vec<String>, u32, Vec<u8>) {
+    let mut search = Search::begin(domain, request(BASE, Scope::Subtree, filter), options, false).unwrap();
+    let mut names = Vec::new();
+    loop {
+        let (entries, done) = match search.step(domain, DcId::FIRST, NOW, Duration::ZERO) {
+            Step::Entries(entries) => (entries, None),
+            Step::Last(entries, done) => (entries, Some(done)),
+        };
+        names.extend(entries.into_iter().map(|entry| entry.dn));
+        if let Some(done) = done {
+            assert_eq!(done.result.code, Code::Success);
+            let told = done.controls.last().unwrap().clone();
+            let told = controls::read([told].into_iter()).unwrap().page.unwrap();
+            return (names, told.size, told.cookie);
+        }
+    }
+}
+
+#[test]
+fn pages_together_are_the_whole_and_only_samba_counts_them() {
+    let filter = "(&(objectCategory=person)(cn=*))";
+    for (dialect, estimate) in [(Dialect::Windows, 0), (Dialect::Samba, 506)] {
+        let domain = domain(dialect, 500);
+        let (mut all, mut cookie, mut pages) = (Vec::new(), Vec::new(), 0);
+        loop {
+            let (names, told, next) = paged(&domain, filter, page(100, cookie));
+            pages += 1;
+            all.extend(names);
+            assert_eq!(
+                told,
+                if next.is_empty() { 0 } else { estimate },
+                "{dialect:?}, page {pages}"
+            );
+            cookie = next;
+            if cookie.is_empty() {
+                break;
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!((all.len(), pages), (506, 6), "{dialect:?}");
+    }
+}
+
+#[test]
+fn a_cookie_is_good_for_its_own_search_only() {
+    for (dialect, made_up) in [
+        (Dialect::Windows, Code::UnavailableCriticalExtension),
+        (Dialect::Samba, Code::UnwillingToPerform),
+    ] {
+        let domain = domain(dialect, 5);
+        let (_, _, cookie) = paged(&domain, "(objectCategory=person)", page(2, Vec::new()));
+        let refused = |filter: &str, cookie: &[u8]| {
+            let asked = request(BASE, Scope::Subtree, filter);
+            Search::begin(&domain, asked, page(2, cookie.to_vec()), false)
+                .map(|_| ())
+                .map_err(|refusal| refusal.code)
+        };
+        assert_eq!(refused("(objectCategory=person)", &cookie), Ok(()));
+        assert_eq!(refused("(cn=*)", &cookie), Err(Code::UnavailableCriticalExtension));
+        assert_eq!(refused("(objectCategory=person)", b"xx"), Err(made_up));
+    }
+}
+
+#[test]
+fn references_lead_to_the_naming_contexts_below() {
+    let domain = domain(Dialect::Samba, 0);
+    let told = |base: &str, scope, ldaps, options: Options| {
+        let mut search = Search::begin(&domain, request(base, scope, "(cn=good-test)"), options, ldaps).unwrap();
+        match search.step(&domain, DcId::FIRST, NOW, Duration::ZERO) {
+            Step::Last(_, done) => done.references,
+            Step::Entries(_) => panic!("an index names the one object"),
+        }
+    };
+    let usual = Options::default;
+    let configuration = format!("corp.example.com/CN=Configuration,{BASE}");
+    assert_eq!(
+        told(BASE, Scope::Subtree, false, usual()),
+        [format!("ldap://{configuration}")]
+    );
+    assert_eq!(
+        told(BASE, Scope::OneLevel, true, usual()),
+        [format!("ldaps://{configuration}??base")]
+    );
+    assert_eq!(told(BASE, Scope::Base, false, usual()), [""; 0]);
+    assert_eq!(
+        told(&format!("CN=Users,{BASE}"), Scope::Subtree, false, usual()),
+        [""; 0]
+    );
+    let quiet = Options {
+        no_references: true,
+        ..usual()
+    };
+    assert_eq!(told(BASE, Scope::Subtree, false, quiet), [""; 0]);
+}
+
+#[test]
+fn entries_come_in_the_order_that_is_asked_for() {
+    let domain = domain(Dialect::Windows, 300);
+    let sorted = |reverse| Options {
+        sort: vec![controls::SortKey {
+            attribute: "sAMAccountName".to_owned(),
+            reverse,
+        }],
+        ..page(3, Vec::new())
+    };
+    let filter = "(&(objectCategory=person)(cn=user*))";
+    let (first, ..) = paged(&domain, filter, sorted(false));
+    let (last, ..) = paged(&domain, filter, sorted(true));
+    assert!(
+        first[0].starts_with("CN=user000001,") && first[2].starts_with("CN=user000003,"),
+        "{first:?}"
+    );
+    assert!(last[0].starts_with("CN=user000300,"), "{last:?}");
+}
+
+#[test]
+fn a_search_that_takes_too_long_ends_on_windows() {
+    let end = |dialect| {
+        let domain = domain(dialect, 0);
+        let asked = SearchRequest {
+            time_limit: 1,
+            ..request(BASE, Scope::Subtree, "(cn=good-test)")
+        };
+        let mut search = Search::begin(&domain, asked, Options::default(), false).unwrap();
+        match search.step(&domain, DcId::FIRST, NOW, Duration::from_secs(2)) {
+            Step::Last(_, done) => done.result.code,
+            Step::Entries(_) => panic!("an index names the one object"),
+        }
+    };
+    assert_eq!(end(Dialect::Windows), Code::TimeLimitExceeded);
+    assert_eq!(end(Dialect::Samba), Code::Success);
+}
+
+#[test]
+fn the_subschema_tells_what_the_schema_knows() {
+    let domain = domain(Dialect::Windows, 0);
+    let asked = SearchRequest {
+        attributes: vec!["attributeTypes".to_owned(), "objectClasses".to_owned()],
+        ..request(&domain.schema_dn("Aggregate"), Scope::Base, "(objectClass=subSchema)")
+    };
+    let (entries, _) = run(&domain, asked);
+    let types: Vec<_> = entries[0].get("attributeTypes").unwrap().shown().collect();
+    let expected =
+        "( 1.2.840.113556.1.4.221 NAME 'sAMAccountName' SYNTAX '1.3.6.1.4.1.1466.115.121.1.15' SINGLE-VALUE )";
+    assert!(types.iter().any(|known| known == expected), "{types:?}");
+}
+
 fn any_filter() -> impl Strategy<Value = Filter> {
     let name = prop::sample::select(vec![
         "sAMAccountName",
@@ -265,12 +520,14 @@ proptest! {
     fn the_indexes_change_no_answer(filter in any_filter()) {
         let domain = domain(Dialect::Windows, 2);
         let by_index = run(&domain, SearchRequest { filter: filter.clone(), ..request(BASE, Scope::Subtree, "(a=b)") }).0;
+        let attributes_of = |id| domain.attributes(DcId::FIRST, id, NOW);
+        let context = Context { domain: &domain, attributes_of: &attributes_of };
         let by_looking: Vec<_> = domain
             .id_range()
             .map(ObjectId::from)
             .filter(|id| !domain.is_configuration(*id))
             .map(|id| Entry { dn: domain.dn_text(id), attributes: domain.attributes(DcId::FIRST, id, NOW) })
-            .filter(|entry| filter::evaluate(&filter, entry, &domain) == Some(true))
+            .filter(|entry| filter::evaluate(&filter, entry, &context) == Ok(Some(true)))
             .map(|entry| entry.dn)
             .collect();
         prop_assert_eq!(by_index.into_iter().map(|entry| entry.dn).collect::<Vec<_>>(), by_looking);

@@ -92,7 +92,7 @@ pub(super) fn check(name: &str, syntax: Syntax, value: &[u8]) -> Result<(), Edit
                 _ => Ok(()),
             }
         }
-        Syntax::Integer => {
+        Syntax::Integer | Syntax::LargeInteger => {
             // Those that are kept in 32 bits.
             let small = matches!(name, "codePage" | "countryCode" | "logonCount" | "adminCount");
             let number = text()?.parse::<i64>();
@@ -106,6 +106,11 @@ pub(super) fn check(name: &str, syntax: Syntax, value: &[u8]) -> Result<(), Edit
             Some(_) => Ok(()),
             None => Err(EditError::Syntax("a distinguished name")),
         },
+        Syntax::Boolean => match value {
+            b"TRUE" | b"FALSE" => Ok(()),
+            _ => Err(EditError::Syntax("TRUE or FALSE")),
+        },
+        Syntax::Class | Syntax::Time => text().map(|_| ()),
         Syntax::Guid | Syntax::Sid | Syntax::Octets => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use postern_ldap::ber::{Appender, ENUMERATED, INTEGER, OCTET_STRING, SEQUENCE, SET};
 
+use crate::search::controls::Control;
 use crate::search::entry::Entry;
 
 /// An answer that carries a result, by its operation.
@@ -21,6 +22,9 @@ pub(crate) enum Response {
 }
 
 const ENTRY: u8 = 0x64;
+const REFERENCE: u8 = 0x73;
+const REFERRAL: u8 = 0xa3;
+const CONTROLS: u8 = 0xa0;
 const EXTENDED_NAME: u8 = 0x8a;
 const EXTENDED_VALUE: u8 = 0x8b;
 
@@ -36,6 +40,8 @@ pub(crate) struct Outcome {
     pub(crate) matched_dn: String,
     /// The diagnostic text.
     pub(crate) text: Cow<'static, str>,
+    /// Where else to ask, with result 10.
+    pub(crate) referral: Option<String>,
 }
 
 impl Outcome {
@@ -44,6 +50,7 @@ impl Outcome {
         code: 0,
         matched_dn: String::new(),
         text: Cow::Borrowed(""),
+        referral: None,
     };
 
     /// A result with its text.
@@ -52,6 +59,7 @@ impl Outcome {
             code,
             matched_dn: String::new(),
             text: text.into(),
+            referral: None,
         }
     }
 }
@@ -71,6 +79,32 @@ impl<'a> Answers<'a> {
     /// The answer that an operation ends with.
     pub(crate) fn result(&mut self, id: i32, response: Response, outcome: &Outcome) {
         self.message(id, response as u8, |inside| result(inside, outcome));
+    }
+
+    /// The answer that a search ends with, and its controls.
+    pub(crate) fn search_done(&mut self, id: i32, outcome: &Outcome, controls: &[Control]) {
+        Appender::new(self.to_send).nest(SEQUENCE, |message| {
+            message.number(INTEGER, id);
+            message.nest(Response::Search as u8, |inside| result(inside, outcome));
+            if controls.is_empty() {
+                return;
+            }
+            message.nest(CONTROLS, |list| {
+                for control in controls {
+                    list.nest(SEQUENCE, |one| {
+                        one.element(OCTET_STRING, control.oid.as_bytes());
+                        if let Some(value) = &control.value {
+                            one.element(OCTET_STRING, value);
+                        }
+                    });
+                }
+            });
+        });
+    }
+
+    /// Where a search may go on.
+    pub(crate) fn reference(&mut self, id: i32, uri: &str) {
+        self.message(id, REFERENCE, |inside| inside.element(OCTET_STRING, uri.as_bytes()));
     }
 
     /// The answer to an extended request.
@@ -123,4 +157,7 @@ fn result(inside: &mut Appender<'_>, outcome: &Outcome) {
     inside.number(ENUMERATED, i32::try_from(outcome.code).unwrap_or(i32::MAX));
     inside.element(OCTET_STRING, outcome.matched_dn.as_bytes());
     inside.element(OCTET_STRING, outcome.text.as_bytes());
+    if let Some(uri) = &outcome.referral {
+        inside.nest(REFERRAL, |uris| uris.element(OCTET_STRING, uri.as_bytes()));
+    }
 }

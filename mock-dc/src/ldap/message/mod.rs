@@ -12,6 +12,7 @@ pub(crate) use decode::decode;
 
 use postern_ldap::ber::{self, Malformed, Reader};
 
+use crate::search::controls;
 use crate::search::request::SearchRequest;
 
 /// One request.
@@ -164,6 +165,16 @@ impl<'a> Controls<'a> {
     pub(crate) fn iter(self) -> impl Iterator<Item = Control<'a>> {
         let mut reader = Reader::new(self.content);
         std::iter::from_fn(move || Control::decode(&mut reader).ok())
+    }
+}
+
+impl From<Control<'_>> for controls::Control {
+    fn from(control: Control<'_>) -> Self {
+        Self {
+            oid: String::from_utf8_lossy(control.oid).into_owned(),
+            critical: control.critical,
+            value: control.value.map(<[u8]>::to_vec),
+        }
     }
 }
 
