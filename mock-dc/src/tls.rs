@@ -56,6 +56,15 @@ pub struct Certificates {
 }
 
 impl Certificates {
+    /// The same whatever a fault asks for.
+    pub(crate) fn all_alike(config: Arc<rustls::ServerConfig>) -> Self {
+        Self {
+            right: config.clone(),
+            unknown_ca: config,
+            issued: None,
+        }
+    }
+
     /// With the right certificate, or with one that has this fault.
     pub fn shown(&self, fault: Option<Certificate>) -> &Arc<rustls::ServerConfig> {
         match (fault, &self.issued) {

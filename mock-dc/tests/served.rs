@@ -456,17 +456,19 @@ async fn malformed_bytes_end_their_own_connection_only() {
     assert_eq!(bind(&mut other, "CORP\\good", PASSWORD).await.0, 0);
     for bytes in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],
-        &[0x30, 0x84, 0x06, 0x40, 0x00, 0x00],
-        &[0x30, 0x80, 0x02, 0x01],
+        &[0x30, 0x84, 0x06, 0x40, 0x00, 0x00, 0x02],
+        &[0x30, 0x80, 0x02, 0x01, 0x01, 0x42, 0x00],
         &[0x30, 0x05, 0x02, 0x01, 0x01, 0x7f, 0x00],
         &[0x30, 0x0a, 0x02, 0x01, 0x01, 0x60, 0x05, 0x02, 0x01, 0x03, 0x04, 0xff],
     ] {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(bytes).await.expect("a write");
         let mut rest = Vec::new();
-        // Closed without an answer; a reset where the server had more to read.
-        let _ = stream.read_to_end(&mut rest).await;
-        assert!(rest.is_empty(), "{bytes:02x?} was answered");
+        stream.read_to_end(&mut rest).await.expect("an end that is no reset");
+        // Notice of Disconnection: message id 0, result 2, its object identifier.
+        assert_eq!(rest[6..10], [0x02, 1, 0, 0x78], "{bytes:02x?}: {rest:02x?}");
+        assert_eq!(rest[15..18], [0x0a, 1, 2], "{bytes:02x?}: {rest:02x?}");
+        assert!(rest.ends_with(b"1.3.6.1.4.1.1466.20036"), "{bytes:02x?}: {rest:02x?}");
         assert_eq!(bind(&mut other, "CORP\\good", PASSWORD).await.0, 0);
     }
     assert_eq!(domain.get("/binds/counts").await, json!({"good": 6}));

@@ -222,3 +222,6 @@ impl Conversation {
         self.session.is_now_encrypted();
     }
 }
+
+#[cfg(test)]
+mod tests;

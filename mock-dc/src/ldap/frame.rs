@@ -183,7 +183,7 @@ impl Inbox {
     fn grow(&mut self) -> Result<(), FrameError> {
         let wanted = (self.bytes.capacity() * 2).max(FREE);
         let wanted = match message_length(&self.bytes) {
-            Ok(Some(length)) => wanted.min(length.max(FREE)),
+            Ok(Some(length)) if length > self.bytes.len() => wanted.min(length.max(FREE)),
             _ => wanted,
         };
         let borrow = wanted.saturating_sub(FREE) - self.borrowed;

@@ -11,6 +11,7 @@ mod held;
 mod message;
 mod modify;
 mod outbox;
+pub mod rehearsal;
 mod searching;
 mod session;
 mod wire;

@@ -285,3 +285,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, '_, S> {
         let _ = timeout(GOODBYE, finish).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Times and ends, on a clock that jumps when everybody waits.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::*;
+use crate::domain::dialect::Dialect;
+use crate::domain::fixture::settings;
+use crate::ldap::Controller;
+use crate::ldap::rehearsal::Rehearsal;
+
+const ANONYMOUS_BIND: &[u8] = &[0x30, 12, 2, 1, 1, 0x60, 7, 2, 1, 3, 4, 0, 0x80, 0];
+
+/// `(objectClass=*)` at the RootDSE: its answer has more than a thousand bytes.
+const ROOT_DSE: &[u8] = &[
+    0x30, 37, 2, 1, 2, 0x63, 32, 4, 0, 0x0a, 1, 0, 0x0a, 1, 0, 2, 1, 0, 2, 1, 0, 1, 1, 0, 0x87, 11, b'o', b'b', b'j',
+    b'e', b'c', b't', b'C', b'l', b'a', b's', b's', 0x30, 0,
+];
+
+struct Served {
+    client: DuplexStream,
+    ended: JoinSet<Result<End, WireError>>,
+    drain: CancellationToken,
+}
+
+fn controller() -> Arc<Controller> {
+    let settings = settings(Dialect::Windows, Vec::new(), 1);
+    Rehearsal::new(&settings).unwrap().controller()
+}
+
+/// A connection whose network holds `network` bytes in each direction.
+fn serve(network: usize) -> Served {
+    let (client, server) = duplex(network);
+    let drain = CancellationToken::new();
+    let token = drain.clone();
+    let mut ended = JoinSet::new();
+    ended.spawn(async move {
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let mut conversation = Conversation::new(controller(), peer, false);
+        converse(server, &mut conversation, &token).await
+    });
+    Served { client, ended, drain }
+}
+
+impl Served {
+    async fn end(&mut self) -> Result<End, WireError> {
+        self.ended.join_next().await.unwrap().unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_request_may_be_two_minutes_in_coming_whole_and_every_later_one_a_quarter_of_an_hour() {
+    let began = Instant::now();
+    let mut silent = serve(4096);
+    assert!(matches!(silent.end().await, Err(WireError::Idle(FIRST_REQUEST))));
+    assert_eq!(began.elapsed().as_secs(), 120);
+
+    // What is not whole does not count, however often something comes.
+    let began = Instant::now();
+    let mut slow = serve(4096);
+    tokio::task::yield_now().await;
+    for byte in &ANONYMOUS_BIND[..10] {
+        slow.client.write_all(&[*byte]).await.unwrap();
+        tokio::time::advance(Duration::from_secs(11)).await;
+    }
+    assert!(matches!(slow.end().await, Err(WireError::Idle(FIRST_REQUEST))));
+    assert_eq!(began.elapsed().as_secs(), 120);
+
+    let began = Instant::now();
+    let mut bound = serve(4096);
+    bound.client.write_all(ANONYMOUS_BIND).await.unwrap();
+    assert!(matches!(bound.end().await, Err(WireError::Idle(IDLE_LIMIT))));
+    assert_eq!(began.elapsed().as_secs(), 900);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_reads_is_given_up_and_holds_little_until_then() {
+    let mut served = serve(1024);
+    let began = Instant::now();
+    let mut sent = 0;
+    // It goes on asking until nobody takes any more.
+    while let Ok(Ok(())) = timeout(Duration::from_secs(5), served.client.write_all(ROOT_DSE)).await {
+        sent += 1;
+    }
+    assert!(sent < 500, "{sent} requests were taken");
+    assert!(matches!(served.end().await, Err(WireError::Stalled)));
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_gets_everything() {
+    let expected = 20 * one_answer().await;
+    let mut served = serve(1024);
+    served.client.write_all(&ROOT_DSE.repeat(20)).await.unwrap();
+    let mut received = 0;
+    while received < expected {
+        tokio::time::advance(Duration::from_secs(3)).await;
+        received += served.client.read(&mut [0; 512]).await.unwrap();
+    }
+    served.client.shutdown().await.unwrap();
+    assert!(matches!(served.end().await, Ok(End::Closed)));
+}
+
+/// Bytes of the answer to [`ROOT_DSE`].
+async fn one_answer() -> usize {
+    let mut served = serve(64 * 1024);
+    served.client.write_all(ROOT_DSE).await.unwrap();
+    served.client.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    served.client.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.len() > 1024, "{}", answer.len());
+    answer.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_said_everything_is_still_answered() {
+    let mut served = serve(4096);
+    served.client.write_all(ANONYMOUS_BIND).await.unwrap();
+    served.client.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    served.client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer.first(), Some(&0x30));
+    assert!(matches!(served.end().await, Ok(End::Closed)));
+
+    let mut cut = serve(4096);
+    cut.client.write_all(&ANONYMOUS_BIND[..9]).await.unwrap();
+    cut.client.shutdown().await.unwrap();
+    assert!(matches!(cut.end().await, Err(WireError::Frame(FrameError::Cut))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_answered_with_a_notice_that_the_client_receives() {
+    let mut served = serve(4096);
+    served.client.write_all(&[0x16; 4000]).await.unwrap();
+    let mut answer = Vec::new();
+    served.client.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.ends_with(b"1.3.6.1.4.1.1466.20036"));
+    assert!(matches!(served.end().await, Err(WireError::Frame(FrameError::NotLdap))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_ends_an_idle_connection() {
+    let mut served = serve(4096);
+    served.drain.cancel();
+    assert!(matches!(served.end().await, Ok(End::Closed)));
+}
