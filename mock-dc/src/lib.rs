@@ -3,6 +3,7 @@
 //! [`domain`] holds the rules and knows no socket and no clock; [`search`] answers queries about it, [`modify`] changes
 //! it; [`ldap`] carries all that over the wire; [`control`] lets a test look inside and change things; [`journal`] keeps what was asked.
 
+mod addresses;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -22,8 +23,9 @@ use std::process::ExitCode;
 
 use postern_service::program::{self, Program};
 
+pub use addresses::{Addresses, DcAddresses};
 pub use config::{Config, RawFile};
-pub use server::{Addresses, DcAddresses, Server, run};
+pub use server::{Server, run};
 
 /// The binary `postern-mock-dc`: `--config FILE [--check-config]`.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

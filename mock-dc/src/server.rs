@@ -1,6 +1,7 @@
 //! Puts a configured domain on the network and takes it off again.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::addresses::{Addresses, DcAddresses};
 use crate::config::{Config, DcConfig};
 use crate::control::{self, Control};
 use crate::domain::controllers::DcId;
@@ -26,28 +28,6 @@ use crate::metrics::Metrics;
 use crate::tls::{self, Source};
 use crate::world::World;
 
-/// Where everything listens, with the ports that the system chose where 0 was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addresses {
-    /// The control interface.
-    pub control: SocketAddr,
-    /// Metrics and health.
-    pub admin: SocketAddr,
-    /// The controllers, as configured.
-    pub dcs: Vec<DcAddresses>,
-}
-
-/// Where one controller listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DcAddresses {
-    /// Its name.
-    pub name: String,
-    /// LDAP and StartTLS.
-    pub ldap: Option<SocketAddr>,
-    /// LDAPS.
-    pub ldaps: Option<SocketAddr>,
-}
-
 /// A domain whose listeners are open and not served yet.
 #[derive(Debug)]
 pub struct Server {
@@ -57,20 +37,31 @@ pub struct Server {
     addresses: Addresses,
 }
 
-/// Serves the configured domain until the process ends.
+/// Serves the configured domain until the process ends. Once every listener is open, one line of JSON on standard
+/// output tells where.
 ///
 /// # Errors
 /// When a listener cannot be opened or a certificate cannot be made.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let server = Server::open(config)?;
-    let Addresses { control, admin, dcs } = server.addresses();
+    let Addresses {
+        control, admin, dcs, ..
+    } = server.addresses();
     for dc in dcs {
         let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
         tracing::info!(dc = dc.name, ldap = shown(dc.ldap), ldaps = shown(dc.ldaps), "serving");
     }
     tracing::info!(%control, %admin, "ready");
+    announce(server.addresses());
     server.serve(shutdown).await;
     Ok(())
+}
+
+/// For whoever started this process and has its standard output: the ports, where the system chose them, and that there is
+/// nothing more to wait for. Whoever connects from now on is served.
+fn announce(addresses: &Addresses) {
+    // Whoever closed standard output does not want to be told.
+    let _ = writeln!(std::io::stdout(), "{}", addresses.to_json());
 }
 
 impl Server {
@@ -144,12 +135,11 @@ impl Server {
                 (vec![(control_listener, control), (listener, admin)], address)
             }
         };
-        if let Some(ca) = made_ca {
-            ca.publish()?;
-        }
+        let ca = made_ca.map(tls::MadeCa::publish).transpose()?;
         let addresses = Addresses {
             control: control_address,
             admin: admin_address,
+            ca,
             dcs,
         };
         Ok(Self {

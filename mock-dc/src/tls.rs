@@ -137,12 +137,12 @@ pub struct MadeCa {
 }
 
 impl MadeCa {
-    /// Writes it for clients. To be done when the listeners are open: a second process that finds the ports taken must
+    /// Writes it for clients, and tells where: an absolute path. To be done when the listeners are open: a second process that finds the ports taken must
     /// not replace the file of the first.
     ///
     /// # Errors
     /// [`TlsError::Write`].
-    pub fn publish(self) -> Result<(), TlsError> {
+    pub fn publish(self) -> Result<PathBuf, TlsError> {
         let Self { file, pem } = self;
         std::fs::write(&file, pem).map_err(|source| TlsError::Write {
             path: file.clone(),
@@ -150,7 +150,7 @@ impl MadeCa {
         })?;
         let shown = std::path::absolute(&file).unwrap_or(file);
         tracing::info!(ca = %shown.display(), "made a certificate; clients trust it by this CA");
-        Ok(())
+        Ok(shown)
     }
 }
 
