@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod domain;
+pub mod embedded;
 pub mod faults;
 pub mod journal;
 pub mod ldap;
@@ -25,6 +26,7 @@ use postern_service::program::{self, Program};
 
 pub use addresses::{Addresses, DcAddresses};
 pub use config::{Config, RawFile};
+pub use embedded::MockDc;
 pub use server::{Server, run};
 
 /// The binary `postern-mock-dc`: `--config FILE [--check-config]`.

@@ -155,6 +155,11 @@ impl Server {
         &self.addresses
     }
 
+    /// The control interface, for whoever is in this process; the first of what is served over HTTP.
+    pub(crate) fn control(&self) -> Router {
+        self.web.first().map(|(_, router)| router.clone()).unwrap_or_default()
+    }
+
     /// Serves until the process drains.
     pub async fn serve(self, shutdown: Shutdown) {
         let mut tasks = JoinSet::new();

@@ -1,12 +1,9 @@
 //! A domain on loopback ports of the system's choosing, and clients for it.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings};
-use postern_mock_dc::{Addresses, RawFile, Server};
-use postern_service::shutdown::Shutdown;
+use postern_mock_dc::{Addresses, MockDc};
 use postern_service::tls::{install_provider, load_anchors, provider};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -74,12 +71,8 @@ pub(crate) struct Domain {
     pub(crate) http: reqwest::Client,
     drivers: Mutex<JoinSet<()>>,
     anchors: Arc<rustls::ClientConfig>,
-    folder: PathBuf,
-    shutdown: Shutdown,
-    served: JoinSet<()>,
+    served: MockDc,
 }
-
-static FOLDERS: AtomicUsize = AtomicUsize::new(0);
 
 impl Domain {
     pub(crate) fn serve() -> Self {
@@ -89,38 +82,27 @@ impl Domain {
     /// With more in its configuration.
     pub(crate) fn serve_with(more: &str) -> Self {
         install_provider();
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("postern-mock-dc-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let text = format!("{CONFIG}{more}");
-        let config = postern_service::config::parse::<RawFile>(&text, &folder.join("mock-dc.toml"), &folder, []);
-        let server = Server::open(config.expect("a valid configuration")).expect("free ports");
-        let anchors = load_anchors(&folder.join("corp.example.com-ca.pem")).expect("the CA that was made");
+        let served = MockDc::start(&format!("{CONFIG}{more}")).expect("a valid configuration and free ports");
+        let addresses = served.addresses().clone();
+        let ca = addresses.ca.as_deref().expect("a CA, since none is configured");
+        let anchors = load_anchors(ca).expect("the CA that was made");
         let anchors = rustls::ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("TLS versions")
             .with_root_certificates(anchors)
             .with_no_client_auth();
-        let addresses = server.addresses().clone();
-        let shutdown = Shutdown::new();
-        let mut served = JoinSet::new();
-        served.spawn(server.serve(shutdown.clone()));
         Self {
             addresses,
             anchors: Arc::new(anchors),
             http: reqwest::Client::new(),
             drivers: Mutex::default(),
-            folder,
-            shutdown,
             served,
         }
     }
 
     /// Ends it, and waits until everything in it has ended.
-    pub(crate) async fn end(mut self) {
-        self.shutdown.drain.cancel();
-        while self.served.join_next().await.is_some() {}
-        std::fs::remove_dir_all(&self.folder).expect("a folder to remove");
+    pub(crate) async fn end(self) {
+        drop(self.served);
     }
 
     pub(crate) fn ldap(&self, dc: usize) -> String {
