@@ -2,6 +2,7 @@
 
 mod active_directory;
 mod by_dn;
+mod clients;
 mod ds389;
 mod ldap_utils;
 mod openldap;

@@ -52,6 +52,18 @@ async fn one_command_puts_the_cluster_in_front_of_a_directory_over_ldaps_or_star
                 "{scheme} {name}"
             );
         }
+        // Every word on why not, through an agent that was told nothing but the URL.
+        for user in directory.list("users") {
+            let [name, password, expected] =
+                ["username", "password", "expect"].map(|member| user[member].as_str().unwrap());
+            if name.ends_with("@corp.example.com") {
+                assert_eq!(
+                    cluster.sign_in(name, password).await.outcome(),
+                    expected,
+                    "{scheme} {name}"
+                );
+            }
+        }
         let told = cluster.running.stderr();
         assert!(
             told.contains("Realm corp.example.com, NetBIOS name CORP (taken from it"),
