@@ -245,7 +245,7 @@ async fn the_root_dse_is_for_everybody_and_accounts_for_who_is_signed_in() {
         assert_eq!(guid, Some(1), "16 bytes that are no text");
 
         let refused = ldap.delete(&found[0].dn).await.expect("an answer");
-        assert_eq!(refused.rc, 53);
+        assert_eq!(refused.rc, 50, "ordinary users delete nothing");
         let unknown = ldap
             .extended(ldap3::exop::Exop {
                 name: Some("1.2.3.4".to_owned()),

@@ -13,6 +13,7 @@ const GOOD: &str = "good@corp.example.com";
 
 const BIND: u8 = 0x61;
 const ENTRY: u8 = 0x64;
+const REFERENCE: u8 = 0x73;
 const DONE: u8 = 0x65;
 const COMPARED: u8 = 0x6f;
 const EXTENDED: u8 = 0x78;
@@ -125,6 +126,9 @@ fn all(line: &mut Line, requests: &[Vec<u8>]) -> Vec<Answer> {
         let mut message = Reader::new(messages.expect(SEQUENCE).unwrap());
         let id = postern_ldap::ber::wrapped_number(message.expect(INTEGER).unwrap());
         let (tag, content) = message.any().unwrap();
+        if tag == REFERENCE {
+            continue;
+        }
         let (mut code, mut text) = (0, String::new());
         if tag != ENTRY {
             let mut result = Reader::new(content);
