@@ -1,5 +1,7 @@
 //! What a `PATCH` of an account asks for: read as a whole before anything is changed.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -14,7 +16,12 @@ use crate::domain::schema::{self, Syntax};
 /// Names the member that is unknown, that nobody changes, or whose value does not fit.
 pub(super) fn read(members: Map<String, Value>) -> Result<Edits, String> {
     let mut edits = Edits::default();
+    let mut named = BTreeSet::new();
     for (name, value) in members {
+        // Which of two would hold is nobody's to guess; JSON's own doubles never come this far.
+        if let Some((known, _)) = schema::known(&name).filter(|(known, _)| !named.insert(*known)) {
+            return Err(format!("`{known}` is there twice, written in two ways"));
+        }
         match (name.as_str(), value) {
             ("password", Value::String(text)) if !text.is_empty() => {
                 edits.password(NtHash::of(&Zeroizing::new(text)));
@@ -115,6 +122,7 @@ mod tests {
                 json!({"userAccountControl": 0x1200}),
                 "`userAccountControl` must be of one kind",
             ),
+            (json!({"mail": "a@b", "MAIL": "c@d"}), "`mail` is there twice"),
         ] {
             let error = edits(value).unwrap_err();
             assert!(error.starts_with(told), "{error}");
