@@ -15,6 +15,7 @@ use postern_service::tls::load_identity;
 use serde::Deserialize;
 
 use crate::domain::OLD_PASSWORD_ALLOWED;
+use crate::domain::builtin::FIRST_DC;
 use crate::domain::controllers::{DcId, REPLICATION_DELAY};
 use crate::domain::dialect::Dialect;
 use crate::domain::nt_hash::NtHash;
@@ -181,6 +182,7 @@ impl RawConfig for RawFile {
         let dcs = dcs(self.dcs, problems);
         let names: Vec<&str> = dcs.iter().map(|dc| dc.name.as_str()).collect();
         let can_issue = !matches!(tls, Some(Source::Configured(_)));
+        listeners(&dcs, control, admin.flatten(), problems);
         let dialect = match self.domain.as_ref().map(|domain| domain.dialect) {
             None | Some(RawDialect::Windows) => Dialect::Windows,
             Some(RawDialect::Samba) => Dialect::Samba,
@@ -198,6 +200,9 @@ impl RawConfig for RawFile {
         let mut people = users::Users::new(&dns_name, &policy, expires, &places, generated.count);
         for dc in &dcs {
             people.claim("dcs", "sam", &format!("{}$", dc.name), problems);
+        }
+        for (rid, _) in (FIRST_DC..).zip(&dcs) {
+            people.claim("dcs", "rid", &rid.to_string(), problems);
         }
         people.add("users", self.users, problems);
         if let Some(file) = self.users_file {
@@ -432,6 +437,34 @@ fn dcs(raw: Vec<RawDc>, problems: &mut Problems) -> Vec<DcConfig> {
         dcs.push(DcConfig { name, ldap, ldaps });
     }
     dcs
+}
+
+/// No two may listen where only one can; port 0 is another one each time.
+fn listeners(dcs: &[DcConfig], control: Option<SocketAddr>, admin: Option<SocketAddr>, problems: &mut Problems) {
+    let of_dcs = dcs.iter().enumerate().flat_map(|(index, dc)| {
+        let (ldap, ldaps) = (format!("dcs[{index}].ldap"), format!("dcs[{index}].ldaps"));
+        [(ldap, dc.ldap), (ldaps, dc.ldaps)]
+    });
+    let others = [
+        ("control.listen".to_owned(), control),
+        ("admin.listen".to_owned(), admin),
+    ];
+    let mut taken: Vec<(String, SocketAddr)> = Vec::new();
+    for (key, address) in others.into_iter().chain(of_dcs) {
+        let Some(address) = address.filter(|address| address.port() != 0) else {
+            continue;
+        };
+        if let Some((first, _)) = taken.iter().find(|(_, other)| is_same_place(*other, address)) {
+            problems.add(&key, format!("{address} is taken by {first}"));
+        }
+        taken.push((key, address));
+    }
+}
+
+/// A listener on all addresses takes the port on each of them, and one for IPv6 that of IPv4, too.
+fn is_same_place(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    one.port() == other.port() && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
 }
 
 fn address(key: &str, text: Option<String>, problems: &mut Problems) -> Option<SocketAddr> {

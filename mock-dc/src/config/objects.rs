@@ -96,7 +96,7 @@ impl Places {
 }
 
 /// A path as it is compared.
-fn folded(path: &str) -> String {
+pub(super) fn folded(path: &str) -> String {
     Dn::parse(path).map_or_else(|| fold(path), |dn| format!("{dn:?}"))
 }
 
@@ -121,6 +121,8 @@ pub(super) fn groups(
             );
         }
         users.claim(&format!("{key}.name"), "sam", &name, problems);
+        users.claim_place(&format!("{key}.name"), group.path.as_deref(), &name, problems);
+        users.claim_identifiers(&key, None, group.rid, problems);
         groups.push(GroupSettings {
             name,
             path: group.path,

@@ -44,9 +44,12 @@ pub(super) struct RawPasswordSettings {
     password_history: Option<u32>,
 }
 
-/// Longest password that AD's policy can ask for, and longest history.
+/// Longest password that AD's policy can ask for.
 const MAX_LENGTH: u32 = 256;
-const MAX_HISTORY: u32 = 1024;
+
+/// Longest history of the domain's policy, as its editor allows it, and of a fine-grained one.
+const MAX_HISTORY: u32 = 24;
+const MAX_FINE_GRAINED_HISTORY: u32 = 1024;
 
 /// That of a new Windows domain since October 2022 (KB5020282): ten wrong passwords lock for ten minutes, a password
 /// lives 42 days, at least one; it has seven letters of three kinds, and 24 are remembered.
@@ -69,10 +72,17 @@ fn new_domain() -> Policy {
 impl RawPolicy {
     /// The domain's policy.
     pub(super) fn validate(&self, dialect: Dialect, problems: &mut Problems) -> Policy {
-        self.checked("policy", &new_domain(), dialect, problems)
+        self.checked("policy", &new_domain(), MAX_HISTORY, dialect, problems)
     }
 
-    fn checked(&self, key: &str, default: &Policy, dialect: Dialect, problems: &mut Problems) -> Policy {
+    fn checked(
+        &self,
+        key: &str,
+        default: &Policy,
+        longest_history: u32,
+        dialect: Dialect,
+        problems: &mut Problems,
+    ) -> Policy {
         let at = |member: &str| format!("{key}.{member}");
         let mut length = |member: &str, given: Option<u64>, unit: u64, default: Duration| {
             let Some(number) = given else { return default };
@@ -154,7 +164,12 @@ impl RawPolicy {
                 default.min_password_length,
             ),
             complexity: self.password_complexity.unwrap_or(default.complexity),
-            history: bounded("password_history", self.password_history, MAX_HISTORY, default.history),
+            history: bounded(
+                "password_history",
+                self.password_history,
+                longest_history,
+                default.history,
+            ),
         }
     }
 }
@@ -188,7 +203,9 @@ pub(super) fn password_settings(
                 format!("nobody and no group has the sAMAccountName {who:?}"),
             );
         }
-        let policy = own.policy().checked(&key, domain, dialect, problems);
+        let policy = own
+            .policy()
+            .checked(&key, domain, MAX_FINE_GRAINED_HISTORY, dialect, problems);
         let (Some(name), Some(precedence)) = (name, precedence) else {
             continue;
         };

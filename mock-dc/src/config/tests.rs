@@ -334,3 +334,97 @@ fn accounts_of_a_file_count_like_those_of_the_configuration() {
     );
     std::fs::remove_dir_all(&folder).expect("a folder to remove");
 }
+
+#[test]
+fn listeners_that_get_in_each_others_way_are_named() {
+    let text = r#"
+[domain]
+name = "corp.example.com"
+netbios = "CORP"
+[control]
+listen = "127.0.0.1:10380"
+[admin]
+listen = "127.0.0.1:10380"
+[[dcs]]
+name = "dc-1"
+ldap = "127.0.0.1:10389"
+ldaps = "127.0.0.1:10389"
+[[dcs]]
+name = "dc-2"
+ldap = "0.0.0.0:10389"
+ldaps = "127.0.0.1:10380"
+[[dcs]]
+name = "dc-3"
+ldap = "127.0.0.2:10380"
+ldaps = "127.0.0.1:0"
+[[dcs]]
+name = "dc-4"
+ldaps = "127.0.0.1:0"
+"#;
+    let told = problems(text);
+    for problem in [
+        "admin.listen: 127.0.0.1:10380 is taken by control.listen",
+        "dcs[0].ldaps: 127.0.0.1:10389 is taken by dcs[0].ldap",
+        "dcs[1].ldap: 0.0.0.0:10389 is taken by dcs[0].ldap",
+        "dcs[1].ldaps: 127.0.0.1:10380 is taken by control.listen",
+        "has 4 problems",
+    ] {
+        assert!(told.contains(problem), "{problem} is not in: {told}");
+    }
+}
+
+#[test]
+fn identifiers_and_places_that_are_taken_are_named() {
+    let text = format!(
+        r#"{VALID}
+[policy]
+password_history = 25
+lockout_threshold = 3
+lockout_window_s = 0
+[[groups]]
+name = "Team"
+rid = 1200
+[[users]]
+sam = "first"
+password = "x"
+guid = "6f8b2c1e-0000-4000-8000-000000000001"
+rid = 1200
+[[users]]
+sam = "second"
+password = "x"
+guid = "6F8B2C1E-0000-4000-8000-000000000001"
+rid = 500
+[[users]]
+sam = "third"
+cn = "First"
+path = "cn=users"
+password = "x"
+rid = 1000
+[[users]]
+sam = "fourth"
+cn = "team"
+password = "x"
+"#
+    );
+    let told = problems(&text);
+    for problem in [
+        "policy.password_history: must be at most 24",
+        "policy.lockout_window_s: must be at least 1",
+        "groups[0].rid: \"1200\" is taken by users[0].rid",
+        "groups[0].name: \"Team\" has its place in the tree taken by users[3]",
+        "users[1].guid: \"6f8b2c1e-0000-4000-8000-000000000001\" is taken by users[0].guid",
+        "users[1].rid: 500 is one of those below 1000",
+        "users[2].rid: \"1000\" is taken by dcs",
+        "users[2].cn: \"First\" is taken by users[0]",
+        "has 8 problems",
+    ] {
+        assert!(told.contains(problem), "{problem} is not in: {told}");
+    }
+}
+
+#[test]
+fn a_password_may_be_shorter_than_the_policy_asks_for() {
+    let text = VALID.replace("[control]", "administrator_password = \"x\"\n[control]");
+    let config = read(&format!("{text}[[users]]\nsam = \"a\"\npassword = \"x\"\n"));
+    assert!(config.is_ok(), "administrators set what they like: {config:?}");
+}

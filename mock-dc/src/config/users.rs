@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
-use super::objects::Places;
+use super::objects::{Places, folded};
 use crate::domain::attributes::{Attribute, logon_hours};
-use crate::domain::builtin::reserved_names;
+use crate::domain::builtin::{FIRST_DC, reserved_names};
 use crate::domain::filetime::FileTime;
 use crate::domain::fold::fold;
 use crate::domain::generated::sam_of;
@@ -21,7 +21,7 @@ use crate::domain::nt_hash::NtHash;
 use crate::domain::policy::Policy;
 use crate::domain::schema::{Syntax, known};
 use crate::domain::settings::{Lock, PasswordSet, UserSettings};
-use crate::domain::sid::parse_guid;
+use crate::domain::sid::{guid_text, parse_guid};
 
 /// One account as it is read.
 #[derive(Debug, Deserialize)]
@@ -147,6 +147,19 @@ impl<'a> Users<'a> {
                 place.insert(key.to_owned());
             }
             Entry::Occupied(first) => problems.add(key, format!("{name:?} is taken by {}", first.get())),
+        }
+    }
+
+    /// Takes the place of an object in the tree.
+    pub(super) fn claim_place(&mut self, key: &str, path: Option<&str>, cn: &str, problems: &mut Problems) {
+        match self.claimed.entry(("cn", fold(&place(path, cn)))) {
+            Entry::Vacant(place) => {
+                place.insert(key.to_owned());
+            }
+            Entry::Occupied(first) => problems.add(
+                key,
+                format!("{cn:?} has its place in the tree taken by {}", first.get()),
+            ),
         }
     }
 
@@ -293,13 +306,35 @@ impl<'a> Users<'a> {
         lock
     }
 
+    /// No two objects have one objectGUID or objectSid.
+    pub(super) fn claim_identifiers(
+        &mut self,
+        key: &str,
+        guid: Option<[u8; 16]>,
+        rid: Option<u32>,
+        problems: &mut Problems,
+    ) {
+        if let Some(guid) = guid {
+            self.claim(&format!("{key}.guid"), "guid", &guid_text(guid), problems);
+        }
+        match rid {
+            Some(rid) if rid < FIRST_DC => problems.add(
+                format!("{key}.rid"),
+                format!("{rid} is one of those below {FIRST_DC}, which are the domain's own"),
+            ),
+            Some(rid) => self.claim(&format!("{key}.rid"), "rid", &rid.to_string(), problems),
+            None => {}
+        }
+    }
+
     /// AD refuses a second account with the same sAMAccountName, place in the tree, or explicit or implied principal
     /// name; so do we.
     fn claim_names(&mut self, key: &str, user: &UserSettings, problems: &mut Problems) {
         let implied = format!("{}@{}", user.sam, self.dns_name);
         let explicit = user.upn.iter().filter(|upn| fold(upn) != fold(&implied));
         // Places are compared within one container.
-        let place = format!("{}/{}", user.path.as_deref().unwrap_or_default(), user.cn);
+        let place = place(user.path.as_deref(), &user.cn);
+        self.claim_identifiers(key, user.guid, user.rid, problems);
         let names = [("sam", &user.sam), ("cn", &place), ("upn", &implied)];
         for (kind, name) in names.into_iter().chain(explicit.map(|upn| ("upn", upn))) {
             let shown = if kind == "cn" { &user.cn } else { name };
@@ -365,6 +400,11 @@ const OF_THE_DIRECTORY: &[&str] = &[
     "mail",
     "displayName",
 ];
+
+/// Where an object of this name stands, as places are compared.
+pub(super) fn place(path: Option<&str>, cn: &str) -> String {
+    format!("{}/{cn}", folded(path.unwrap_or("CN=Users")))
+}
 
 fn is_generated(name: &str, count: u32) -> bool {
     let number = name.strip_prefix("user").and_then(|digits| digits.parse().ok());

@@ -243,7 +243,7 @@ pub(super) const ADMINISTRATOR: u32 = 500;
 pub(super) const GUEST: u32 = 501;
 pub(super) const KRBTGT: u32 = 502;
 /// The first domain controller's account; the others follow.
-pub(super) const FIRST_DC: u32 = 1000;
+pub(crate) const FIRST_DC: u32 = 1000;
 
 /// Relative identifier of `Domain Admins`.
 pub const DOMAIN_ADMINS: u32 = 512;
