@@ -30,11 +30,16 @@ pub(super) async fn change_account(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let dc = asked(&control, text.as_deref())?;
-    let id = find(&control, &sam)?;
+    find(&control, &sam)?;
     let edits = edit::read(read(&body)?).map_err(Problem::bad)?;
     let world = &control.world;
-    let changed = world.in_turn(|now| world.domain.edit(dc, id, edits, FileTime::from(now)));
-    changed.map_err(|(name, problem)| Problem::bad(format!("`{name}` {problem}")))?;
+    let id = world.in_turn(|now| {
+        // Once more: another request may have given the name to somebody else meanwhile.
+        let id = find(&control, &sam)?;
+        let changed = world.domain.edit(dc, id, edits, FileTime::from(now));
+        changed.map_err(|(name, problem)| Problem::bad(format!("`{name}` {problem}")))?;
+        Ok::<_, Problem>(id)
+    })?;
     Ok(show(&control, dc, id))
 }
 

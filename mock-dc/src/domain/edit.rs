@@ -223,7 +223,10 @@ impl Domain {
         let others: Vec<_> = others.collect();
         self.check_names(id, &others)?;
         let policy = *self.policy_of(id);
-        self.overlay.write(id, others);
+        if !others.is_empty() {
+            self.overlay.write(id, others);
+            self.renamed();
+        }
         self.change(dc, id, now, |state| {
             let (first, then): (Vec<_>, Vec<_>) = of_state
                 .into_iter()

@@ -67,7 +67,13 @@ pub struct Decision {
 
 /// A bind before it is decided.
 #[derive(Debug)]
-pub struct Attempt(Result<Known, Decision>);
+pub struct Attempt<'a> {
+    name: &'a [u8],
+    password: &'a [u8],
+    /// Of the names that the name was looked up among.
+    generation: u64,
+    whose: Result<Known, Decision>,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -96,6 +102,8 @@ pub struct Domain {
     controllers: Controllers,
     /// The last update sequence number that was given.
     usn: AtomicU64,
+    /// Rises whenever a name may have come to mean somebody else, or an account to be another than it was.
+    generation: AtomicU64,
 }
 
 impl Domain {
@@ -121,6 +129,7 @@ impl Domain {
             overlay: Overlay::default(),
             controllers: Controllers::new(&settings.dcs, settings.pdc, settings.replication_delay),
             usn,
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -140,28 +149,48 @@ impl Domain {
         self.decide(&self.attempt(name.as_ref(), password.as_ref()), dc, now, record)
     }
 
-    /// All of a bind that takes time and depends on no moment: whose name it is, and the password's hash.
-    pub fn attempt(&self, name: &[u8], password: &[u8]) -> Attempt {
-        self.attempt_of(self.whose(name, password), password)
+    /// All of a bind that takes time and depends on no moment: whose name it is, and the password's hash. Should names
+    /// change before it is decided, [`Domain::decide`] looks it up again.
+    pub fn attempt<'a>(&self, name: &'a [u8], password: &'a [u8]) -> Attempt<'a> {
+        // Read before the name is looked up: what changes in between is seen to have changed.
+        let generation = self.generation.load(Ordering::Acquire);
+        Attempt {
+            name,
+            password,
+            generation,
+            whose: self.known(self.whose(name, password), password),
+        }
     }
 
-    fn attempt_of(&self, whose: Result<ObjectId, Decision>, password: &[u8]) -> Attempt {
-        Attempt(whose.map(|id| Known {
+    fn known(&self, whose: Result<ObjectId, Decision>, password: &[u8]) -> Result<Known, Decision> {
+        whose.map(|id| Known {
             id,
             password: NtHash::of_bytes(self.dialect.password(password)),
             initial: self.computed_state(id),
-        }))
+        })
+    }
+
+    /// Takes note that names, or accounts as a whole, are no longer what they were.
+    fn renamed(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// Decides a bind at a controller; see [`Domain::bind`].
     pub fn decide<R>(
         &self,
-        attempt: &Attempt,
+        attempt: &Attempt<'_>,
         dc: DcId,
         now: FileTime,
         record: impl FnOnce(&Decision) -> R,
     ) -> (Decision, R) {
-        let known = match &attempt.0 {
+        let again;
+        let attempt = if attempt.generation == self.generation.load(Ordering::Acquire) {
+            attempt
+        } else {
+            again = self.attempt(attempt.name, attempt.password);
+            &again
+        };
+        let known = match &attempt.whose {
             Ok(known) => known,
             Err(decision) => return recorded(*decision, record),
         };
@@ -180,7 +209,7 @@ impl Domain {
             let other = || self.find_sam(user).or_else(|| self.find_mail(user));
             nobody.then(other).flatten().ok_or(decision)
         });
-        match self.attempt_of(whose, password).0 {
+        match self.known(whose, password) {
             Ok(known) => self.sign_in(&known, &mut self.account(known.id), dc, now),
             Err(decision) => decision,
         }
@@ -500,6 +529,7 @@ impl Domain {
     pub fn reset(&self) {
         self.changed.clear();
         self.overlay.clear();
+        self.renamed();
     }
 
     /// The numbers of all objects, named ones first, for [`ObjectId::from`].

@@ -3,6 +3,7 @@
 //! The tree stays as it was founded; what differs lies over it. While nobody has changed one, it costs a look at a flag.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -93,8 +94,11 @@ impl Overlay {
             let values = |attribute: &Attribute| attribute.shown().map(|value| fold(&value)).collect::<Vec<_>>();
             if let Some(key) = key {
                 for value in own.get(attribute.name).map(values).unwrap_or_default() {
-                    if let Some(ids) = by_value.get_mut(&(key, value)) {
-                        ids.retain(|other| *other != id);
+                    if let Entry::Occupied(mut place) = by_value.entry((key, value)) {
+                        place.get_mut().retain(|other| *other != id);
+                        if place.get().is_empty() {
+                            place.remove();
+                        }
                     }
                 }
                 for value in values(&attribute) {
@@ -103,7 +107,6 @@ impl Overlay {
             }
             own.insert(attribute.name, attribute);
         }
-        by_value.retain(|_, ids| !ids.is_empty());
         self.is_used.store(true, Ordering::Release);
     }
 

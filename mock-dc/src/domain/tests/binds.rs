@@ -188,3 +188,26 @@ fn a_probe_answers_as_a_bind_would_and_changes_nothing() {
     assert_eq!(domain.probe(DcId::FIRST, "nobody", PASSWORD, NOW).result, wrong);
     assert_eq!(domain.changed_accounts(), 0);
 }
+
+#[test]
+fn a_bind_that_overlaps_a_rename_or_a_reset_is_decided_by_the_names_of_its_turn() {
+    let domain = domain(Dialect::Windows, named(), 1);
+    let good = domain.find_sam("good").unwrap();
+    let rename = |to: &str| {
+        let mut edits = edit::Edits::default();
+        edits.attribute("sAMAccountName", vec![to.as_bytes().to_vec()]).unwrap();
+        domain.edit(DcId::FIRST, good, edits, NOW).unwrap();
+    };
+    let (before, after) = (
+        domain.attempt(b"CORP\\good", PASSWORD.as_bytes()),
+        domain.attempt(b"CORP\\better", PASSWORD.as_bytes()),
+    );
+    rename("better");
+    let decide = |attempt| domain.decide(attempt, DcId::FIRST, NOW, |_| ()).0;
+    assert_eq!(decide(&before).account, None);
+    assert_eq!(decide(&after).account, Some(good));
+    let overlaps = domain.attempt(b"CORP\\better", PASSWORD.as_bytes());
+    domain.reset();
+    assert_eq!(decide(&overlaps).account, None);
+    assert_eq!(decide(&before).result, BindResult::Success);
+}
