@@ -45,6 +45,75 @@ pub enum ClockError {
     Rate,
 }
 
+/// How a clock begins, and begins again when it is reset.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Start {
+    shows: Shows,
+    rate: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Shows {
+    /// Real time, shifted by so many ns.
+    Shifted(i128),
+    /// A moment, in ns since 1970.
+    Moment(i128),
+}
+
+impl Default for Start {
+    /// Real time.
+    fn default() -> Self {
+        Self {
+            shows: Shows::Shifted(0),
+            rate: 1.0,
+        }
+    }
+}
+
+impl Start {
+    /// At a moment, whatever the machine's time.
+    ///
+    /// # Errors
+    /// [`ClockError::OutOfRange`].
+    pub fn at(self, moment: OffsetDateTime) -> Result<Self, ClockError> {
+        let from = in_range(moment.unix_timestamp_nanos())?;
+        Ok(Self {
+            shows: Shows::Moment(from),
+            ..self
+        })
+    }
+
+    /// Ahead of real time by `seconds`, behind it when negative.
+    ///
+    /// # Errors
+    /// [`ClockError::OutOfRange`].
+    pub fn shifted(self, seconds: f64) -> Result<Self, ClockError> {
+        let shift = nanos(seconds)?;
+        in_range(real() + shift)?;
+        Ok(Self {
+            shows: Shows::Shifted(shift),
+            ..self
+        })
+    }
+
+    /// At `rate` simulated seconds in a real one.
+    ///
+    /// # Errors
+    /// [`ClockError::Rate`].
+    pub fn running_at(self, rate: f64) -> Result<Self, ClockError> {
+        check_rate(rate)?;
+        Ok(Self { rate, ..self })
+    }
+
+    fn course(&self) -> Course {
+        let from = match self.shows {
+            Shows::Shifted(shift) => real() + shift,
+            Shows::Moment(from) => from,
+        };
+        Course { from, rate: self.rate }
+    }
+}
+
 /// What [`Clock::read`] shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
@@ -56,27 +125,28 @@ pub struct Reading {
     pub rate: f64,
 }
 
-/// The simulated clock. Begins at real time, at the usual rate.
+/// The simulated clock.
 #[derive(Debug)]
 pub struct Clock {
+    start: Start,
     course: Mutex<(Instant, Course)>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self {
-            course: Mutex::new((
-                Instant::now(),
-                Course {
-                    from: real(),
-                    rate: 1.0,
-                },
-            )),
-        }
+        Self::new(Start::default())
     }
 }
 
 impl Clock {
+    /// A clock that begins now.
+    pub fn new(start: Start) -> Self {
+        Self {
+            start,
+            course: Mutex::new((Instant::now(), start.course())),
+        }
+    }
+
     /// The simulated moment.
     pub fn now(&self) -> OffsetDateTime {
         let (since, course) = *self.lock();
@@ -101,11 +171,9 @@ impl Clock {
     /// # Errors
     /// [`ClockError::OutOfRange`]; the clock then runs on unchanged.
     pub fn advance(&self, seconds: f64) -> Result<(), ClockError> {
-        if !seconds.is_finite() || seconds.abs() > 1e12 {
-            return Err(ClockError::OutOfRange);
-        }
+        let length = nanos(seconds)?;
         self.alter(|now, course| Course {
-            from: now + (seconds * 1e9) as i128,
+            from: now + length,
             ..course
         })
     }
@@ -126,30 +194,25 @@ impl Clock {
     /// # Errors
     /// [`ClockError::Rate`].
     pub fn set_rate(&self, rate: f64) -> Result<(), ClockError> {
-        if !(0.0..=1e6).contains(&rate) {
-            return Err(ClockError::Rate);
-        }
+        check_rate(rate)?;
         self.alter(|now, _| Course { from: now, rate })
     }
 
-    /// Back to real time at the usual rate.
+    /// Back to how it began.
     pub fn reset(&self) {
-        *self.lock() = (
-            Instant::now(),
-            Course {
-                from: real(),
-                rate: 1.0,
-            },
-        );
+        self.begin(&self.start);
+    }
+
+    /// Begins as this says.
+    pub fn begin(&self, start: &Start) {
+        *self.lock() = (Instant::now(), start.course());
     }
 
     fn alter(&self, change: impl FnOnce(i128, Course) -> Course) -> Result<(), ClockError> {
         let mut course = self.lock();
         let instant = Instant::now();
         let changed = change(course.1.at(instant - course.0), course.1);
-        if !(EARLIEST..=LATEST).contains(&changed.from) {
-            return Err(ClockError::OutOfRange);
-        }
+        in_range(changed.from)?;
         *course = (instant, changed);
         Ok(())
     }
@@ -158,6 +221,21 @@ impl Clock {
         // The pair is replaced in one assignment, so a panic elsewhere cannot have left it half-written.
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn in_range(nanos: i128) -> Result<i128, ClockError> {
+    let fits = (EARLIEST..=LATEST).contains(&nanos);
+    fits.then_some(nanos).ok_or(ClockError::OutOfRange)
+}
+
+fn nanos(seconds: f64) -> Result<i128, ClockError> {
+    let fits = seconds.is_finite() && seconds.abs() <= 1e12;
+    fits.then_some((seconds * 1e9) as i128).ok_or(ClockError::OutOfRange)
+}
+
+fn check_rate(rate: f64) -> Result<(), ClockError> {
+    let fits = (0.0..=1e6).contains(&rate);
+    fits.then_some(()).ok_or(ClockError::Rate)
 }
 
 fn real() -> i128 {
@@ -198,6 +276,30 @@ mod tests {
         clock.advance(-1.5).unwrap();
         assert_eq!(clock.read().now, datetime!(2030-01-01 00:00 UTC));
         assert_eq!(clock.read().rate, 0.0);
+    }
+
+    #[test]
+    fn a_clock_begins_and_is_reset_to_its_start() {
+        let start = Start::default().running_at(0.0).unwrap();
+        let moment = datetime!(2030-01-31 18:00 UTC);
+        let clock = Clock::new(start.at(moment).unwrap());
+        clock.advance(60.0).unwrap();
+        clock.set_rate(2.0).unwrap();
+        clock.reset();
+        assert_eq!((clock.now(), clock.read().rate), (moment, 0.0));
+
+        let clock = Clock::new(Start::default().shifted(-86_400.0).unwrap());
+        clock.advance(1e6).unwrap();
+        clock.reset();
+        assert_eq!(clock.read().offset_s.round(), -86_400.0);
+        for refused in [
+            start.at(datetime!(1969-12-31 23:59 UTC)),
+            start.shifted(-1e11),
+            start.shifted(f64::NAN),
+        ] {
+            assert_eq!(refused, Err(ClockError::OutOfRange));
+        }
+        assert_eq!(start.running_at(-1.0), Err(ClockError::Rate));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod objects;
 mod policy;
+mod start;
 mod users;
 
 use std::collections::BTreeSet;
@@ -23,8 +24,10 @@ use crate::domain::settings::{DomainSettings, GeneratedSettings};
 use crate::domain::sid::Sid;
 use crate::faults::rule::{self, Known, RawRule, Rule};
 use crate::tls::Source;
+use crate::world::Start;
 use objects::{Places, RawGroup, RawUnit};
 use policy::{RawPasswordSettings, RawPolicy};
+use start::{RawClock, RawSnapshot};
 use users::{RawUser, hashed};
 
 /// Numbered accounts at most: their sixth-digit names and relative identifiers stay well formed.
@@ -48,6 +51,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Faults that are in force from the start.
     pub faults: Vec<Rule>,
+    /// What the clock shows first, and the state that the domain begins in.
+    pub start: Start,
     /// Logging.
     pub log: LogConfig,
 }
@@ -75,6 +80,9 @@ pub struct RawFile {
     tls: Option<RawTls>,
     control: Option<RawControl>,
     admin: Option<RawAdmin>,
+    #[serde(default)]
+    clock: RawClock,
+    snapshot: Option<RawSnapshot>,
     #[serde(default)]
     dcs: Vec<RawDc>,
     #[serde(default)]
@@ -246,6 +254,12 @@ impl RawConfig for RawFile {
             users,
             generated,
         };
+        let clock = self.clock.validate(self.snapshot.is_some(), problems);
+        let snapshot = self.snapshot.map(|snapshot| snapshot.read(base, &domain, problems));
+        let start = Start {
+            clock,
+            snapshot: snapshot.flatten(),
+        };
         // `admin` is either not asked for, or an address.
         let admin = match admin {
             None => None,
@@ -258,6 +272,7 @@ impl RawConfig for RawFile {
             control: control?,
             admin,
             faults,
+            start,
             log: self.log,
         })
     }

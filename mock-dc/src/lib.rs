@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod modify;
 pub mod search;
 mod server;
+pub mod snapshot;
 pub mod tls;
 pub mod world;
 

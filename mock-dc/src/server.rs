@@ -72,7 +72,7 @@ impl Server {
     pub fn open(config: Config) -> anyhow::Result<Self> {
         let registry = postern_service::metrics::registry("dc", env!("CARGO_PKG_VERSION"))?;
         let metrics = Metrics::new(&registry, config.dcs.iter().map(|dc| dc.name.as_str()))?;
-        let world = Arc::new(World::new(&config.domain, metrics));
+        let world = Arc::new(World::new(&config.domain, config.start, metrics));
         let (certificates, made_ca) = certificates(config.tls, &config.dcs, &config.domain.dns_name)?;
         let certificates = Arc::new(certificates);
         let board = Arc::new(Board::new(config.dcs.len()));

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use time::OffsetDateTime;
 
-use crate::clock::{Clock, ClockError};
+use crate::clock::{self, Clock, ClockError};
 use crate::domain::Domain;
 use crate::domain::controllers::DcId;
 use crate::domain::filetime::FileTime;
 use crate::domain::settings::DomainSettings;
 use crate::journal::{CAPACITY, Journal};
 use crate::metrics::Metrics;
+use crate::snapshot::{Checked, Snapshot};
 
 /// The domain, its time, and the record of what was asked of it.
 #[derive(Debug)]
@@ -23,22 +24,37 @@ pub struct World {
     pub journal: Arc<Journal>,
     /// Counters.
     pub metrics: Metrics,
+    /// What it begins with, and goes back to.
+    start: Start,
     /// Held while a bind is decided and recorded.
     turn: Mutex<()>,
 }
 
+/// How a domain begins.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// What its clock shows first.
+    pub clock: clock::Start,
+    /// The state that it begins in, rather than that of its configuration; its clock goes before.
+    pub snapshot: Option<Arc<Checked>>,
+}
+
 impl World {
-    /// A domain that begins now.
-    pub fn new(settings: &DomainSettings, metrics: Metrics) -> Self {
-        let clock = Clock::default();
-        let domain = Domain::new(settings, FileTime::from(clock.now()));
-        Self {
-            domain,
+    /// A domain that begins now, by its own clock: passwords that no date is given for are set then.
+    pub fn new(settings: &DomainSettings, start: Start, metrics: Metrics) -> Self {
+        let clock = Clock::new(start.clock);
+        let world = Self {
+            domain: Domain::new(settings, FileTime::from(clock.now())),
             clock,
             journal: Arc::new(Journal::new(CAPACITY)),
             metrics,
+            start,
             turn: Mutex::new(()),
+        };
+        if let Some(snapshot) = &world.start.snapshot {
+            world.load(snapshot);
         }
+        world
     }
 
     /// Does `what` at the domain's present time while nothing else is decided or recorded: the record's times never
@@ -67,11 +83,31 @@ impl World {
         })
     }
 
+    /// Clock and domain as they are between two binds.
+    pub fn snapshot(&self) -> Snapshot {
+        let (clock, copied) = self.in_turn(|_| (self.clock.read(), self.domain.copy()));
+        Snapshot::new(&self.domain, clock, copied)
+    }
+
+    /// Goes on as a snapshot says, which was checked against this domain. The record of binds goes on.
+    pub fn load(&self, snapshot: &Checked) {
+        self.in_turn(|_| self.take(snapshot));
+    }
+
+    fn take(&self, snapshot: &Checked) {
+        self.clock.begin(&snapshot.clock);
+        self.domain.load(&snapshot.domain, FileTime::from(self.clock.now()));
+    }
+
     /// Puts accounts, clock and record back to how they began.
     pub fn reset(&self) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.clock.reset();
-        self.domain.reset();
-        self.journal.clear();
+        self.in_turn(|_| {
+            self.clock.reset();
+            self.domain.reset();
+            if let Some(snapshot) = &self.start.snapshot {
+                self.take(snapshot);
+            }
+            self.journal.clear();
+        });
     }
 }

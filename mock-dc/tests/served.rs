@@ -449,6 +449,54 @@ async fn the_clock_stands_still_jumps_and_is_reset() {
 }
 
 #[tokio::test]
+async fn a_snapshot_brings_the_whole_state_back_or_changes_nothing() {
+    let domain = Domain::serve();
+    domain.send(reqwest::Method::POST, "/clock", json!({"rate": 0})).await;
+    let mut ldap = domain.connect(&domain.ldap(1), false).await.expect("LDAP");
+    for _ in 0..3 {
+        assert_eq!(bind(&mut ldap, "CORP\\user000001", "wrong").await, windows("52e"));
+    }
+    domain
+        .send(
+            reqwest::Method::PATCH,
+            "/users/good",
+            json!({"sAMAccountName": "better"}),
+        )
+        .await;
+    let url = format!("http://{}/snapshot", domain.addresses.control);
+    let saved = domain.http.get(&url).send().await.expect("an answer");
+    assert_eq!(saved.headers()["content-type"], "application/json");
+    let saved = saved.text().await.expect("a document");
+    let before = domain.get("/users/user000001").await;
+
+    domain.send(reqwest::Method::POST, "/reset", json!({})).await;
+    let put = async |body: String| {
+        let answer = domain.http.put(&url).body(body).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    let (status, told) = put(saved.replace("corp.example.com", "other.example.com")).await;
+    assert_eq!(status, 400);
+    assert!(told.contains("domain.name: the snapshot is of"), "{told}");
+    assert_eq!(domain.get("/users/user000001").await["locked"], false);
+    assert_eq!(domain.get("/clock").await["rate"], 1.0);
+
+    // Padded beyond what other requests may have.
+    let (status, told) = put(saved.clone() + &" ".repeat(4 * 1024 * 1024)).await;
+    assert_eq!((status, told.as_str()), (204, ""));
+    assert_eq!(domain.get("/users/user000001").await, before);
+    assert_eq!(
+        bind(&mut ldap, "CORP\\user000001", "Postern-000001").await,
+        windows("775")
+    );
+    assert_eq!(bind(&mut ldap, "CORP\\better", PASSWORD).await.0, 0);
+    assert_eq!(domain.binds("").await.len(), 2, "the record goes on");
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let again = domain.http.get(&url).send().await.expect("an answer").text().await;
+    assert_eq!(lines(&again.expect("a document"))[1..], lines(&saved)[1..]);
+    domain.end().await;
+}
+
+#[tokio::test]
 async fn malformed_bytes_end_their_own_connection_only() {
     let domain = Domain::serve();
     let address = domain.addresses.dcs[0].ldap.expect("an LDAP listener");

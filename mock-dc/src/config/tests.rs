@@ -428,3 +428,32 @@ fn a_password_may_be_shorter_than_the_policy_asks_for() {
     let config = read(&format!("{text}[[users]]\nsam = \"a\"\npassword = \"x\"\n"));
     assert!(config.is_ok(), "administrators set what they like: {config:?}");
 }
+
+#[test]
+fn a_clock_that_cannot_be_and_a_snapshot_that_is_not_there_are_named() {
+    let clock = |text: &str| problems(&format!("{VALID}[clock]\n{text}\n"));
+    for (text, problem) in [
+        ("now = \"tomorrow\"", "clock.now: \"tomorrow\" is not a moment"),
+        ("now = \"1950-01-01T00:00:00Z\"", "clock.now: the clock shows"),
+        ("offset_s = 1e13", "clock.offset_s: the clock shows"),
+        ("rate = -1", "clock.rate: rate must be"),
+        (
+            "now = \"2030-01-31T18:00:00Z\"\noffset_s = 1",
+            "clock.offset_s: is not possible together",
+        ),
+        (
+            "rate = 2\n[snapshot]\nload = \"none.json\"",
+            "clock: is not possible together with snapshot.load",
+        ),
+        (
+            "[snapshot]\nload = \"none.json\"",
+            "snapshot.load: ./none.json: No such file",
+        ),
+        ("[snapshot]", "snapshot.load: is missing"),
+    ] {
+        assert!(clock(text).contains(problem), "{problem} is not in: {}", clock(text));
+    }
+    let config = read(&format!("{VALID}[clock]\nnow = \"2030-01-31T18:00:00Z\"\nrate = 0\n")).expect("valid");
+    let clock = crate::clock::Clock::new(config.start.clock);
+    assert_eq!(clock.now(), time::macros::datetime!(2030-01-31 18:00 UTC));
+}

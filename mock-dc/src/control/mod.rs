@@ -5,12 +5,13 @@ mod accounts;
 mod binds;
 mod edit;
 mod problem;
+mod snapshot;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,6 +26,7 @@ use crate::domain::controllers::DcId;
 use crate::domain::filetime::FileTime;
 use crate::domain::outcome::{BindResult, SubCode};
 use crate::faults::{FaultError, Faults};
+use crate::snapshot::LARGEST;
 use crate::world::World;
 use problem::{Problem, json_response, read};
 
@@ -49,6 +51,12 @@ pub fn router(control: Control) -> Router {
             get(accounts::read_account).patch(accounts::change_account),
         )
         .route("/faults", get(read_faults).put(replace_faults))
+        .route(
+            "/snapshot",
+            get(snapshot::save)
+                .put(snapshot::load)
+                .layer(DefaultBodyLimit::max(LARGEST)),
+        )
         .route("/reset", post(reset))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .with_state(control)

@@ -140,6 +140,31 @@ impl AccountState {
         }
     }
 
+    /// As if it had begun `ticks` later: all that it began with moves along, but for what has a date of its own.
+    pub(super) fn moved(mut self, ticks: i64, is_dated: bool) -> Self {
+        let moved = |time: &mut FileTime| {
+            if *time != FileTime::ZERO {
+                time.0 = time.0.saturating_add(ticks);
+            }
+        };
+        let Shared {
+            lockout_time,
+            last_logon_timestamp,
+            when_changed,
+            ..
+        } = &mut self.shared;
+        [lockout_time, last_logon_timestamp]
+            .into_iter()
+            .flatten()
+            .for_each(moved);
+        moved(when_changed);
+        moved(&mut self.counters.bad_password_time);
+        if !is_dated {
+            moved(&mut self.credentials.pwd_last_set);
+        }
+        self
+    }
+
     /// Ends a lock as an administrator does by writing `lockoutTime` 0.
     pub fn unlock(&mut self) {
         self.shared.lockout_time = Some(FileTime::ZERO);

@@ -13,6 +13,7 @@ use super::filetime::FileTime;
 use super::fold::fold;
 use super::nt_hash::NtHash;
 use super::object::ObjectId;
+use super::overlay::Overlay;
 use super::passwords::Passwords;
 use super::policy::Policy;
 use super::schema::{self, Syntax};
@@ -91,6 +92,14 @@ impl Edits {
     /// A lock from now on, or the end of one with all that was counted.
     pub fn locked(&mut self, locked: bool) {
         self.0.push(Edit::Locked(locked));
+    }
+
+    /// The one attribute that was given, where no bind reads it except to find the account.
+    pub(super) fn into_other(mut self) -> Option<Attribute> {
+        match (self.0.pop(), self.0.is_empty()) {
+            (Some(Edit::Other(attribute)), true) => Some(attribute),
+            _ => None,
+        }
     }
 
     /// New values of an attribute; none take it away.
@@ -204,7 +213,7 @@ impl Domain {
             Edit::Other(attribute) => Some(attribute.clone()),
             _ => None,
         });
-        self.check_names(id, &others.collect::<Vec<_>>())
+        self.check_names(&self.overlay, id, &others.collect::<Vec<_>>())
     }
 
     /// Makes all changes at a controller, or none. A new password is set now and a lock is written first, so that
@@ -221,7 +230,7 @@ impl Domain {
             _ => None,
         });
         let others: Vec<_> = others.collect();
-        self.check_names(id, &others)?;
+        self.check_names(&self.overlay, id, &others)?;
         let policy = *self.policy_of(id);
         if !others.is_empty() {
             self.overlay.write(id, others);
@@ -241,7 +250,13 @@ impl Domain {
 
     /// No two objects have one sAMAccountName, or one principal name, be it written or implied by a sAMAccountName
     /// (MS-ADTS 3.1.1.5.2.2; Samba was measured to refuse implied ones, too).
-    fn check_names(&self, id: ObjectId, edits: &[Attribute]) -> Result<(), (&'static str, EditError)> {
+    pub(super) fn check_names(
+        &self,
+        overlay: &Overlay,
+        id: ObjectId,
+        edits: &[Attribute],
+    ) -> Result<(), (&'static str, EditError)> {
+        let find = |key, value: &str| overlay.find(key, value, self.structure.tree.find(key, value));
         let given = |name: &str| {
             let edit = edits.iter().find(|edit| edit.name == name)?;
             edit.shown().next().map(|value| (edit.name, value))
@@ -258,17 +273,17 @@ impl Domain {
         };
         let other = |found: Vec<ObjectId>| found.into_iter().find(|found| *found != id);
         if let Some((attribute, sam)) = given("sAMAccountName") {
-            taken(attribute, &sam, other(self.find(Key::Sam, &sam)))?;
+            taken(attribute, &sam, other(find(Key::Sam, &sam)))?;
             let implied = format!("{sam}@{}", self.dns_name());
-            taken(attribute, &implied, other(self.find(Key::Upn, &implied)))?;
+            taken(attribute, &implied, other(find(Key::Upn, &implied)))?;
         }
         if let Some((attribute, upn)) = given("userPrincipalName") {
-            taken(attribute, &upn, other(self.find(Key::Upn, &upn)))?;
+            taken(attribute, &upn, other(find(Key::Upn, &upn)))?;
             let implied = upn
                 .rsplit_once('@')
                 .filter(|(_, suffix)| fold(suffix) == fold(self.dns_name()));
             if let Some((sam, _)) = implied {
-                taken(attribute, &upn, other(self.find(Key::Sam, sam)))?;
+                taken(attribute, &upn, other(find(Key::Sam, sam)))?;
             }
         }
         Ok(())

@@ -22,6 +22,9 @@ impl FileTime {
     /// "Never", as `accountExpires` and the computed expiry time show it.
     pub const NEVER: Self = Self(i64::MAX);
 
+    /// Before every moment: known for good, also should the clock be set back.
+    pub(super) const LONG_AGO: Self = Self(i64::MIN);
+
     /// The moment `length` later; stays at the largest value instead of wrapping.
     #[must_use]
     pub fn after(self, length: Duration) -> Self {

@@ -1,6 +1,6 @@
 //! How a domain begins: the objects that every domain has, then those of its configuration.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::account::{AccountState, UAC_DISABLED, UAC_NORMAL, UAC_PASSWORD_NEVER_EXPIRES};
@@ -15,7 +15,7 @@ use super::generated::Generated;
 use super::object::{Class, Object, ObjectId};
 use super::passwords::Passwords;
 use super::policy::{LockoutDuration, LockoutPolicy, PasswordSettings, Policy, resultant};
-use super::settings::{DomainSettings, Lock, UserSettings};
+use super::settings::{DomainSettings, Lock, PasswordSet, UserSettings};
 use super::sid::{FIRST_RID, Sid, guid};
 use super::tree::{Key, Tree};
 
@@ -30,6 +30,8 @@ pub(super) struct Structure {
     pub(super) members: HashMap<ObjectId, Vec<ObjectId>>,
     pub(super) password_settings: Vec<PasswordSettings>,
     pub(super) resultant: Resultant,
+    /// Accounts whose pwdLastSet the configuration names: it does not move with the domain's beginning.
+    pub(super) dated: HashSet<ObjectId>,
 }
 
 /// Which fine-grained policies hold, by their places among all.
@@ -94,6 +96,7 @@ impl<'a> Founder<'a> {
                 members: HashMap::new(),
                 password_settings: Vec::new(),
                 resultant: Resultant::default(),
+                dated: HashSet::new(),
             },
             settings,
             now,
@@ -411,6 +414,9 @@ impl<'a> Founder<'a> {
             state.shared.last_logon_timestamp = (!self.settings.new_accounts).then_some(self.now);
             if let Some(object) = founded.tree.named_mut(*id) {
                 object.initial = Some(state);
+            }
+            if matches!(user.password_set, PasswordSet::At(_)) {
+                founded.dated.insert(*id);
             }
         }
     }

@@ -28,11 +28,12 @@ mod replica;
 pub mod schema;
 pub mod settings;
 pub mod sid;
+pub mod snapshot;
 mod tree;
 pub mod versions;
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -94,8 +95,13 @@ pub struct Domain {
     strong_auth: bool,
     policy: Policy,
     old_password_allowed: Duration,
-    created: FileTime,
+    /// When the structure was founded.
+    founded: FileTime,
+    /// When the domain began, in ticks: then, unless a snapshot says otherwise.
+    begun: AtomicI64,
     structure: Structure,
+    /// Of the configured objects, as snapshots name them.
+    objects_digest: String,
     /// The accounts whose state is no longer the one they began with. All others take no memory.
     changed: DashMap<ObjectId, Account>,
     overlay: Overlay,
@@ -123,7 +129,9 @@ impl Domain {
             strong_auth: settings.strong_auth,
             policy: settings.policy,
             old_password_allowed: settings.old_password_allowed,
-            created: now,
+            founded: now,
+            begun: AtomicI64::new(now.0),
+            objects_digest: snapshot::digest(settings),
             structure,
             changed: DashMap::new(),
             overlay: Overlay::default(),
@@ -410,8 +418,17 @@ impl Domain {
     /// The state that an account began with.
     fn initial(&self, id: ObjectId) -> AccountState {
         let named = || self.structure.tree.named(id)?.initial.clone();
-        let nobody = || AccountState::new(passwords::Passwords::unknown(), self.created);
-        self.computed_state(id).or_else(named).unwrap_or_else(nobody)
+        let nobody = || AccountState::new(passwords::Passwords::unknown(), self.founded);
+        self.computed_state(id)
+            .unwrap_or_else(|| self.begun(id, named().unwrap_or_else(nobody)))
+    }
+
+    /// The state that an account was founded with, as of when the domain began.
+    fn begun(&self, id: ObjectId, state: AccountState) -> AccountState {
+        match self.created().0.saturating_sub(self.founded.0) {
+            0 => state,
+            ticks => state.moved(ticks, self.structure.dated.contains(&id)),
+        }
     }
 
     /// The state that an account began with whose state is not kept.
@@ -419,7 +436,7 @@ impl Domain {
         let tree = &self.structure.tree;
         match tree.named(id) {
             Some(_) => None,
-            None => tree.generated().map(|generated| generated.initial(id)),
+            None => tree.generated().map(|generated| self.begun(id, generated.initial(id))),
         }
     }
 
@@ -527,9 +544,15 @@ impl Domain {
 
     /// Puts every account back to how it began.
     pub fn reset(&self) {
+        self.begun.store(self.founded.0, Ordering::Relaxed);
         self.changed.clear();
         self.overlay.clear();
         self.renamed();
+    }
+
+    /// The number that the last object took when the domain was founded.
+    fn first_usn(&self) -> u64 {
+        u64::from(self.structure.tree.end())
     }
 
     /// The numbers of all objects, named ones first, for [`ObjectId::from`].
@@ -564,7 +587,7 @@ impl Domain {
 
     /// When the domain began.
     pub fn created(&self) -> FileTime {
-        self.created
+        FileTime(self.begun.load(Ordering::Relaxed))
     }
 
     /// The domain's root, `DC=…`.

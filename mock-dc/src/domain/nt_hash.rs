@@ -48,6 +48,16 @@ impl NtHash {
         Self(Md4::new().chain_update(password).chain_update(odd).finalize().into())
     }
 
+    /// What it consists of, for a snapshot.
+    pub(super) fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// What [`NtHash::bytes`] told.
+    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// Whether both are the hash of the same password, in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()

@@ -20,7 +20,7 @@ pub(super) struct Overlay {
     changes: RwLock<Changes>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Changes {
     objects: HashMap<ObjectId, BTreeMap<&'static str, Attribute>>,
     by_value: HashMap<(Key, String), Vec<ObjectId>>,
@@ -108,6 +108,25 @@ impl Overlay {
             own.insert(attribute.name, attribute);
         }
         self.is_used.store(true, Ordering::Release);
+    }
+
+    /// All that was changed, by object.
+    pub(super) fn all(&self) -> Vec<(ObjectId, Vec<Attribute>)> {
+        let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
+        let own = |own: &BTreeMap<_, Attribute>| own.values().cloned().collect();
+        changes
+            .objects
+            .iter()
+            .map(|(id, changed)| (*id, own(changed)))
+            .collect()
+    }
+
+    /// Takes the changes of another instead of those that are here.
+    pub(super) fn replace(&self, other: &Self) {
+        let new = other.changes.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_used = !new.objects.is_empty();
+        *self.changes.write().unwrap_or_else(PoisonError::into_inner) = new;
+        self.is_used.store(is_used, Ordering::Release);
     }
 
     /// Takes all changes back.

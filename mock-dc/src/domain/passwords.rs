@@ -54,6 +54,19 @@ impl Passwords {
         Self::default()
     }
 
+    /// The present one, and those before it, newest first.
+    pub(super) fn all(&self) -> (Option<NtHash>, &[NtHash]) {
+        (self.current, &self.previous)
+    }
+
+    /// What [`Passwords::all`] told.
+    pub(super) fn of(current: Option<NtHash>, previous: Vec<NtHash>) -> Self {
+        Self {
+            current,
+            previous: previous.into(),
+        }
+    }
+
     /// The present password becomes the previous one. At most `history` are kept, the present one included.
     pub fn set(&mut self, new: NtHash, history: usize) {
         let before = self.current.replace(new).into_iter();

@@ -87,6 +87,36 @@ pub(super) enum Unproven {
 }
 
 impl Account {
+    /// What [`Account::shared`], [`Account::versions`] and [`Account::counters`] tell.
+    pub(super) fn of(shared: Shared, credentials: Versions, counters: Vec<Counters>) -> Self {
+        Self {
+            shared,
+            credentials,
+            counters: match counters.as_slice() {
+                [same] => Own::Same(*same),
+                _ => Own::Each(counters.into()),
+            },
+        }
+    }
+
+    /// What all controllers share.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The passwords that controllers go by.
+    pub(super) fn versions(&self) -> &Versions {
+        &self.credentials
+    }
+
+    /// Those of each controller, or one where all have the same.
+    pub(super) fn counters(&self) -> &[Counters] {
+        match &self.counters {
+            Own::Same(same) => std::slice::from_ref(same),
+            Own::Each(each) => each,
+        }
+    }
+
     /// What `dc` knows at `now`.
     pub(super) fn at(&self, dc: DcId, now: FileTime) -> AccountState {
         AccountState {

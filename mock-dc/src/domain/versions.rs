@@ -38,8 +38,7 @@ struct Version {
     told: Box<[FileTime]>,
 }
 
-/// Known for good, also should the clock be set back.
-const KNOWN: FileTime = FileTime(i64::MIN);
+const KNOWN: FileTime = FileTime::LONG_AGO;
 
 fn at(told: &[FileTime], dc: DcId) -> FileTime {
     told.get(dc.place()).copied().unwrap_or(KNOWN)
@@ -52,6 +51,27 @@ impl Versions {
             newest: credentials,
             spreading: None,
         }
+    }
+
+    /// All of them, newest first, with the moments at which controllers learn of them; none where all have long known.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Credentials, &[FileTime])> {
+        let spreading = self.spreading.as_deref();
+        let older = spreading.map_or(&[][..], |spreading| &spreading.older);
+        let newest = (&self.newest, spreading.map_or(&[][..], |spreading| &spreading.told));
+        let older = older.iter().map(|version| (&version.credentials, &*version.told));
+        std::iter::once(newest).chain(older)
+    }
+
+    /// What [`Versions::iter`] told; `None` without any.
+    pub(super) fn restored(all: Vec<(Credentials, Box<[FileTime]>)>) -> Option<Self> {
+        let mut all = all.into_iter();
+        let (newest, told) = all.next()?;
+        let older = all.map(|(credentials, told)| Version { credentials, told });
+        let older: Vec<_> = older.collect();
+        Some(Self {
+            newest,
+            spreading: (!older.is_empty()).then(|| Box::new(Spreading { told, older })),
+        })
     }
 
     /// What `dc` goes by at `now`.

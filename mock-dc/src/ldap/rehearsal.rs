@@ -13,7 +13,7 @@ use crate::domain::settings::DomainSettings;
 use crate::faults::board::{Board, Exposure};
 use crate::metrics::Metrics;
 use crate::tls::Certificates;
-use crate::world::World;
+use crate::world::{Start, World};
 
 /// The first controller of a domain that nobody can reach.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Rehearsal {
             controller: Arc::new(Controller {
                 id: DcId::at(0),
                 name: name.into(),
-                world: Arc::new(World::new(settings, metrics)),
+                world: Arc::new(World::new(settings, Start::default(), metrics)),
                 certificates: Arc::new(Certificates::all_alike(Arc::new(tls))),
                 exposure: Exposure::new(Arc::new(Board::new(1)), 0),
                 shared: Arc::default(),
