@@ -370,7 +370,7 @@ mod tests {
         let wrong = MockDc::start(&CONFIG.replace("netbios", "netbois")).unwrap_err();
         assert!(wrong.to_string().contains("netbois"), "{wrong}");
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let config = CONFIG.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string());
+        let config = CONFIG.replacen("127.0.0.1:0", &taken.local_addr().unwrap().to_string(), 1);
         let told = MockDc::start(&config).unwrap_err().to_string();
         assert!(told.contains("taken by another process"), "{told}");
     }
