@@ -229,7 +229,15 @@ impl Domain {
             Edit::Other(attribute) => Some(attribute),
             _ => None,
         });
-        let others: Vec<_> = others.collect();
+        let present = self.attributes(dc, id, now);
+        let is_there = |name| present.iter().any(|attribute| attribute.name == name);
+        // To take away what is not there changes nothing (measured).
+        let others: Vec<_> = others
+            .filter(|attribute| !attribute.values.is_empty() || is_there(attribute.name))
+            .collect();
+        if others.is_empty() && of_state.is_empty() {
+            return Ok(());
+        }
         self.check_names(&self.overlay, id, &others)?;
         let policy = *self.policy_of(id);
         if !others.is_empty() {

@@ -83,9 +83,10 @@ async fn garbled_binds(cluster: &Cluster) -> &'static str {
         stream.write_all(sent).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut answer = Vec::new();
-        // Closed, or reset.
+        // Closed, or reset; behind a notice of disconnection, where the message was whole.
         let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
-        assert!(answer.is_empty());
+        let tells = |part: &[u8]| answer.windows(part.len()).any(|bytes| bytes == part);
+        assert!(!PASSWORD.as_bytes().chunks(5).any(tells), "{answer:02x?}");
     }
     PASSWORD
 }
