@@ -1,5 +1,7 @@
 //! Which attributes of an account can be written, and what their values have to be.
 
+use std::collections::HashSet;
+
 use super::refusal::{Place, Refusal};
 use super::values::Values;
 use super::{Asked, Kind, Known};
@@ -198,13 +200,14 @@ pub(super) fn edits(domain: &Domain, asked: Asked, target: ObjectId, changes: &[
         }
     }
     // Before it is looked at whether there is anything to delete (measured).
-    let only_deletes = |name: &str| {
-        let mut own = changes.iter().filter(|change| change.name == name);
-        own.all(|change| change.kind == Kind::Delete)
-    };
+    let kept: HashSet<_> = changes
+        .iter()
+        .filter(|change| change.kind != Kind::Delete)
+        .map(|change| change.name)
+        .collect();
     if let Some(change) = changes
         .iter()
-        .find(|own| is_undeletable(own.name) && only_deletes(own.name))
+        .find(|own| is_undeletable(own.name) && !kept.contains(own.name))
     {
         return Err(Refusal::Undeletable(place(change)));
     }

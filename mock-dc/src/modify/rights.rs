@@ -64,24 +64,26 @@ enum Rights {
 pub(super) fn check(domain: &Domain, who: ObjectId, target: ObjectId, changes: &[Known<'_>]) -> Result<(), Refusal> {
     let rights = of(domain, who, target);
     let is_account = domain.is_account(target);
+    let of_password = changes.iter().filter(|change| change.name == password::ATTRIBUTE);
+    let needs = Parts::of(of_password.copied()).needs();
+    let may_reset = rights == Rights::Everything && is_account;
     for change in changes {
-        let dn = || domain.dn_text(target);
         if change.name == password::ATTRIBUTE {
-            let parts = Parts::of(changes.iter().filter(|own| own.name == password::ATTRIBUTE).copied());
-            let may_reset = rights == Rights::Everything && is_account;
-            match parts.needs() {
+            match needs {
                 Need::Reset if !may_reset => return Err(Refusal::NoRightToReset),
                 Need::ResetByChange if !may_reset => return Err(Refusal::NoRightToChange),
                 Need::Change if !is_account => return Err(Refusal::NoRightToChange),
-                _ => {}
+                _ => continue,
             }
-            continue;
         }
         match rights {
             Rights::Everything => {}
             Rights::Own if PERSONAL.contains(&change.name) => {}
             _ if VALIDATED.contains(&change.name) => return Err(Refusal::NoRightToValidatedWrite),
-            _ => return Err(Refusal::NoRight { dn: dn() }),
+            _ => {
+                let dn = domain.dn_text(target);
+                return Err(Refusal::NoRight { dn });
+            }
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! What adds, deletes and replacements make of an attribute's values (RFC 4511 4.6, with AD's codes).
 
+use std::collections::HashSet;
+
 use super::refusal::{Place, Refusal};
 use super::{Kind, Known};
 use crate::domain::fold::fold;
@@ -17,7 +19,7 @@ impl Values {
         Self { list, syntax }
     }
 
-    /// Makes one change.
+    /// Makes one change. Takes time in proportion to the values, of which a request may have very many.
     ///
     /// # Errors
     /// What is added is there already, or what is deleted is not.
@@ -25,20 +27,19 @@ impl Values {
         let given = || change.values.iter().map(|value| value.to_vec());
         match change.kind {
             Kind::Replace => {
-                let repeated = |(at, value): (usize, &&[u8])| change.values[..at].contains(value);
-                if change.values.iter().enumerate().any(repeated) {
+                let mut seen = HashSet::new();
+                if !change.values.iter().all(|value| seen.insert(*value)) {
                     return Err(Refusal::GivenTwice(place()));
                 }
                 self.list = given().collect();
             }
             Kind::Add if change.values.is_empty() => return Err(Refusal::NothingToAdd(place())),
             Kind::Add => {
-                for value in given() {
-                    if self.position(&value).is_some() {
-                        return Err(Refusal::ValueExists(place()));
-                    }
-                    self.list.push(value);
+                let mut there = self.keys();
+                if !change.values.iter().all(|value| there.insert(self.key(value))) {
+                    return Err(Refusal::ValueExists(place()));
                 }
+                self.list.extend(given());
             }
             Kind::Delete if change.values.is_empty() => {
                 if self.list.is_empty() {
@@ -47,26 +48,30 @@ impl Values {
                 self.list.clear();
             }
             Kind::Delete => {
-                for value in change.values {
-                    let Some(at) = self.position(value) else {
-                        return Err(Refusal::NoSuchValue(place()));
-                    };
-                    self.list.remove(at);
+                let mut there = self.keys();
+                if !change.values.iter().all(|value| there.remove(&self.key(value))) {
+                    return Err(Refusal::NoSuchValue(place()));
                 }
+                let syntax = self.syntax;
+                self.list.retain(|value| there.contains(&key(syntax, value)));
             }
         }
         Ok(())
     }
 
-    fn position(&self, value: &[u8]) -> Option<usize> {
-        self.list.iter().position(|own| self.is_same(own, value))
+    fn keys(&self) -> HashSet<Vec<u8>> {
+        self.list.iter().map(|value| self.key(value)).collect()
     }
 
-    fn is_same(&self, own: &[u8], value: &[u8]) -> bool {
-        let texts = || Some((std::str::from_utf8(own).ok()?, std::str::from_utf8(value).ok()?));
-        match self.syntax {
-            Syntax::Guid | Syntax::Sid | Syntax::Octets => own == value,
-            _ => own == value || texts().is_some_and(|(own, value)| fold(own) == fold(value)),
-        }
+    fn key(&self, value: &[u8]) -> Vec<u8> {
+        key(self.syntax, value)
+    }
+}
+
+/// What two values have in common that are the same to the directory.
+fn key(syntax: Syntax, value: &[u8]) -> Vec<u8> {
+    match (syntax, std::str::from_utf8(value)) {
+        (Syntax::Guid | Syntax::Sid | Syntax::Octets, _) | (_, Err(_)) => value.to_vec(),
+        (_, Ok(text)) => fold(text).into_bytes(),
     }
 }
