@@ -2,7 +2,7 @@
 //!
 //! The order in which states are told, and which attributes a wrong or right password touches, follow MS-SAMR 3.1.5.14
 //! and what Samba AD was measured to do. Pure: the moment is an argument. What a bind changes, on which controllers, is
-//! [`super::replica`]'s.
+//! `replica`'s.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Whose words the simulated controllers speak: a Windows Server's or Samba's.
 //!
 //! Clients read AD's diagnostic texts, so these are part of the behaviour. Everything that differs between the two
-//! dialects is asked here, by name; code elsewhere does not compare dialects. [`protocol`] has what concerns LDAP more than
+//! dialects is asked here, by name; code elsewhere does not compare dialects. `protocol` has what concerns LDAP more than
 //! any account.
 
 mod protocol;
