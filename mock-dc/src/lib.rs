@@ -1,7 +1,8 @@
 //! A simulated Active Directory: an LDAP server whose accounts, policies, clock and faults a test controls.
 //!
 //! [`domain`] holds the rules and knows no socket and no clock; [`search`] answers queries about it, [`modify`] changes
-//! it; [`ldap`] carries all that over the wire; [`control`] lets a test look inside and change things; [`journal`] keeps what was asked.
+//! it; [`ldap`] carries all that over the wire; [`faults`] spoils it; [`control`] lets a test look inside and change
+//! things; [`journal`] keeps what was asked; [`embedded`] serves a domain inside a test's own process.
 
 mod addresses;
 pub mod clock;
