@@ -229,12 +229,13 @@ impl Domain {
             Edit::Other(attribute) => Some(attribute),
             _ => None,
         });
-        let present = self.attributes(dc, id, now);
-        let is_there = |name| present.iter().any(|attribute| attribute.name == name);
-        // To take away what is not there changes nothing (measured).
-        let others: Vec<_> = others
-            .filter(|attribute| !attribute.values.is_empty() || is_there(attribute.name))
-            .collect();
+        let mut others: Vec<_> = others.collect();
+        if others.iter().any(|attribute| attribute.values.is_empty()) {
+            // To take away what is not there changes nothing (measured).
+            let present = self.attributes(dc, id, now);
+            let is_there = |name| present.iter().any(|attribute| attribute.name == name);
+            others.retain(|attribute| !attribute.values.is_empty() || is_there(attribute.name));
+        }
         if others.is_empty() && of_state.is_empty() {
             return Ok(());
         }
