@@ -13,12 +13,33 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use crate::domain::object::ObjectId;
+use crate::domain::outcome::SubCode;
 
-/// Records kept. With names of the usual length about 300 MB when full.
+/// Records kept. With names of the usual length about 150 MB when full.
 pub const CAPACITY: usize = 1_000_000;
 
-/// Bytes of a name that are kept: one who sends names of 250 kB must not fill the memory with them.
+/// Bytes of a name that are kept: one who sends names of 10 MB must not fill the memory with them.
 const NAME_LIMIT: usize = 1024;
+
+/// A name as it is written down: as far as it is text, and not beyond [`NAME_LIMIT`].
+pub fn written(name: &[u8]) -> Box<str> {
+    // Cut before anything is made of it. A letter that the cut parts reads as one that is none.
+    match name.split_at_checked(NAME_LIMIT) {
+        Some((first, rest)) if !rest.is_empty() => format!("{}…", String::from_utf8_lossy(first)).into(),
+        _ => String::from_utf8_lossy(name).into(),
+    }
+}
+
+/// Where binds come from: one connection.
+#[derive(Debug)]
+pub struct Source {
+    /// The controller.
+    pub dc: Arc<str>,
+    /// Number of the connection, from 1, over all controllers.
+    pub conn: u64,
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+}
 
 /// One bind.
 #[derive(Debug)]
@@ -35,22 +56,18 @@ pub struct Record {
 pub struct Bind {
     /// When, by the domain's clock.
     pub time: OffsetDateTime,
-    /// The controller.
-    pub dc: Arc<str>,
-    /// Number of the connection, from 1, over all controllers.
-    pub conn: u64,
-    /// The other end of the connection.
-    pub peer: SocketAddr,
+    /// The connection. All of its records share it.
+    pub source: Arc<Source>,
     /// LDAP message id.
     pub msgid: i32,
-    /// The name as it was sent; a long one is cut.
-    pub name: String,
+    /// The name that was sent, as [`written`].
+    pub name: Box<str>,
     /// The account that it was resolved to.
     pub account: Option<ObjectId>,
     /// LDAP result code.
     pub result: u32,
     /// The sub-code of result 49.
-    pub sub_code: Option<&'static str>,
+    pub sub_code: Option<SubCode>,
 }
 
 const OPEN: u8 = 0;
@@ -154,15 +171,7 @@ impl Journal {
     }
 
     /// Writes a bind down.
-    pub fn record(self: &Arc<Self>, mut bind: Bind) -> Pending {
-        if bind.name.len() > NAME_LIMIT {
-            let end = (0..=NAME_LIMIT)
-                .rev()
-                .find(|at| bind.name.is_char_boundary(*at))
-                .unwrap_or(0);
-            bind.name.truncate(end);
-            bind.name.push('…');
-        }
+    pub fn record(self: &Arc<Self>, bind: Bind) -> Pending {
         let mut inner = self.lock();
         inner.last += 1;
         if let Some(account) = bind.account {
@@ -222,7 +231,7 @@ impl Journal {
     }
 
     /// The next record after `position`, which moves on; waits while it is not settled, and for the first that is
-    /// still to come when `follow` is set.
+    /// still to come when `follow` is set. A reset is the end, and for those who follow a new beginning.
     pub async fn next(&self, position: &mut Position, follow: bool) -> Next {
         let mut waiting = None;
         loop {
@@ -230,7 +239,7 @@ impl Journal {
             tokio::pin!(changed);
             // From here on no settling is missed, also one that happens before the wait.
             changed.as_mut().enable();
-            match self.look(position) {
+            match self.look(position, follow) {
                 Look::Found(record) => {
                     position.seq = record.seq;
                     return Next::Record(record);
@@ -239,6 +248,7 @@ impl Journal {
                     position.seq = seq;
                     return Next::Dropped { count, seq };
                 }
+                Look::End => return Next::End,
                 Look::Nothing if !follow => return Next::End,
                 // What happened before anybody knew of this reader is looked for once more.
                 Look::Nothing | Look::Open if waiting.is_none() => waiting = Some(Waiting::begin(&self.waiting)),
@@ -247,9 +257,12 @@ impl Journal {
         }
     }
 
-    fn look(&self, position: &mut Position) -> Look {
+    fn look(&self, position: &mut Position, follow: bool) -> Look {
         let inner = self.lock();
         if position.generation != inner.generation {
+            if !follow {
+                return Look::End;
+            }
             *position = Position {
                 generation: inner.generation,
                 seq: 0,
@@ -295,9 +308,14 @@ impl Drop for Waiting<'_> {
 
 enum Look {
     Found(Arc<Record>),
-    Gone { count: u64, seq: u64 },
+    Gone {
+        count: u64,
+        seq: u64,
+    },
     Open,
     Nothing,
+    /// What was to be read is gone with a reset.
+    End,
 }
 
 #[cfg(test)]
@@ -307,11 +325,13 @@ mod tests {
     fn bind(name: &str) -> Bind {
         Bind {
             time: OffsetDateTime::UNIX_EPOCH,
-            dc: "dc-1".into(),
-            conn: 1,
-            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            source: Arc::new(Source {
+                dc: "dc-1".into(),
+                conn: 1,
+                peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            }),
             msgid: 1,
-            name: name.to_owned(),
+            name: written(name.as_bytes()),
             account: None,
             result: 0,
             sub_code: None,
@@ -379,15 +399,47 @@ mod tests {
             assert!(futures_util::poll!(&mut next).is_pending());
             journal.clear();
             journal.record(bind("b")).answered();
-            assert!(matches!(next.await, Next::Record(record) if record.seq == 1 && record.bind.name == "b"));
+            assert!(matches!(next.await, Next::Record(record) if record.seq == 1 && &*record.bind.name == "b"));
         }
         assert!(journal.counts().is_empty());
     }
 
-    #[test]
-    fn a_long_name_is_cut_at_a_letter() {
+    #[tokio::test]
+    async fn a_reset_is_the_end_for_who_does_not_follow() {
         let journal = Arc::new(Journal::new(10));
-        let pending = journal.record(bind(&"ä".repeat(100_000)));
-        assert!(pending.record.bind.name.len() <= NAME_LIMIT + '…'.len_utf8());
+        let open = journal.record(bind("a"));
+        let mut position = journal.position(0);
+        let next = journal.next(&mut position, false);
+        tokio::pin!(next);
+        assert!(futures_util::poll!(&mut next).is_pending());
+        journal.clear();
+        journal.record(bind("b")).answered();
+        drop(open);
+        assert!(
+            matches!(next.await, Next::End),
+            "b belongs to the record that began then"
+        );
+    }
+
+    #[test]
+    fn a_long_name_takes_no_more_memory_than_is_shown_of_it() {
+        for (name, shown) in [
+            ("ä".repeat(100_000), format!("{}…", "ä".repeat(NAME_LIMIT / 2))),
+            (
+                format!("x{}", "ä".repeat(600)),
+                format!("x{}\u{fffd}…", "ä".repeat(511)),
+            ),
+            ("x".repeat(NAME_LIMIT), "x".repeat(NAME_LIMIT)),
+            (String::new(), String::new()),
+        ] {
+            // A boxed text has no room that is not used.
+            assert_eq!(*written(name.as_bytes()), shown);
+        }
+        assert_eq!(*written(b"a\xffb"), *"a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_record_takes_little_memory_besides_its_name() {
+        assert!(size_of::<Record>() <= 80, "{} bytes", size_of::<Record>());
     }
 }

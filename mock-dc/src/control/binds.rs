@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::problem::{Problem, json_response};
 use super::{Control, query, rfc3339};
+use crate::domain::outcome::SubCode;
 use crate::journal::{Next, Position, Record};
 
 /// Lines are sent when this much has gathered, or when there are no more.
@@ -101,14 +102,14 @@ impl Reader {
         let line = Line {
             seq: record.seq,
             time: rfc3339(bind.time),
-            dc: &bind.dc,
-            conn: bind.conn,
-            peer: bind.peer.to_string(),
+            dc: &bind.source.dc,
+            conn: bind.source.conn,
+            peer: bind.source.peer.to_string(),
             msgid: bind.msgid,
             name: &bind.name,
             user: user.as_deref(),
             result: bind.result,
-            sub_code: bind.sub_code,
+            sub_code: bind.sub_code.map(SubCode::text),
             answered: record.answered().unwrap_or(false),
         };
         // Nothing in a line can fail to become JSON.

@@ -15,6 +15,7 @@ use super::outbox::Outbox;
 use super::searching::Searching;
 use crate::domain::dialect::{Dialect, Refused};
 use crate::domain::object::ObjectId;
+use crate::journal::Source;
 use crate::search::controls;
 
 /// What follows a request.
@@ -33,8 +34,7 @@ pub(crate) enum Then {
 #[derive(Debug)]
 pub(crate) struct Session {
     controller: Arc<Controller>,
-    conn: u64,
-    peer: SocketAddr,
+    source: Arc<Source>,
     encrypted: bool,
     /// Whether TLS was there from the first byte.
     ldaps: bool,
@@ -45,11 +45,14 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(controller: Arc<Controller>, peer: SocketAddr, encrypted: bool) -> Self {
-        let conn = controller.shared.next_connection();
+        let source = Source {
+            dc: controller.name.clone(),
+            conn: controller.shared.next_connection(),
+            peer,
+        };
         Self {
             controller,
-            conn,
-            peer,
+            source: Arc::new(source),
             encrypted,
             ldaps: encrypted,
             identity: None,

@@ -46,20 +46,19 @@ impl Session {
         };
         let world = &self.controller.world;
         let attempt = world.domain.attempt(bind.name, password);
+        let name = journal::written(bind.name);
         let (decision, pending) = world.in_turn(|now| {
             let (dc, now_there) = (self.controller.id, FileTime::from(now));
             world.domain.decide(&attempt, dc, now_there, |decision| {
                 let sub_code = decision.result.sub_code();
                 let record = journal::Bind {
                     time: now,
-                    dc: self.controller.name.clone(),
-                    conn: self.conn,
-                    peer: self.peer,
+                    source: self.source.clone(),
                     msgid: id,
-                    name: shown(bind.name),
+                    name,
                     account: decision.account,
                     result: decision.result.code(),
-                    sub_code: sub_code.map(SubCode::text),
+                    sub_code,
                 };
                 world.journal.record(record)
             })
@@ -122,17 +121,16 @@ impl Session {
     pub(super) fn refused(&self, id: i32, name: &[u8], code: u32, sub_code: Option<SubCode>) -> Pending {
         self.told(id, name, code, sub_code, BindLabel::Refused);
         let world = &self.controller.world;
+        let name = journal::written(name);
         world.in_turn(|time| {
             world.journal.record(journal::Bind {
                 time,
-                dc: self.controller.name.clone(),
-                conn: self.conn,
-                peer: self.peer,
+                source: self.source.clone(),
                 msgid: id,
-                name: shown(name),
+                name,
                 account: None,
                 result: code,
-                sub_code: sub_code.map(SubCode::text),
+                sub_code,
             })
         })
     }
@@ -142,15 +140,10 @@ impl Session {
         self.controller.world.metrics.bind(dc, label);
         let sub_code = sub_code.map_or("", SubCode::text);
         if tracing::enabled!(tracing::Level::DEBUG) {
-            let name = shown(name);
-            tracing::debug!(dc, peer = %self.peer, msgid, result = code, sub_code, name, "bind");
+            let name = journal::written(name);
+            tracing::debug!(dc, peer = %self.source.peer, msgid, result = code, sub_code, name, "bind");
         } else {
-            tracing::info!(dc, peer = %self.peer, msgid, result = code, sub_code, "bind");
+            tracing::info!(dc, peer = %self.source.peer, msgid, result = code, sub_code, "bind");
         }
     }
-}
-
-/// A name as it is written down, as far as it is text.
-fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
 }
