@@ -175,10 +175,7 @@ fn problems(file: &str, error: &ConfigError) -> Vec<Step> {
             vec![failed(file, format!("cannot be read: {source}"), advice)]
         }
         ConfigError::Syntax { message, .. } => {
-            // Where it is, and what it is; between the two the parser draws a picture of several lines.
-            let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
-            let (place, what) = (lines.next().unwrap_or_default(), lines.next_back().unwrap_or_default());
-            let detail = format!("is not valid: {place}: {what}");
+            let detail = format!("is not valid TOML: {message}");
             vec![failed(file, detail, "mend the line that is named".to_owned())]
         }
         ConfigError::Invalid { problems, .. } => problems

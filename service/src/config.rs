@@ -60,7 +60,7 @@ pub enum ConfigError {
     Syntax {
         /// The file.
         path: PathBuf,
-        /// The parser's message, with line and column.
+        /// The parser's message, with line and column; see [`located`].
         message: String,
     },
     /// The file is TOML and says things that cannot be.
@@ -124,7 +124,7 @@ pub fn parse<R: RawConfig>(
 ) -> Result<R::Config, ConfigError> {
     let mut table: toml::Table = toml::from_str(text).map_err(|error: toml::de::Error| ConfigError::Syntax {
         path: path.to_path_buf(),
-        message: error.to_string().trim_end().to_owned(),
+        message: located(&error, text),
     })?;
     let mut problems = Problems::default();
     override_from(&mut table, environment, &mut problems);
@@ -142,6 +142,14 @@ pub fn parse<R: RawConfig>(
             })
         }
     }
+}
+
+/// What a parser says and where, without the line itself: there may be a password in it.
+pub fn located(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}: {}", error.message())
 }
 
 #[cfg(test)]

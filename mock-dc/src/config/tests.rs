@@ -297,8 +297,21 @@ fn the_control_interface_leaves_loopback_only_when_that_is_meant() {
 fn no_password_is_told_and_none_is_kept() {
     let text = format!("{VALID}[[users]]\nsam = \"a\"\npassword = \"Very-Secret-1\"\n");
     assert!(!format!("{:?}", read(&text).expect("valid")).contains("Very-Secret"));
-    let text = format!("{VALID}[[users]]\nsam = \"a\"\npassword = [\"Very-Secret-1\"]\n");
-    assert!(!problems(&text).contains("Very-Secret"));
+    for (wrong, told) in [
+        ("[\"Very-Secret-1\"]", "users[0].password"),
+        ("76543210", "users[0].password: must be a text, in quotation marks"),
+        ("7654321.5", "users[0].password: must be a text, in quotation marks"),
+        ("\"Very-Secret-1", "line 12, column 26: "),
+        ("Very-Secret-1", "line 12, column 12: "),
+    ] {
+        let text = format!("{VALID}[[users]]\nsam = \"a\"\npassword = {wrong}\n");
+        let problems = problems(&text);
+        assert!(problems.contains(told), "{wrong}: {problems}");
+        assert!(
+            !problems.contains("Very-Secret") && !problems.contains("7654"),
+            "{problems}"
+        );
+    }
 }
 
 #[test]
@@ -329,7 +342,13 @@ fn accounts_of_a_file_count_like_those_of_the_configuration() {
     std::fs::write(&file, "[[users]]\nsam = \"filed\"\npassword = Very-Secret\n").expect("a file");
     let told = at(&text).expect_err("no TOML").to_string();
     assert!(
-        told.contains("users.toml, line 3") && !told.contains("Very-Secret"),
+        told.contains("users.toml, line 3, column 12: ") && !told.contains("Very-Secret"),
+        "{told}"
+    );
+    std::fs::write(&file, "[[users]]\nsam = \"filed\"\npassword = \"x\"\ndisabld = true\n").expect("a file");
+    let told = at(&text).expect_err("no such member").to_string();
+    assert!(
+        told.contains("users.toml, line 4, column 1: unknown field `disabld`"),
         "{told}"
     );
     std::fs::remove_dir_all(&folder).expect("a folder to remove");

@@ -2,9 +2,11 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::Path;
 
-use postern_service::config::Problems;
+use postern_service::config::{Problems, located};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -92,13 +94,49 @@ struct RawUsersFile {
 
 /// Keeps the hash only; the text is wiped. An empty password, which nobody can sign in with, is refused.
 pub(super) fn hashed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NtHash>, D::Error> {
-    let password = Zeroizing::new(String::deserialize(deserializer)?);
-    if password.is_empty() {
-        return Err(serde::de::Error::custom(
-            "must not be empty: nobody can sign in with an empty password",
-        ));
+    deserializer.deserialize_string(HashedPassword).map(Some)
+}
+
+struct HashedPassword;
+
+/// A password that reads as a number is no text in TOML, nor in the environment. Serde's own words on that would show it.
+const NOT_A_TEXT: &str = "must be a text, in quotation marks; what is there is not shown";
+
+impl Visitor<'_> for HashedPassword {
+    type Value = NtHash;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
     }
-    Ok(Some(NtHash::of(&password)))
+
+    fn visit_str<E: Error>(self, password: &str) -> Result<NtHash, E> {
+        if password.is_empty() {
+            return Err(E::custom(
+                "must not be empty: nobody can sign in with an empty password",
+            ));
+        }
+        Ok(NtHash::of(password))
+    }
+
+    fn visit_string<E: Error>(self, password: String) -> Result<NtHash, E> {
+        self.visit_str(&Zeroizing::new(password))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<NtHash, E> {
+        Err(E::custom(NOT_A_TEXT))
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<NtHash, E> {
+        Err(E::custom(NOT_A_TEXT))
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<NtHash, E> {
+        Err(E::custom(NOT_A_TEXT))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<NtHash, E> {
+        Err(E::custom(NOT_A_TEXT))
+    }
 }
 
 /// Collects accounts and notes names that are claimed twice.
@@ -170,14 +208,7 @@ impl<'a> Users<'a> {
         };
         match toml::from_str::<RawUsersFile>(&text) {
             Ok(file) => self.add(&format!("{}: users", path.display()), file.users, problems),
-            // The parser's own text quotes the line, which may hold a password.
-            Err(error) => {
-                let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
-                problems.add(
-                    "users_file",
-                    format!("{}, line {line}: {}", path.display(), error.message()),
-                );
-            }
+            Err(error) => problems.add("users_file", format!("{}, {}", path.display(), located(&error, &text))),
         }
     }
 
