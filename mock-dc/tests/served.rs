@@ -413,10 +413,22 @@ async fn what_control_does_not_know_is_refused_with_its_name() {
         (Method::GET, "/binds?since=x", None, 400, "since"),
         (Method::POST, "/reset", Some(json!({"all": true})), 400, "all"),
         (Method::GET, "/nothing", None, 404, "nothing"),
+        (Method::GET, "/oracle", None, 405, "does not take GET"),
+        (Method::GET, "/users/%ff", None, 400, "UTF-8"),
+        (
+            Method::POST,
+            "/oracle",
+            Some(json!({"user": "a", "password": "b".repeat(3_000_000)})),
+            413,
+            "length limit",
+        ),
     ] {
         let (got, text) = domain.ask(method, path, body).await;
         assert_eq!(got, status, "{path}: {text}");
-        assert!(text.contains(told), "{path}: {told} is not in {text}");
+        let problem: Value = serde_json::from_str(&text).expect("a problem after RFC 9457");
+        assert_eq!(problem["status"], status, "{path}");
+        let detail = problem["detail"].as_str().expect("a text");
+        assert!(detail.contains(told), "{path}: {told} is not in {detail}");
     }
     domain.end().await;
 }
