@@ -2,7 +2,8 @@
 
 Run with a Python that has the packages of requirements.txt and one argument, a JSON object: "ldap" and "ldaps" (URLs),
 "ca" (a file), "base" (the domain's DN), "binds" (what to sign in with: {label: [name, password]}), "transports" (which
-of "ldap", "starttls", "ldaps"). The bind "right" has to succeed.
+of "ldap", "starttls", "ldaps"), "changes" ({transport: [name, DN, password, new password]}). The bind "right" has to
+succeed.
 """
 
 import json
@@ -87,5 +88,22 @@ def look(transport):
     return found
 
 
-answer = {transport: {"binds": binds(transport), "look": look(transport)} for transport in asked["transports"]}
+def changes(transport):
+    """What comes of changing one's own password: the old one wrong, the new one too short, and as it should be."""
+    user, dn, old, new = asked["changes"][transport]
+    connection = connect(transport, user, old)
+    connection.bind()
+    told = []
+    for present, wanted in (("Wrong-1", new), (old, "short"), (old, new)):
+        connection.extend.microsoft.modify_password(dn, wanted, present)
+        told.append([connection.result["result"], connection.result["message"]])
+    connection.unbind()
+    connection = connect(transport, user, new)
+    told.append(connection.bind())
+    connection.unbind()
+    return told
+
+
+answer = {transport: {"binds": binds(transport), "look": look(transport), "changes": changes(transport)}
+          for transport in asked["transports"]}
 print(json.dumps(answer, default=str))

@@ -1,14 +1,14 @@
 // What the ldapts library shows of a directory, as JSON.
 //
 // Run with one argument, a JSON object: "ldap" and "ldaps" (URLs), "ca" (a file), "base" (the domain's DN), "binds" (what
-// to sign in with: {label: [name, password]}), "transports" (which of "ldap", "starttls", "ldaps"). The bind "right" has
-// to succeed. POSTERN_TEST_CLIENTS names a folder in which `npm ci` was run with the package.json beside this file.
+// to sign in with: {label: [name, password]}), "transports" (which of "ldap", "starttls", "ldaps"), "changes"
+// ({transport: [name, DN, password, new password]}). The bind "right" has to succeed. POSTERN_TEST_CLIENTS names a folder in which `npm ci` was run with the package.json beside this file.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-const { Client } = createRequire(join(process.env.POSTERN_TEST_CLIENTS, "package.json"))("ldapts");
+const { Attribute, Change, Client } = createRequire(join(process.env.POSTERN_TEST_CLIENTS, "package.json"))("ldapts");
 
 const asked = JSON.parse(process.argv[2]);
 // The certificate has to be one of this CA and for the host of the URL.
@@ -67,8 +67,28 @@ async function look(transport) {
   return found;
 }
 
+const quoted = (password) => Buffer.from(`"${password}"`, "utf16le");
+
+// What comes of changing one's own password: the old one wrong, the new one too short, and as it should be.
+async function changes(transport, [name, dn, old, wanted]) {
+  const client = await connect(transport);
+  await client.bind(name, old);
+  const change = (operation, password) =>
+    new Change({ operation, modification: new Attribute({ type: "unicodePwd", values: [quoted(password)] }) });
+  const told = [];
+  for (const [present, next] of [["Wrong-1", wanted], [old, "short"], [old, wanted]]) {
+    told.push(await client.modify(dn, [change("delete", present), change("add", next)]).then(
+      () => [0, ""],
+      (error) => [error.code, error.message],
+    ));
+  }
+  told.push(await client.bind(name, wanted).then(() => true, () => false));
+  await client.unbind();
+  return told;
+}
+
 const answer = {};
 for (const name of asked.transports) {
-  answer[name] = { binds: await binds(transports[name]), look: await look(transports[name]) };
+  answer[name] = { binds: await binds(transports[name]), look: await look(transports[name]), changes: await changes(transports[name], asked.changes[name]) };
 }
 console.log(JSON.stringify(answer));

@@ -21,6 +21,8 @@ netbios = "CORP"
 lockout_threshold = 3
 lockout_duration_s = 1800
 lockout_window_s = 1800
+# Whoever has just got a password may change it.
+min_password_age_days = 0
 [generated]
 count = 1200
 [control]
@@ -94,9 +96,42 @@ fn asked(dc: &MockDc, ca: &Path) -> Value {
         .iter()
         .map(|(label, name, password, _)| (*label, [*name, *password]))
         .collect();
+    // One of the generated accounts for each.
+    let changes: BTreeMap<_, _> = (1001..)
+        .zip(TRANSPORTS)
+        .map(|(number, transport)| {
+            let sam = format!("user{number:06}");
+            let (name, dn) = (format!("CORP\\{sam}"), format!("CN={sam},CN=Users,{BASE}"));
+            (
+                transport,
+                [
+                    name,
+                    dn,
+                    format!("Postern-{number:06}"),
+                    format!("New-Passw0rd-{number}"),
+                ],
+            )
+        })
+        .collect();
     json!({
         "ldap": dc.ldap_url(), "ldaps": dc.ldaps_url(), "ca": ca, "base": BASE, "binds": binds, "transports": TRANSPORTS,
+        "changes": changes,
     })
+}
+
+/// A change that is refused twice and made the third time over TLS is refused three times in the clear.
+fn was_changed_over_tls_only(told: &Value, transport: &str) {
+    let encrypted = transport != "ldap";
+    let expected = match encrypted {
+        true => [(19, "00000056: "), (19, "0000052D: "), (0, "")],
+        false => [(53, "0000001F: "); 3],
+    };
+    for (index, (code, text)) in expected.into_iter().enumerate() {
+        let [got, said] = [&told[index][0], &told[index][1]];
+        assert_eq!(*got, code, "{transport}: {told}");
+        assert!(said.as_str().unwrap().starts_with(text), "{transport}: {told}");
+    }
+    assert_eq!(told[3], encrypted, "{transport}: {told}");
 }
 
 fn ca(dc: &MockDc) -> &Path {
@@ -198,6 +233,7 @@ fn ldap3_of_python_shows_each_state_reads_the_schema_and_searches_in_pages() {
         assert_eq!(paged, numbered(9));
         assert_eq!(look["compare"], "compareTrue");
         assert_eq!(look["missing_base"][0], "noSuchObject");
+        was_changed_over_tls_only(&seen["changes"], transport);
     }
     were_made(&dc, 3);
 }
@@ -237,6 +273,7 @@ fn ldapts_of_node_shows_each_state_searches_in_pages_and_asks_many_things_at_onc
             (&look["missingBase"][0], &look["missingBase"][1]),
             (&json!("NoSuchObjectError"), &json!(32))
         );
+        was_changed_over_tls_only(&seen["changes"], transport);
     }
     were_made(&dc, 3);
 }
