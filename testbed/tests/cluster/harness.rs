@@ -268,7 +268,15 @@ impl Cluster {
 
     /// Posts JSON to one of the cluster's controls.
     pub(crate) async fn post(&self, url: &str, body: &Value) -> Value {
-        let request = self.http.post(url).header("content-type", "application/json");
+        self.ask(reqwest::Method::POST, url, body).await
+    }
+
+    /// Sends JSON to one of the cluster's controls.
+    pub(crate) async fn ask(&self, method: reqwest::Method, url: &str, body: &Value) -> Value {
+        let request = self
+            .http
+            .request(method, url)
+            .header("content-type", "application/json");
         let response = request.body(body.to_string()).send().await.unwrap();
         assert!(response.status().is_success(), "{url}: {}", response.status());
         response.json().await.unwrap_or(Value::Null)

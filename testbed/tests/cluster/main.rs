@@ -16,6 +16,7 @@ mod directories;
 mod doctor;
 mod envelopes;
 mod existing;
+mod faults;
 mod harness;
 mod page;
 mod people;
