@@ -194,8 +194,14 @@ impl Domain {
         let (inside, _) = rest.split_once('>').ok_or(NotAName)?;
         let (kind, value) = inside.split_once('=').ok_or(NotAName)?;
         match kind.to_ascii_uppercase().as_str() {
-            "GUID" => Ok(self.structure.tree.find_guid(parse_guid(value).ok_or(NotAName)?)),
-            "SID" => Ok(self.structure.tree.find_sid(&Sid::parse(value).ok_or(NotAName)?)),
+            "GUID" => {
+                let guid = parse_guid(value).or_else(|| octets(value)?.try_into().ok());
+                Ok(self.structure.tree.find_guid(guid.ok_or(NotAName)?))
+            }
+            "SID" => {
+                let sid = Sid::parse(value).or_else(|| Sid::from_bytes(&octets(value)?));
+                Ok(self.structure.tree.find_sid(&sid.ok_or(NotAName)?))
+            }
             "WKGUID" => {
                 let (guid, base) = value.split_once(',').ok_or(NotAName)?;
                 let base = Dn::parse(base).ok_or(NotAName)?;
@@ -225,6 +231,13 @@ impl Domain {
         let suffix = fold(suffix);
         self.implied_suffixes.contains(&suffix)
     }
+}
+
+/// The bytes of an identifier as ADSI writes them, two hexadecimal digits each.
+fn octets(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    let digits = |pair: &[u8]| Some(char::from(pair[0]).to_digit(16)? << 4 | char::from(*pair.get(1)?).to_digit(16)?);
+    pairs.map(|pair| u8::try_from(digits(pair)?).ok()).collect()
 }
 
 /// A text that is no distinguished name.

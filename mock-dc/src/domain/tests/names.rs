@@ -113,7 +113,12 @@ fn every_object_is_found_by_place_guid_and_identifier() {
         assert_eq!(domain.find_guid(object.guid), Some(id), "{text}");
         let guid = sid::guid_text(object.guid);
         assert_eq!(domain.find_name(&format!("<GUID={guid}>")), Ok(Some(id)), "{text}");
+        let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let guid = hexadecimal(&object.guid);
+        assert_eq!(domain.find_name(&format!("<GUID={guid}>")), Ok(Some(id)), "{text}");
         if let Some(sid) = &object.sid {
+            assert_eq!(domain.find_name(&format!("<SID={sid}>")), Ok(Some(id)), "{text}");
+            let sid = hexadecimal(&sid.bytes());
             assert_eq!(domain.find_name(&format!("<SID={sid}>")), Ok(Some(id)), "{text}");
         }
     }
@@ -122,7 +127,16 @@ fn every_object_is_found_by_place_guid_and_identifier() {
         domain.find_name(users),
         domain.find_name("CN=Users,DC=corp,DC=example,DC=com")
     );
-    for other in ["<GUID=x>", "<SID=x>", "<GUID", "<X=y>", "good"] {
+    for other in [
+        "<GUID=x>",
+        "<SID=x>",
+        "<GUID=00>",
+        "<SID=010",
+        "<SID=0€0>",
+        "<GUID",
+        "<X=y>",
+        "good",
+    ] {
         assert_eq!(domain.find_name(other), Err(crate::domain::names::NotAName), "{other}");
     }
 }
