@@ -43,8 +43,13 @@ const MAX_PAGE_SIZE: u32 = 1000;
 /// MaxQueryDuration of that policy.
 const MAX_QUERY_DURATION: Duration = Duration::from_secs(120);
 
-/// Objects looked at in one step.
+/// Objects looked at in one step at most, of which this many are found: whoever reads no answers has that much of them
+/// waiting, and not what thousands of objects come to.
 const BATCH: usize = 256;
+const FOUND: usize = 64;
+
+/// Comparisons in one step: a filter of thousands of parts looks at fewer objects, so that others have their turn.
+const COMPARISONS: usize = 64 * BATCH;
 
 /// A search under way.
 #[derive(Debug)]
@@ -57,6 +62,8 @@ pub struct Search {
     candidates: Candidates,
     /// Candidates that were looked at.
     at: u32,
+    /// How many are looked at in one step.
+    batch: usize,
     /// Set while all that match are gathered to be sorted, before any is sent.
     sorting: Option<Sorting>,
     tells_of_sorting: bool,
@@ -175,6 +182,7 @@ impl Search {
             },
             at: if sorting.is_some() { 0 } else { place.at },
             sorting: sorting.map(|sorting| sorting.from(place.at)),
+            batch: (COMPARISONS / request.filter.parts()).clamp(1, BATCH),
             tells_of_sorting: dialect.tells_of_sorting(),
             sorted,
             room,
@@ -216,7 +224,10 @@ impl Search {
             let refusal = domain.dialect().out_of_time();
             return self.end(found, refusal);
         }
-        for _ in 0..BATCH {
+        for _ in 0..self.batch {
+            if found.len() == FOUND {
+                break;
+            }
             let candidate = match self.candidate() {
                 Some(candidate) => candidate,
                 None if self.sorting.is_some() => {

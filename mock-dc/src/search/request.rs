@@ -55,6 +55,18 @@ pub enum Filter {
     Extensible(Assertion),
 }
 
+impl Filter {
+    /// How many conditions there are, those that hold others included.
+    pub fn parts(&self) -> usize {
+        match self {
+            Self::And(filters) | Self::Or(filters) => 1 + filters.iter().map(Self::parts).sum::<usize>(),
+            Self::Not(filter) => 1 + filter.parts(),
+            Self::Substring(_, substring) => 1 + substring.any.len(),
+            _ => 1,
+        }
+    }
+}
+
 /// The parts of a value, `initial*any*any*last`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Substring {

@@ -49,6 +49,28 @@ fn request(base: &str, scope: Scope, filter: &str) -> SearchRequest {
     }
 }
 
+#[test]
+fn one_step_finds_few_entries_and_makes_few_comparisons() {
+    let domain = domain(Dialect::Windows, 600);
+    let first_step = |filter| {
+        let asked = SearchRequest {
+            filter,
+            ..request(BASE, Scope::Subtree, "(cn=*)")
+        };
+        let mut search = Search::begin(&domain, asked, Options::default(), false).expect("a base that exists");
+        let step = search.step(&domain, DcId::FIRST, NOW, Duration::ZERO);
+        let Step::Entries(found) = step else {
+            panic!("there are more than 600")
+        };
+        (found.len(), search.at)
+    };
+    let all = Filter::Present("objectClass".to_owned());
+    assert_eq!(first_step(all.clone()).0, FOUND);
+    let none = Filter::Not(Box::new(all));
+    assert_eq!(first_step(none.clone()), (0, 256));
+    assert_eq!(first_step(Filter::And(vec![none; 20_000])), (0, 1));
+}
+
 fn run(domain: &Domain, request: SearchRequest) -> (Vec<Entry>, Code) {
     let mut search = Search::begin(domain, request, Options::default(), false).expect("a base that exists");
     let mut found = Vec::new();
