@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -154,12 +155,14 @@ type Encrypted<'a> = TlsStream<Dripping<&'a mut TcpStream>>;
 /// The handshake, with the silence that faults may put before and after it.
 async fn encrypt<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controller) -> Result<Encrypted<'a>, WireError> {
     let exposure = &controller.exposure;
-    let hang = async |stage| {
-        timeout(HOLD_LIMIT, exposure.hang(stage))
-            .await
-            .map_err(|_| WireError::Handshake)
+    let hang = async |stream: &TcpStream, stage| {
+        tokio::select! {
+            biased;
+            held = timeout(HOLD_LIMIT, exposure.hang(stage)) => held.map_err(|_| WireError::Handshake),
+            () = gone(stream) => Err(WireError::Gone),
+        }
     };
-    hang(Stage::BeforeTls).await?;
+    hang(stream.inner(), Stage::BeforeTls).await?;
     let limit = if exposure.is_quiet() {
         HANDSHAKE_LIMIT
     } else {
@@ -167,8 +170,17 @@ async fn encrypt<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controlle
     };
     let encrypted = timeout(limit, handshake(stream, controller)).await;
     let encrypted = encrypted.map_err(|_| WireError::Handshake)??;
-    hang(Stage::AfterTls).await?;
+    hang(encrypted.get_ref().0.inner(), Stage::AfterTls).await?;
     Ok(encrypted)
+}
+
+/// Waits until the client has closed the connection, whatever it said before that nobody has read.
+async fn gone(stream: &TcpStream) {
+    // Ready for urgent data, of which no word comes, or at the end; what can be read does not count.
+    let ready = stream.ready(Interest::PRIORITY).await;
+    if ready.is_ok_and(|ready| !ready.is_read_closed()) {
+        std::future::pending().await
+    }
 }
 
 async fn handshake<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controller) -> std::io::Result<Encrypted<'a>> {

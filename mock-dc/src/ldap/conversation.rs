@@ -192,9 +192,15 @@ impl Conversation {
         turn
     }
 
-    /// Whether a request may be looked at: else its bytes are better left with the network.
+    /// Whether a request may be looked at: else its bytes are better left with the network. While a fault holds something
+    /// back a few are taken, because nothing else tells that the client has gone.
     pub(crate) fn wants_bytes(&self) -> bool {
-        self.takes_requests()
+        self.takes_requests() || self.is_held() && self.inbox.has_free_room()
+    }
+
+    /// Whether a fault holds something back.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
     }
 
     /// Whether the client waits for nothing.

@@ -198,6 +198,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// Whether so little has arrived that no request has taken yet that more of it takes nothing from the others.
+    pub(crate) fn has_free_room(&self) -> bool {
+        self.bytes.len() - self.next < FREE
+    }
+
     /// Whether bytes have arrived that no request has taken yet.
     pub(crate) fn has_unread(&self) -> bool {
         self.next < self.bytes.len() || self.skipping.is_some()

@@ -48,6 +48,9 @@ pub(super) enum WireError {
     /// The TLS handshake was not finished in time.
     #[error("the TLS handshake took too long")]
     Handshake,
+    /// The client closed while a fault held its TLS handshake back.
+    #[error("the client closed without waiting any longer for TLS")]
+    Gone,
 }
 
 /// How a conversation over a stream ended.
@@ -68,6 +71,8 @@ enum Event {
     Moved,
     /// The client sends nothing more.
     Finished,
+    /// The same, while a fault holds its answer back: it has given up waiting.
+    Gone,
     /// The process drains.
     Drain,
 }
@@ -151,6 +156,10 @@ where
         match poll_fn(|cx| wire.poll(cx, wait)).await? {
             Event::Moved => {}
             Event::Finished => wire.finished = true,
+            Event::Gone => {
+                wire.close().await;
+                return Ok(End::Closed);
+            }
             Event::Drain => {
                 wire.flush().await?;
                 wire.close().await;
@@ -171,6 +180,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, '_, S> {
         }
         if self.conversation.poll_held(cx).is_ready() {
             return Poll::Ready(Ok(Event::Moved));
+        }
+        if self.finished && self.conversation.is_held() {
+            return Poll::Ready(Ok(Event::Gone));
         }
         let had_room = self.conversation.outbox().has_room();
         let was_idle = self.conversation.is_idle();

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use ldap3::{Ldap, LdapError};
+use postern_ldap::ber::{Appender, INTEGER, OCTET_STRING, SEQUENCE};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -201,6 +202,81 @@ async fn a_bind_that_is_never_answered_counts_and_the_connection_goes_on() {
         [(Some(0), Some(false)), (Some(0), Some(true))]
     );
     assert_eq!(domain.get("/faults").await[0]["left"], 0);
+    domain.end().await;
+}
+
+/// A bind of `good`, as bytes.
+fn raw_bind() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Appender::new(&mut bytes).nest(SEQUENCE, |message| {
+        message.number(INTEGER, 1);
+        message.nest(0x60, |bind| {
+            bind.number(INTEGER, 3);
+            bind.element(OCTET_STRING, b"CORP\\good");
+            bind.element(0x80, PASSWORD.as_bytes());
+        });
+    });
+    bytes
+}
+
+#[tokio::test]
+async fn who_leaves_while_a_bind_is_held_back_gives_up_the_place() {
+    let domain = Domain::serve();
+    put(
+        &domain,
+        json!([{"kind": "limit", "binds": 1, "dc": "dc-1"}, {"kind": "latency", "ms": HOUR, "dc": "dc-1"}]),
+    )
+    .await;
+    let mut clients = Vec::new();
+    for place in 0..3 {
+        let mut client = TcpStream::connect(address(&domain, 0)).await.expect("a connection");
+        client.write_all(&raw_bind()).await.expect("a write");
+        if place == 0 {
+            until_decided(&domain, 1).await;
+        }
+        clients.push(client);
+    }
+    let [answer, turn, last] = &mut clients[..] else {
+        panic!("three clients")
+    };
+    // What was said behind it makes no difference.
+    turn.write_all(&raw_bind()).await.expect("a write");
+    for client in [turn, answer] {
+        client.shutdown().await.expect("an end");
+        assert_eq!(
+            client.read(&mut [0; 1]).await.expect("an end"),
+            0,
+            "nobody waits any longer"
+        );
+    }
+    until_decided(&domain, 2).await;
+    put(&domain, json!([])).await;
+    assert!(last.read(&mut [0; 1]).await.expect("an answer") > 0);
+    let told = answered(&domain.binds("").await);
+    assert_eq!(
+        told,
+        [(Some(0), Some(false)), (Some(0), Some(true))],
+        "one was never decided"
+    );
+    domain.end().await;
+}
+
+#[tokio::test]
+async fn who_leaves_while_tls_or_an_answer_does_not_come_is_let_go() {
+    let domain = Domain::serve();
+    let ldaps = domain.addresses.dcs[0].ldaps.expect("an LDAPS listener");
+    for (when, to) in [("before_tls", ldaps), ("bind", address(&domain, 0))] {
+        put(&domain, json!([{"kind": "hang", "when": when}])).await;
+        let mut client = TcpStream::connect(to).await.expect("a connection");
+        // Of a bind it is one; of a handshake it is never looked at.
+        client.write_all(&raw_bind()).await.expect("a write");
+        client.shutdown().await.expect("an end");
+        let ended = client.read(&mut [0; 1]).await.map_err(|error| error.kind());
+        assert!(
+            matches!(ended, Ok(0) | Err(ErrorKind::ConnectionReset)),
+            "{when}: {ended:?}"
+        );
+    }
     domain.end().await;
 }
 
