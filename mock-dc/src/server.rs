@@ -11,6 +11,7 @@ use axum::Router;
 use postern_service::admin::{self, Readiness};
 use postern_service::http::{self, Options, Phases};
 use postern_service::net::bind_tcp;
+use postern_service::open_files;
 use postern_service::shutdown::Shutdown;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -23,10 +24,13 @@ use crate::domain::controllers::DcId;
 use crate::faults::board::{Board, Exposure};
 use crate::faults::{Faults, Switch};
 use crate::ldap::endpoint::Endpoint;
-use crate::ldap::{Controller, Shared};
+use crate::ldap::{self, Controller, Shared};
 use crate::metrics::Metrics;
 use crate::tls::{self, Source};
 use crate::world::World;
+
+/// Connections at once that nobody should have to think about: a domain controller of a large site has as many.
+const EXPECTED_CONNECTIONS: usize = 10_000;
 
 /// A domain whose listeners are open and not served yet.
 #[derive(Debug)]
@@ -43,6 +47,19 @@ pub struct Server {
 /// # Errors
 /// When a listener cannot be opened or a certificate cannot be made.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    if let Err(error) = open_files::raise_limit() {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let limit = open_files::limit();
+    let connections = ldap::connections(limit);
+    if connections < EXPECTED_CONNECTIONS {
+        tracing::warn!(
+            limit,
+            connections,
+            "the limit of open files is low: more connections than these wait for one to end; raise the hard limit \
+             (ulimit -Hn, LimitNOFILE= of systemd) for {EXPECTED_CONNECTIONS}"
+        );
+    }
     let server = Server::open(config)?;
     let Addresses {
         control, admin, dcs, ..
@@ -77,7 +94,7 @@ impl Server {
         let certificates = Arc::new(certificates);
         let board = Arc::new(Board::new(config.dcs.len()));
 
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(ldap::connections(open_files::limit())));
         let mut endpoints = Vec::new();
         let mut switches = Vec::new();
         let mut dcs = Vec::new();

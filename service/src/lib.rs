@@ -10,6 +10,7 @@ pub mod harden;
 pub mod http;
 pub mod metrics;
 pub mod net;
+pub mod open_files;
 pub mod program;
 pub mod prompt;
 pub mod shutdown;

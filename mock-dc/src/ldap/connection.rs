@@ -184,10 +184,8 @@ async fn gone(stream: &TcpStream) {
 }
 
 async fn handshake<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controller) -> std::io::Result<Encrypted<'a>> {
-    // Whoever says nothing takes nobody's turn and no memory.
+    // Whoever says nothing takes no memory.
     stream.inner().readable().await?;
-    // It is never closed.
-    let _turn = controller.shared.handshakes.acquire().await;
     let certificate = controller.certificates.shown(controller.exposure.certificate());
     TlsAcceptor::from(certificate.clone()).accept(stream).await
 }

@@ -115,6 +115,8 @@ async fn accept(
     shutdown: &Shutdown,
     refuse: &mut watch::Receiver<bool>,
 ) {
+    // Said once until it is over: whoever makes connections would make lines of the log, too.
+    let (mut told_full, mut told_error) = (false, false);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -122,23 +124,41 @@ async fn accept(
             _ = refuse.wait_for(|refuse| *refuse) => return,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let serve = connection::serve(
-                    stream,
-                    peer,
-                    controller.clone(),
-                    tls,
-                    reset.clone(),
-                    shutdown.drain.clone(),
-                );
-                connections.spawn(serve);
-            }
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(dc = &*controller.name, %error, "cannot accept a connection");
+                if !std::mem::replace(&mut told_error, true) {
+                    tracing::warn!(dc = &*controller.name, %error, "cannot accept connections");
+                }
                 tokio::time::sleep(REST).await;
+                continue;
             }
+        };
+        told_error = false;
+        let places = &controller.shared.places;
+        let free = places.clone().try_acquire_owned().ok();
+        if free.is_none() && !told_full {
+            tracing::warn!(
+                dc = &*controller.name,
+                "as many connections as the limit of open files permits; others wait for one to end"
+            );
         }
+        told_full = free.is_none();
+        let place = match free {
+            Some(place) => place,
+            None => tokio::select! {
+                biased;
+                () = shutdown.drain.cancelled() => return,
+                _ = refuse.wait_for(|refuse| *refuse) => return,
+                // They are never closed.
+                Ok(place) = places.clone().acquire_owned() => place,
+            },
+        };
+        let (controller, reset, drain) = (controller.clone(), reset.clone(), shutdown.drain.clone());
+        connections.spawn(async move {
+            connection::serve(stream, peer, controller, tls, reset, drain).await;
+            drop(place);
+        });
     }
 }
 

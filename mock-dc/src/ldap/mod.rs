@@ -27,9 +27,9 @@ use crate::tls::Certificates;
 use crate::world::World;
 use frame::Memory;
 
-/// TLS handshakes under way at once, of all controllers: those that stop halfway hold memory. More wait for their turn,
-/// unencrypted connections for nobody.
-const HANDSHAKES: usize = 1024;
+/// Files that are kept for whatever is no connection: listeners, the control interface, which is to answer also while
+/// connections are as many as they can be.
+const OTHER_FILES: u64 = 128;
 
 /// One simulated domain controller.
 #[derive(Debug)]
@@ -55,22 +55,41 @@ pub struct Shared {
     connections: AtomicU64,
     /// For long messages.
     memory: Memory,
-    /// One for each TLS handshake under way.
-    handshakes: Semaphore,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self {
-            connections: AtomicU64::new(0),
-            memory: Memory::default(),
-            handshakes: Semaphore::new(HANDSHAKES),
-        }
-    }
+    /// One for each connection that there may be at once.
+    places: Arc<Semaphore>,
 }
 
 impl Shared {
+    /// For so many connections at once.
+    pub fn new(connections: usize) -> Self {
+        Self {
+            connections: AtomicU64::new(0),
+            memory: Memory::default(),
+            places: Arc::new(Semaphore::new(connections)),
+        }
+    }
+
     fn next_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// How many connections a process may have at once that may have so many files open.
+pub fn connections(open_files: Option<u64>) -> usize {
+    let places = open_files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES).max(files / 2));
+    usize::try_from(places)
+        .unwrap_or(usize::MAX)
+        .min(Semaphore::MAX_PERMITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_files_are_left_for_what_is_no_connection() {
+        assert_eq!(connections(Some(20_000)), 19_872);
+        assert_eq!(connections(Some(100)), 50);
+        assert_eq!(connections(None), Semaphore::MAX_PERMITS);
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use prometheus::Registry;
 use rustls::server::ResolvesServerCertUsingSni;
 
-use super::Controller;
 use super::conversation::{Conversation, Turn};
+use super::{Controller, Shared};
 use crate::domain::controllers::DcId;
 use crate::domain::settings::DomainSettings;
 use crate::faults::board::{Board, Exposure};
@@ -49,7 +49,7 @@ impl Rehearsal {
                 world: Arc::new(World::new(settings, Start::default(), metrics)),
                 certificates: Arc::new(Certificates::all_alike(Arc::new(tls))),
                 exposure: Exposure::new(Arc::new(Board::new(1)), 0),
-                shared: Arc::default(),
+                shared: Arc::new(Shared::new(1)),
             }),
         })
     }
