@@ -10,6 +10,9 @@ use tokio::task::JoinSet;
 #[path = "served/faults.rs"]
 mod faults;
 #[cfg(test)]
+#[path = "served/robustness.rs"]
+mod robustness;
+#[cfg(test)]
 mod support;
 
 use support::{BASE, Domain, PASSWORD, bind, windows};
