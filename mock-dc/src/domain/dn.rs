@@ -6,13 +6,20 @@
 
 use super::fold::fold;
 
+/// Bytes of a name, of whatever form, beyond which nothing can be meant: 250 levels of 64 letters. Who asks may say
+/// megabytes, and is answered before anybody takes them apart.
+pub const LONGEST: usize = 16 * 1024;
+
 /// A parsed name, nearest RDN first. Equal when the names are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Dn(Vec<(String, String)>);
 
 impl Dn {
-    /// Reads a name; `None` when it is not one. The empty text is the root's name.
+    /// Reads a name; `None` when it is not one, or longer than [`LONGEST`]. The empty text is the root's name.
     pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > LONGEST {
+            return None;
+        }
         if text.trim().is_empty() {
             return Some(Self(Vec::new()));
         }
@@ -41,6 +48,13 @@ impl Dn {
     pub fn split_first(&self) -> Option<((&str, &str), Self)> {
         let ((kind, value), rest) = self.0.split_first()?;
         Some(((kind, value), Self(rest.to_vec())))
+    }
+
+    /// The name that so many of its last RDNs are; itself, where it has no more.
+    #[must_use]
+    pub fn last(&self, depth: usize) -> Self {
+        let first = self.0.len().saturating_sub(depth);
+        Self(self.0[first..].to_vec())
     }
 
     /// Whether this is `base` or below it.

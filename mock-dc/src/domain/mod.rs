@@ -377,14 +377,10 @@ impl Domain {
 
     /// The nearest object that exists above a name that nothing has.
     pub fn best_match(&self, name: &str) -> Option<ObjectId> {
-        let mut dn = Dn::parse(name)?;
-        while let Some((_, above)) = dn.split_first() {
-            if let Some(id) = self.find_dn(&above) {
-                return Some(id);
-            }
-            dn = above;
-        }
-        None
+        let dn = Dn::parse(name)?;
+        // From the root down: the tree has few levels, and a name as many as somebody likes.
+        let above = (self.base().depth()..dn.depth()).map_while(|depth| self.find_dn(&dn.last(depth)));
+        above.last()
     }
 
     /// The object at this place in the tree.

@@ -6,7 +6,7 @@
 
 use super::Domain;
 use super::dialect::Dialect;
-use super::dn::{Dn, Escape, escape};
+use super::dn::{Dn, Escape, LONGEST, escape};
 use super::fold::fold;
 use super::object::ObjectId;
 use super::sid::{Sid, parse_guid};
@@ -141,6 +141,9 @@ const WINDOWS: &[Form] = &[
 impl Domain {
     /// Whom a bind's name means.
     pub fn resolve(&self, name: &str) -> Named {
+        if name.len() > LONGEST {
+            return Named::Nobody;
+        }
         match self.dialect {
             Dialect::Windows => self.resolve_by_trial(name.trim()),
             Dialect::Samba => self.resolve_by_letters(name),
@@ -307,9 +310,13 @@ fn unescaped(path: &str) -> Option<Vec<String>> {
 /// Samba writes the last part of a canonical name as it stands in a distinguished name; names that its tools told are
 /// understood too.
 fn escaped_as_in_a_dn(domain: &Domain, path: &str) -> Option<ObjectId> {
-    path.match_indices('/').find_map(|(at, _)| {
+    // Below what is not there is nothing.
+    let mut parents = path.match_indices('/').map_while(|(at, _)| {
         let parent = domain.structure.tree.find_path(path[..at].split('/'))?;
-        let last = fold(&path[at + 1..]);
+        Some((parent, &path[at + 1..]))
+    });
+    parents.find_map(|(parent, last)| {
+        let last = fold(last);
         domain.structure.tree.children(parent).find(|child| {
             domain
                 .structure

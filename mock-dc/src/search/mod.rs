@@ -182,7 +182,7 @@ impl Search {
             },
             at: if sorting.is_some() { 0 } else { place.at },
             sorting: sorting.map(|sorting| sorting.from(place.at)),
-            batch: (COMPARISONS / request.filter.parts()).clamp(1, BATCH),
+            batch: (COMPARISONS / request.filter.comparisons()).clamp(1, BATCH),
             tells_of_sorting: dialect.tells_of_sorting(),
             sorted,
             room,

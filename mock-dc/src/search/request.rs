@@ -56,13 +56,24 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// How many conditions there are, those that hold others included.
-    pub fn parts(&self) -> usize {
+    /// How much there is to compare for one object: conditions, those that hold others included, and what is long in them.
+    pub fn comparisons(&self) -> usize {
+        /// Bytes that take about as long as a condition.
+        const BYTES: usize = 64;
+        let of = |name: &str, value: &[u8]| 1 + (name.len() + value.len()) / BYTES;
         match self {
-            Self::And(filters) | Self::Or(filters) => 1 + filters.iter().map(Self::parts).sum::<usize>(),
-            Self::Not(filter) => 1 + filter.parts(),
-            Self::Substring(_, substring) => 1 + substring.any.len(),
-            _ => 1,
+            Self::And(filters) | Self::Or(filters) => 1 + filters.iter().map(Self::comparisons).sum::<usize>(),
+            Self::Not(filter) => 1 + filter.comparisons(),
+            Self::Substring(name, Substring { initial, any, last }) => {
+                let parts = initial.iter().chain(any).chain(last);
+                1 + parts.map(|part| of(name, part)).sum::<usize>()
+            }
+            Self::Equality(name, value)
+            | Self::GreaterOrEqual(name, value)
+            | Self::LessOrEqual(name, value)
+            | Self::Approx(name, value) => of(name, value),
+            Self::Present(name) => of(name, b""),
+            Self::Extensible(assertion) => of(assertion.attribute.as_deref().unwrap_or_default(), &assertion.value),
         }
     }
 }

@@ -69,6 +69,8 @@ fn one_step_finds_few_entries_and_makes_few_comparisons() {
     let none = Filter::Not(Box::new(all));
     assert_eq!(first_step(none.clone()), (0, 256));
     assert_eq!(first_step(Filter::And(vec![none; 20_000])), (0, 1));
+    let long = Filter::Equality("description".to_owned(), vec![b'x'; 9_000_000]);
+    assert_eq!(first_step(long), (0, 1));
 }
 
 fn run(domain: &Domain, request: SearchRequest) -> (Vec<Entry>, Code) {

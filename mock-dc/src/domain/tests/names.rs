@@ -235,3 +235,32 @@ fn what_is_no_account_is_refused_as_each_dialect_does() {
     let twins = told(&in_a_unit(Dialect::Windows), "Twin", PASSWORD).result;
     assert_eq!(twins, BindResult::Rejected(SubCode::InvalidParameter));
 }
+
+/// Each was seen to keep a thread busy for a minute or for ever.
+#[test]
+fn names_of_megabytes_are_nobodys_at_once() {
+    let long = 9_000_000;
+    for dialect in [Dialect::Windows, Dialect::Samba] {
+        let domain = domain(dialect, named(), 3);
+        let base = "DC=corp,DC=example,DC=com";
+        for name in [
+            format!("{}{base}", "CN=x,".repeat(long / 5)),
+            format!("corp.example.com/{}", "a/".repeat(long / 2)),
+            format!("corp.example.com/{}", "Users/".repeat(long / 6)),
+            format!("{}com", "DC=a,".repeat(long / 5)),
+            "\\".repeat(long),
+        ] {
+            assert_eq!(domain.resolve(&name), Named::Nobody);
+            assert_eq!(domain.find_name(&name).ok().flatten(), None);
+            assert_eq!(domain.best_match(&name), None);
+        }
+        // As long as may be, and as deep.
+        let deep = format!("{}CN=Users,{base}", "a=,".repeat(5_000).replace("=,", "=b,"));
+        let deep = &deep[deep.len() - 16_000..];
+        let deep = deep.split_once(',').expect("a part").1;
+        let users = domain.find_name(&format!("CN=Users,{base}"));
+        assert_eq!(Ok(domain.best_match(deep)), users);
+        let path = format!("corp.example.com/{}", "a/".repeat(8_000));
+        assert_eq!(domain.resolve(&path), Named::Nobody);
+    }
+}
