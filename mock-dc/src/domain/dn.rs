@@ -4,15 +4,31 @@
 //! blanks as one. Multi-valued RDNs, which AD does not use in the names of objects, are not read; a value that begins with
 //! `#` is taken for text, as Samba does (measured).
 
+use std::borrow::Borrow;
+
 use super::fold::fold;
 
 /// Bytes of a name, of whatever form, beyond which nothing can be meant: 250 levels of 64 letters. Who asks may say
 /// megabytes, and is answered before anybody takes them apart.
 pub const LONGEST: usize = 16 * 1024;
 
+/// RDNs that a name has at most. No tree of ours is nearly as deep, and a request of some MiB could have millions, each
+/// with two allocations; what has more is no name.
+const MOST_RDNS: usize = 256;
+
+/// Attribute type and value, both folded.
+pub(super) type Rdn = (String, String);
+
 /// A parsed name, nearest RDN first. Equal when the names are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Dn(Vec<(String, String)>);
+pub struct Dn(Vec<Rdn>);
+
+/// So that the part of a name above an RDN is looked up without a copy of it. Both hash alike, being the RDNs.
+impl Borrow<[Rdn]> for Dn {
+    fn borrow(&self) -> &[Rdn] {
+        &self.0
+    }
+}
 
 impl Dn {
     /// Reads a name; `None` when it is not one, or longer than [`LONGEST`]. The empty text is the root's name.
@@ -20,14 +36,18 @@ impl Dn {
         if text.len() > LONGEST {
             return None;
         }
-        if text.trim().is_empty() {
-            return Some(Self(Vec::new()));
+        let mut rdns = Vec::new();
+        let mut rest = Some(text).filter(|text| !text.trim().is_empty());
+        while let Some(text) = rest {
+            if rdns.len() == MOST_RDNS {
+                return None;
+            }
+            let (kind, after) = text.split_once('=')?;
+            let (value, remainder) = value(after)?;
+            rdns.push(rdn(kind, &value)?);
+            rest = remainder;
         }
-        split(text)?
-            .into_iter()
-            .map(|part| rdn(&part))
-            .collect::<Option<_>>()
-            .map(Self)
+        Some(Self(rdns))
     }
 
     /// The root's name.
@@ -44,17 +64,9 @@ impl Dn {
         Self(parts)
     }
 
-    /// The name one level up, and the RDN that was taken off; `None` for the root.
-    pub fn split_first(&self) -> Option<((&str, &str), Self)> {
-        let ((kind, value), rest) = self.0.split_first()?;
-        Some(((kind, value), Self(rest.to_vec())))
-    }
-
-    /// The name that so many of its last RDNs are; itself, where it has no more.
-    #[must_use]
-    pub fn last(&self, depth: usize) -> Self {
-        let first = self.0.len().saturating_sub(depth);
-        Self(self.0[first..].to_vec())
+    /// Its RDNs, nearest first.
+    pub(super) fn rdns(&self) -> &[Rdn] {
+        &self.0
     }
 
     /// Whether this is `base` or below it.
@@ -105,38 +117,48 @@ pub fn escape(value: &str, style: Escape) -> String {
     escaped
 }
 
-/// Text and whether each letter was escaped: an escaped blank is no padding.
-type Letters = Vec<(char, bool)>;
+/// A value as it is read, without the blanks around it. An escaped blank is no padding.
+#[derive(Default)]
+struct Value {
+    text: String,
+    /// Length up to the last letter that is no padding.
+    kept: usize,
+}
 
-/// The RDNs, unescaped, each split at its `=`.
-fn split(text: &str) -> Option<Vec<(String, Letters)>> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    loop {
-        let (kind, after) = rest.split_once('=')?;
-        let (value, remainder) = value(after)?;
-        parts.push((kind.trim().to_lowercase(), value));
-        match remainder {
-            Some(next) => rest = next,
-            None => return Some(parts),
+impl Value {
+    fn plain(&mut self, letter: char) {
+        match letter {
+            ' ' if self.text.is_empty() => {}
+            ' ' => self.text.push(' '),
+            letter => self.escaped(letter),
         }
+    }
+
+    fn escaped(&mut self, letter: char) {
+        self.text.push(letter);
+        self.kept = self.text.len();
+    }
+
+    fn finish(mut self) -> String {
+        self.text.truncate(self.kept);
+        self.text
     }
 }
 
 /// One value up to an unescaped separator, and what follows that separator.
-fn value(text: &str) -> Option<(Letters, Option<&str>)> {
-    let mut letters = Letters::new();
+fn value(text: &str) -> Option<(String, Option<&str>)> {
+    let mut value = Value::default();
     let mut chars = text.char_indices().peekable();
     if let Some(quoted) = text.trim_start().strip_prefix('"') {
         return self::quoted(quoted);
     }
     while let Some((at, letter)) = chars.next() {
         match letter {
-            ',' => return Some((letters, Some(&text[at + 1..]))),
+            ',' => return Some((value.finish(), Some(&text[at + 1..]))),
             '\\' => {
                 let (_, next) = chars.next()?;
                 if !next.is_ascii_hexdigit() {
-                    letters.push((next, true));
+                    value.escaped(next);
                     continue;
                 }
                 // Hex pairs are bytes of UTF-8: collect the whole run before decoding.
@@ -151,25 +173,27 @@ fn value(text: &str) -> Option<(Letters, Option<&str>)> {
                     bytes.push(byte);
                     chars = ahead;
                 }
-                letters.extend(String::from_utf8(bytes).ok()?.chars().map(|letter| (letter, true)));
+                String::from_utf8(bytes)
+                    .ok()?
+                    .chars()
+                    .for_each(|letter| value.escaped(letter));
             }
             ';' | '+' | '"' | '<' | '>' | '=' => return None,
-            plain => letters.push((plain, false)),
+            plain => value.plain(plain),
         }
     }
-    Some((letters, None))
+    Some((value.finish(), None))
 }
 
 /// A value in quotes, as RFC 2253 still had it, from behind the first one.
-fn quoted(text: &str) -> Option<(Letters, Option<&str>)> {
+fn quoted(text: &str) -> Option<(String, Option<&str>)> {
     let (value, after) = text.split_once('"')?;
     if value.contains('\\') {
         return None;
     }
-    let letters = value.chars().map(|letter| (letter, true)).collect();
     match after.trim_start() {
-        "" => Some((letters, None)),
-        rest => rest.strip_prefix(',').map(|rest| (letters, Some(rest))),
+        "" => Some((value.to_owned(), None)),
+        rest => rest.strip_prefix(',').map(|rest| (value.to_owned(), Some(rest))),
     }
 }
 
@@ -177,19 +201,13 @@ fn byte(high: char, low: char) -> Option<u8> {
     u8::try_from(high.to_digit(16)? * 16 + low.to_digit(16)?).ok()
 }
 
-fn rdn((kind, letters): &(String, Letters)) -> Option<(String, String)> {
+fn rdn(kind: &str, value: &str) -> Option<Rdn> {
+    let kind = kind.trim();
     let is_type = !kind.is_empty()
         && kind
             .chars()
             .all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '.');
-    let padding = |(letter, escaped): &&(char, bool)| *letter == ' ' && !escaped;
-    let leading = letters.iter().take_while(padding).count();
-    let trailing = letters[leading..].iter().rev().take_while(padding).count();
-    let value: String = letters[leading..letters.len() - trailing]
-        .iter()
-        .map(|(letter, _)| *letter)
-        .collect();
-    (is_type && !value.is_empty()).then(|| (kind.clone(), fold(&value)))
+    (is_type && !value.is_empty()).then(|| (kind.to_ascii_lowercase(), fold(value)))
 }
 
 #[cfg(test)]
@@ -233,13 +251,28 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_more_rdns_than_any_tree_is_deep_is_none() {
+        let name = |rdns| "a=b,".repeat(rdns - 1) + "a=b";
+        assert_eq!(Dn::parse(&name(MOST_RDNS)).map(|dn| dn.depth()), Some(MOST_RDNS));
+        assert_eq!(Dn::parse(&name(MOST_RDNS + 1)), None);
+        // Nothing behind them is looked at.
+        assert_eq!(Dn::parse(&(name(MOST_RDNS) + ",no name")), None);
+    }
+
+    #[test]
+    fn escaped_blanks_belong_to_a_value_and_others_around_it_do_not() {
+        let value = |text: &str| Some(value(text)?.0);
+        assert_eq!(value("  a  b  ").as_deref(), Some("a  b"));
+        assert_eq!(value("\\  a \\20 ").as_deref(), Some("  a  "));
+        assert_eq!(value("   ").as_deref(), Some(""));
+        assert_eq!(value(" \" a \" ").as_deref(), Some(" a "));
+    }
+
+    #[test]
     fn the_measured_special_name_is_read() {
         let text = "CN=Spe\\,cial \\\"Ch\\+ars\\\" \\#1 \\<x\\>\\3B\\\\ \\3D/\\ ,DC=corp";
-        let ((_, value), _) = Dn::parse(text)
-            .unwrap()
-            .split_first()
-            .map(|((k, v), d)| ((k.to_owned(), v.to_owned()), d))
-            .unwrap();
+        let dn = Dn::parse(text).unwrap();
+        let (_, value) = dn.rdns().first().unwrap();
         assert_eq!(value, "spe,cial \"ch+ars\" #1 <x>;\\ =/");
     }
 
@@ -255,8 +288,8 @@ mod tests {
             let dn = Dn::parse(&format!("CN={},DC=corp", escape(&value, Escape::Windows))).expect("a name");
             let samba = Dn::parse(&format!("CN={},DC=corp", escape(&value, Escape::Samba)));
             prop_assert_eq!(samba.as_ref(), Some(&dn));
-            let ((_, read), _) = dn.split_first().expect("an RDN");
-            prop_assert_eq!(read, fold(&value));
+            let (_, read) = dn.rdns().first().expect("an RDN");
+            prop_assert_eq!(read, &fold(&value));
         }
 
         #[test]

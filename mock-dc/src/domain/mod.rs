@@ -377,10 +377,7 @@ impl Domain {
 
     /// The nearest object that exists above a name that nothing has.
     pub fn best_match(&self, name: &str) -> Option<ObjectId> {
-        let dn = Dn::parse(name)?;
-        // From the root down: the tree has few levels, and a name as many as somebody likes.
-        let above = (self.base().depth()..dn.depth()).map_while(|depth| self.find_dn(&dn.last(depth)));
-        above.last()
+        self.structure.tree.nearest_above(&Dn::parse(name)?)
     }
 
     /// The object at this place in the tree.

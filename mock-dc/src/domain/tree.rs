@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::dn::{Dn, Escape, escape};
+use super::dn::{Dn, Escape, Rdn, escape};
 use super::fold::fold;
 use super::generated::Generated;
 use super::object::{Class, Object, ObjectId};
@@ -189,15 +189,25 @@ impl Tree {
     }
 
     pub(super) fn find_dn(&self, dn: &Dn) -> Option<ObjectId> {
-        self.by_dn.get(dn).copied().or_else(|| {
+        self.find_rdns(dn.rdns())
+    }
+
+    fn find_rdns(&self, rdns: &[Rdn]) -> Option<ObjectId> {
+        self.by_dn.get(rdns).copied().or_else(|| {
             let generated = self.generated.as_ref()?;
-            let (("cn", name), parent) = dn.split_first()? else {
-                return None;
-            };
-            (self.by_dn.get(&parent) == Some(&generated.parent()))
+            let ((kind, name), parent) = rdns.split_first()?;
+            (kind == "cn" && self.by_dn.get(parent) == Some(&generated.parent()))
                 .then(|| generated.find(name))
                 .flatten()
         })
+    }
+
+    /// The nearest object above a name. Whatever stands in the tree has all above it there too, so that the way is from
+    /// the domain's root down and ends where the first is missing, however long the name.
+    pub(super) fn nearest_above(&self, dn: &Dn) -> Option<ObjectId> {
+        let rdns = dn.rdns();
+        let longer = (self.base.depth()..rdns.len()).map(|length| &rdns[rdns.len() - length..]);
+        longer.map_while(|above| self.find_rdns(above)).last()
     }
 
     pub(super) fn find_guid(&self, guid: [u8; 16]) -> Option<ObjectId> {

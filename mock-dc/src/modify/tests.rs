@@ -563,6 +563,15 @@ fn requests_that_name_nothing_or_change_nothing_are_told_so() {
 }
 
 #[test]
+fn a_name_of_more_parts_than_any_tree_has_is_no_name() {
+    let change: [(i32, &str, &[&[u8]]); 1] = [(2, "description", &[b"x"])];
+    let name = "a=b,".repeat(60_000) + DN;
+    for dialect in [Dialect::Windows, Dialect::Samba] {
+        assert_eq!(World::new(dialect, "anna").ask(&name, &change).0, 34);
+    }
+}
+
+#[test]
 fn groups_and_units_are_the_configurations() {
     let group = "CN=Inner,CN=Users,DC=corp,DC=example,DC=com";
     let administrator = World::new(Dialect::Windows, "Administrator");
