@@ -8,7 +8,7 @@ use super::Domain;
 use super::dialect::Dialect;
 use super::dn::{Dn, Escape, LONGEST, escape};
 use super::fold::fold;
-use super::object::ObjectId;
+use super::object::{Object, ObjectId};
 use super::sid::{Sid, parse_guid};
 use super::tree::Key;
 
@@ -282,49 +282,59 @@ fn by_canonical_name(domain: &Domain, name: &str) -> Vec<ObjectId> {
         if fold(dns_name) != fold(&domain.dns_name) {
             return None;
         }
-        let names = unescaped(path)?;
+        let backslashes = path.bytes().rev().take_while(|byte| *byte == b'\\');
+        if backslashes.count() % 2 == 1 {
+            // The last one stands before nothing.
+            return None;
+        }
         domain
             .structure
             .tree
-            .find_path(names.iter().map(String::as_str))
+            .find_path(unescaped(path))
             .or_else(|| escaped_as_in_a_dn(domain, path))
     };
     read().into_iter().collect()
 }
 
-/// The parts of a canonical name: a backslash stands before a slash or backslash that belongs to one.
-fn unescaped(path: &str) -> Option<Vec<String>> {
-    let mut names = vec![String::new()];
-    let mut letters = path.chars();
-    while let Some(letter) = letters.next() {
-        let name = names.last_mut()?;
-        match letter {
-            '/' => names.push(String::new()),
-            '\\' => name.push(letters.next()?),
-            letter => name.push(letter),
+/// The parts of a canonical name, each when it is asked for: a name may have millions, and the first that nothing has
+/// ends the search. A backslash stands before a slash or backslash that belongs to one.
+fn unescaped(path: &str) -> impl Iterator<Item = String> {
+    let mut rest = Some(path.chars());
+    std::iter::from_fn(move || {
+        let mut letters = rest.take()?;
+        let mut name = String::new();
+        while let Some(letter) = letters.next() {
+            match letter {
+                '/' => {
+                    rest = Some(letters);
+                    break;
+                }
+                '\\' => name.extend(letters.next()),
+                letter => name.push(letter),
+            }
         }
-    }
-    Some(names)
+        Some(name)
+    })
 }
 
 /// Samba writes the last part of a canonical name as it stands in a distinguished name; names that its tools told are
-/// understood too.
+/// understood too. The last part may have slashes: one way down, and whatever follows at each level may be it.
 fn escaped_as_in_a_dn(domain: &Domain, path: &str) -> Option<ObjectId> {
-    // Below what is not there is nothing.
-    let mut parents = path.match_indices('/').map_while(|(at, _)| {
-        let parent = domain.structure.tree.find_path(path[..at].split('/'))?;
-        Some((parent, &path[at + 1..]))
-    });
-    parents.find_map(|(parent, last)| {
-        let last = fold(last);
-        domain.structure.tree.children(parent).find(|child| {
-            domain
-                .structure
-                .tree
-                .named(*child)
-                .is_some_and(|object| fold(&escape(&object.name, Escape::Samba)) == last)
-        })
-    })
+    let tree = &domain.structure.tree;
+    let (mut parent, mut rest) = (ObjectId::ROOT, path);
+    while let Some((name, below)) = rest.split_once('/') {
+        parent = tree.child(parent, name)?;
+        let last = fold(below);
+        let is_it = |object: &Object| fold(&escape(&object.name, Escape::Samba)) == last;
+        let found = tree
+            .children(parent)
+            .find(|child| tree.named(*child).is_some_and(is_it));
+        if found.is_some() {
+            return found;
+        }
+        rest = below;
+    }
+    None
 }
 
 fn by_mapped_service_name(domain: &Domain, name: &str) -> Vec<ObjectId> {

@@ -234,22 +234,23 @@ impl Tree {
         found
     }
 
-    /// The object at the end of a path of names below the domain's root, `Test/Good User`, in canonical order.
-    pub(super) fn find_path<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<ObjectId> {
-        let mut at = ObjectId::ROOT;
-        for name in names {
-            let name = fold(name);
-            let is_it = |child: &ObjectId| self.named(*child).is_some_and(|object| fold(&object.name) == name);
-            let named = self.children(at).find(is_it);
-            let computed = || {
-                self.generated
-                    .as_ref()
-                    .filter(|generated| generated.parent() == at)?
-                    .find(&name)
-            };
-            at = named.or_else(computed)?;
-        }
-        Some(at)
+    /// The object at the end of a path of names below the domain's root, `Test/Good User`, in canonical order. No name
+    /// behind the first that nothing has is asked for.
+    pub(super) fn find_path(&self, mut names: impl Iterator<Item: AsRef<str>>) -> Option<ObjectId> {
+        names.try_fold(ObjectId::ROOT, |at, name| self.child(at, name.as_ref()))
+    }
+
+    /// The object of this name right below another.
+    pub(super) fn child(&self, above: ObjectId, name: &str) -> Option<ObjectId> {
+        let name = fold(name);
+        let is_it = |child: &ObjectId| self.named(*child).is_some_and(|object| fold(&object.name) == name);
+        let computed = || {
+            self.generated
+                .as_ref()
+                .filter(|generated| generated.parent() == above)?
+                .find(&name)
+        };
+        self.children(above).find(is_it).or_else(computed)
     }
 
     /// The container of generated accounts, and of all that name no other place: `CN=Users`.

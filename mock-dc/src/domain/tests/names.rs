@@ -281,3 +281,21 @@ fn the_nearest_object_above_a_name_is_the_lowest_that_is_there() {
         assert_eq!(found.as_deref(), above, "{}", &name[..name.len().min(80)]);
     }
 }
+
+#[test]
+fn a_canonical_name_is_followed_down_once_however_many_parts_it_has() {
+    let domain = in_a_unit(Dialect::Windows);
+    // Whoever began anew at every slash would be at it for minutes.
+    let slashes = "/".repeat(1_000_000);
+    for name in [
+        format!("corp.example.com/Users/{slashes}"),
+        format!("corp.example.com/{slashes}"),
+        format!("corp.example.com/Users/one{slashes}"),
+    ] {
+        assert_eq!(domain.resolve(&name), Named::Nobody);
+    }
+    for name in ["corp.example.com/Test/Good\\/User", "corp.example.com/Test/Good/User"] {
+        assert_eq!(who(&domain, name).as_deref(), Some("good"), "{name}");
+    }
+    assert_eq!(domain.resolve("corp.example.com/Users/one\\"), Named::Nobody);
+}
