@@ -109,9 +109,10 @@ impl Passwords {
     }
 }
 
-/// Whether a password that was replaced at `set` still signs in at `now`.
+/// Whether a password that was replaced at `set` still signs in at `now`. Where none may, none does, also before `set`:
+/// pwdLastSet can be written, and the clock set back.
 pub fn still_allowed(set: FileTime, allowed: Duration, now: FileTime) -> bool {
-    now < set.after(allowed)
+    !allowed.is_zero() && now < set.after(allowed)
 }
 
 #[cfg(test)]
@@ -146,6 +147,15 @@ mod tests {
         assert_eq!(passwords.find(&old, 24), Match::None, "it was dropped");
         for history in [0, 1] {
             assert_eq!(passwords.find(&previous, history), Match::None);
+        }
+    }
+
+    #[test]
+    fn an_old_password_signs_in_for_its_period_and_for_none_never() {
+        let (set, hour) = (FileTime(1_000_000_000_000), Duration::from_secs(3600));
+        assert!(still_allowed(set, hour, set) && !still_allowed(set, hour, set.after(hour)));
+        for now in [set.before(hour), set, set.after(hour)] {
+            assert!(!still_allowed(set, Duration::ZERO, now), "{now:?}");
         }
     }
 

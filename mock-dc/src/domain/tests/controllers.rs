@@ -219,6 +219,16 @@ fn a_lock_ends_by_the_clock_on_all_controllers_and_unlocking_clears_every_count(
 }
 
 #[test]
+fn an_old_password_that_may_not_sign_in_does_not_after_the_clock_was_set_back_either() {
+    let domain = several(1);
+    reset(&domain, PDC, "new", NOW);
+    let earlier = NOW.before(MINUTE);
+    domain.clock_was_set(NOW, earlier);
+    assert_eq!(bind_at(&domain, PDC, PASSWORD, earlier), "52e");
+    assert_eq!(bind_at(&domain, PDC, "new", earlier), "success");
+}
+
+#[test]
 fn other_changes_are_known_everywhere_at_once() {
     let domain = several(2);
     domain.change(dc(2), good(&domain), NOW, |state| {
