@@ -216,8 +216,8 @@ impl Domain {
         self.check_names(&self.overlay, id, &others.collect::<Vec<_>>())
     }
 
-    /// Makes all changes at a controller, or none. A new password is set now and a lock is written first, so that
-    /// attributes named beside them have the last word.
+    /// Makes all changes at a controller, or none. A new password is set now and a lock is written or ended first, so
+    /// that attributes named beside them have the last word.
     ///
     /// The caller lets no other change of names happen meanwhile.
     ///
@@ -246,9 +246,12 @@ impl Domain {
             self.renamed();
         }
         self.change(dc, id, now, |state| {
-            let (first, then): (Vec<_>, Vec<_>) = of_state
-                .into_iter()
-                .partition(|edit| matches!(edit, Edit::Password(_) | Edit::Locked(_)));
+            let (first, then): (Vec<_>, Vec<_>) = of_state.into_iter().partition(|edit| {
+                matches!(
+                    edit,
+                    Edit::Password(_) | Edit::Locked(_) | Edit::LockoutTime(FileTime::ZERO)
+                )
+            });
             for edit in first.into_iter().chain(then) {
                 edit.apply(state, &policy, now);
             }

@@ -130,11 +130,12 @@ impl Account {
     /// Writes at `dc` what differs from what it knew.
     pub(super) fn write(&mut self, state: AccountState, dc: DcId, controllers: &Controllers, now: FileTime) {
         self.shared = state.shared;
-        if *self.counters.of(dc) != state.counters {
-            *self.counters.of_mut(dc, controllers) = state.counters;
-        }
+        // The end of a lock first: a count that was written beside it is meant to stand.
         if state.unlocked {
             self.counters.clear_counts();
+        }
+        if *self.counters.of(dc) != state.counters {
+            *self.counters.of_mut(dc, controllers) = state.counters;
         }
         if *self.credentials.at(dc, now) != state.credentials {
             self.credentials.write(state.credentials, dc, controllers, now);

@@ -136,9 +136,11 @@ enum Edit {
 }
 
 impl Edits {
-    /// Makes the changes.
+    /// Makes the changes. Who ends a lock clears the count, also one that the same request writes, before or after
+    /// (measured).
     pub(super) fn apply(&self, state: &mut AccountState, now: FileTime) {
-        for edit in &self.own {
+        let (last, first): (Vec<_>, Vec<_>) = self.own.iter().partition(|edit| matches!(edit, Edit::Unlock));
+        for edit in first.into_iter().chain(last) {
             edit.apply(state, now);
         }
     }

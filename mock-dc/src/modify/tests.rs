@@ -501,6 +501,18 @@ fn times_that_the_directory_keeps_are_written_as_it_allows() {
 }
 
 #[test]
+fn a_lock_that_is_ended_clears_the_count_that_is_written_beside_it() {
+    let unlock: (i32, &str, &[&[u8]]) = (2, "lockoutTime", &[b"0"]);
+    let count: (i32, &str, &[&[u8]]) = (2, "badPwdCount", &[b"2"]);
+    for changes in [[unlock, count], [count, unlock]] {
+        let world = World::new(Dialect::Samba, "Administrator");
+        world.bind("wrong");
+        assert_eq!(world.ask(DN, &changes), told(0, ""));
+        assert_eq!(world.state().counters.bad_pwd_count, 0);
+    }
+}
+
+#[test]
 fn adding_and_deleting_look_at_what_is_there() {
     let world = World::new(Dialect::Samba, "Administrator");
     let single = format!("0000200D: SINGLE-VALUE attribute userAccountControl on {DN} specified more than once");

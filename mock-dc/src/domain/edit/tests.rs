@@ -3,9 +3,10 @@
 use super::*;
 use crate::domain::account::UAC_DISABLED;
 use crate::domain::dialect::Dialect;
-use crate::domain::fixture::{NOON, PASSWORD, POLICY, domain, user, user_with};
+use crate::domain::fixture::{NOON, PASSWORD, POLICY, domain, settings, user, user_with};
 use crate::domain::outcome::BindResult;
 use crate::domain::passwords::Match;
+use crate::domain::settings::DomainSettings;
 
 const DC: DcId = DcId::FIRST;
 
@@ -162,6 +163,25 @@ fn unlocking_clears_the_count_in_both_ways() {
             (Some(FileTime::ZERO), 0)
         );
     }
+}
+
+#[test]
+fn a_count_that_is_written_beside_the_end_of_a_lock_stands() {
+    let settings = DomainSettings {
+        dcs: vec!["dc-1".to_owned(), "dc-2".to_owned()],
+        ..settings(Dialect::Windows, vec![user("good")], 0)
+    };
+    let domain = Domain::new(&settings, NOON);
+    let good = domain.find_sam("good").unwrap();
+    for _ in 0..3 {
+        domain.bind(DcId::at(1), "CORP\\good", "wrong", NOON, |_| ());
+    }
+    let mut unlock = edits(&[("badPwdCount", "2")]);
+    unlock.locked(false);
+    domain.edit(DC, good, unlock, NOON).unwrap();
+    let count = |dc| domain.state(dc, good, NOON).counters.bad_pwd_count;
+    assert_eq!((count(DC), count(DcId::at(1))), (2, 0));
+    assert!(!domain.is_locked(good, &domain.state(DC, good, NOON), NOON));
 }
 
 #[test]
