@@ -227,10 +227,11 @@ pub(super) fn edits(domain: &Domain, asked: Asked, target: ObjectId, changes: &[
     let mut edits = Edits::default();
     for (change, values) in &written {
         let place = || place(change);
+        let values = values.list();
         if rule(change.name) == Rule::Other {
-            other(domain, change, &values.list, &mut edits.others, place)?;
+            other(domain, change, values, &mut edits.others, place)?;
         } else {
-            edits.own.push(edit(domain, change, &values.list, kind, place)?);
+            edits.own.push(edit(domain, change, &values, kind, place)?);
         }
     }
     domain.check_edits(target, &edits.others).map_err(taken)?;
@@ -241,7 +242,7 @@ pub(super) fn edits(domain: &Domain, asked: Asked, target: ObjectId, changes: &[
 fn other(
     domain: &Domain,
     change: &Known<'_>,
-    values: &[Vec<u8>],
+    values: Vec<Vec<u8>>,
     edits: &mut Others,
     place: impl Fn() -> Place,
 ) -> Result<(), Refusal> {
@@ -257,15 +258,13 @@ fn other(
     if is_name && values.iter().any(names_nothing) {
         return Err(Refusal::NoSuchReference(place()));
     }
-    edits
-        .attribute(change.name, values.to_vec())
-        .map_err(|error| match error {
-            EditError::Syntax(_) | EditError::Length(_) => Refusal::InvalidValue(place()),
-            EditError::SingleValued => Refusal::SingleValued(place()),
-            EditError::Twice => Refusal::GivenTwice(place()),
-            EditError::Required => Refusal::Required(place()),
-            EditError::Unknown | EditError::Fixed(_) | EditError::Taken { .. } => Refusal::Configured,
-        })
+    edits.attribute(change.name, values).map_err(|error| match error {
+        EditError::Syntax(_) | EditError::Length(_) => Refusal::InvalidValue(place()),
+        EditError::SingleValued => Refusal::SingleValued(place()),
+        EditError::Twice => Refusal::GivenTwice(place()),
+        EditError::Required => Refusal::Required(place()),
+        EditError::Unknown | EditError::Fixed(_) | EditError::Taken { .. } => Refusal::Configured,
+    })
 }
 
 /// A name that somebody else has.
@@ -278,9 +277,9 @@ pub(super) fn taken((attribute, error): (&'static str, EditError)) -> Refusal {
 }
 
 fn values_of(present: &[Attribute], name: &str) -> Values {
-    let values = present.iter().find(|attribute| attribute.name == name);
+    let present = present.iter().filter(|attribute| attribute.name == name);
     let syntax = schema::known(name).map_or(Syntax::Text, |(_, syntax)| syntax);
-    Values::new(values.map(|own| own.values.clone()).unwrap_or_default(), syntax)
+    Values::new(present.flat_map(|attribute| &attribute.values), syntax)
 }
 
 /// Whether an account always has it; it is set to zero instead.

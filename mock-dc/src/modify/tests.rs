@@ -544,6 +544,25 @@ fn adding_and_deleting_look_at_what_is_there() {
 }
 
 #[test]
+fn many_changes_of_one_attribute_take_no_longer_each_than_one() {
+    let world = World::new(Dialect::Windows, "anna");
+    let numbers: Vec<_> = (0..20_000).map(|number| format!("u{number}")).collect();
+    let values: Vec<[&[u8]; 1]> = numbers.iter().map(|number| [number.as_bytes()]).collect();
+    // Whoever looked at all values for each of them would be at it for minutes.
+    let adds = values.iter().map(|value| (0, "url", &value[..]));
+    let deletes = values.iter().rev().skip(2).map(|value| (1, "url", &value[..]));
+    let changes: Vec<(i32, &str, &[&[u8]])> = adds.chain(deletes).collect();
+    assert_eq!(world.ask(DN, &changes), told(0, ""));
+    let attributes = world.domain.attributes(DcId::FIRST, world.by, NOON);
+    let url = attributes.iter().find(|own| own.name == "url").unwrap();
+    assert_eq!(url.shown().collect::<Vec<_>>(), ["u19998", "u19999"], "in their order");
+    let again: [(i32, &str, &[&[u8]]); 2] = [(1, "url", &[b"U19998"]), (0, "url", &[b"u19999"])];
+    assert_eq!(world.ask(DN, &again).0, 20);
+    let again: [(i32, &str, &[&[u8]]); 2] = [(1, "url", &[b"U19998"]), (1, "url", &[b"u19998"])];
+    assert_eq!(world.ask(DN, &again).0, 16);
+}
+
+#[test]
 fn requests_that_name_nothing_or_change_nothing_are_told_so() {
     for by in ["anna", "Administrator"] {
         let world = World::new(Dialect::Samba, by);
