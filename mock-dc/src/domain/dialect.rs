@@ -120,6 +120,16 @@ impl Dialect {
         self == Self::Windows
     }
 
+    /// Values that an object may have of all its attributes that have several and are no links. In Windows they have to
+    /// fit into a record of its database: about 1,300 since the forest functional level of Windows Server 2003. Samba took
+    /// thousands; this many is a limit of ours, so that nobody fills our memory by writing to their own account.
+    pub fn most_values(self) -> usize {
+        match self {
+            Self::Windows => 1300,
+            Self::Samba => 10_000,
+        }
+    }
+
     /// The text of a change that succeeded (measured).
     pub fn changed(self) -> &'static str {
         match self {

@@ -223,6 +223,9 @@ pub(super) fn edits(domain: &Domain, asked: Asked, target: ObjectId, changes: &[
         });
         written[at].1.apply(change, || place(change))?;
     }
+    if let Some(change) = first_too_many(domain, &present, &written) {
+        return Err(Refusal::TooManyValues(place(change)));
+    }
     let kind = domain.state(asked.dc, target, asked.now).shared.user_account_control & KINDS_OF_ACCOUNT;
     let mut edits = Edits::default();
     for (change, values) in &written {
@@ -236,6 +239,31 @@ pub(super) fn edits(domain: &Domain, asked: Asked, target: ObjectId, changes: &[
     }
     domain.check_edits(target, &edits.others).map_err(taken)?;
     Ok(edits)
+}
+
+/// The first attribute that gets more values, where the object then has more than one may have: those of all its
+/// attributes that have several and are no links count together. Taking some away is always possible.
+fn first_too_many<'a>(
+    domain: &Domain,
+    present: &[Attribute],
+    written: &[(&'a Known<'a>, Values)],
+) -> Option<&'a Known<'a>> {
+    let counts = |name: &str| schema::find(name).is_some_and(|known| !known.single && known.syntax != Syntax::Dn);
+    let before = |name: &str| {
+        let own = present.iter().find(|own| own.name == name);
+        own.map_or(0, |own| own.values.len())
+    };
+    let is_written = |name: &str| written.iter().any(|(change, _)| change.name == name);
+    let kept = present
+        .iter()
+        .filter(|own| rule(own.name) == Rule::Other && counts(own.name) && !is_written(own.name));
+    let written = written.iter().filter(|(change, _)| counts(change.name));
+    let all =
+        kept.map(|own| own.values.len()).sum::<usize>() + written.clone().map(|(_, own)| own.count()).sum::<usize>();
+    written
+        .filter(|_| all > domain.dialect().most_values())
+        .find(|(change, values)| values.count() > before(change.name))
+        .map(|(change, _)| *change)
 }
 
 /// Reads the values of an attribute that no bind looks at.
@@ -294,7 +322,10 @@ fn is_undeletable(name: &str) -> bool {
 fn fits(name: &str, value: &[u8]) -> bool {
     match rule(name) {
         Rule::Own(Own::LogonHours) => value.len() == 21,
-        Rule::Own(Own::UserWorkstations) => std::str::from_utf8(value).is_ok(),
+        // In letters, rangeUpper (MS-ADA3, and measured).
+        Rule::Own(Own::UserWorkstations) => {
+            std::str::from_utf8(value).is_ok_and(|text| text.encode_utf16().count() <= 1024)
+        }
         Rule::Other => true,
         _ => number(value).is_some(),
     }

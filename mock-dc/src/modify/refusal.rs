@@ -111,6 +111,8 @@ pub enum Refusal {
     NothingToAdd(Place),
     /// A replacement with a value that stands there twice.
     GivenTwice(Place),
+    /// The object would have more values than one may have.
+    TooManyValues(Place),
     /// Nothing has the name that a value gives.
     NoSuchReference(Place),
     /// Somebody else has the sAMAccountName.
@@ -270,6 +272,13 @@ impl Refusal {
                 20,
                 format!("attribute '{attribute}': value on '{dn}' provided more than once in REPLACE"),
             ),
+            // Samba has no such limit.
+            Self::TooManyValues(Place { attribute, dn }) => (
+                11,
+                format!(
+                    "attribute '{attribute}': the object {dn} would have too many values for this simulated directory"
+                ),
+            ),
             Self::NoSuchReference(_) => (19, SAMBA_NO_REFERENCE.to_owned()),
             Self::AccountNameTaken { name } => {
                 (68, format!("00002071: samldb: samAccountName '{name}' already in use!"))
@@ -324,6 +333,7 @@ impl Refusal {
                 (21, place.of_windows("0000200B", 1002, "INVALID_ATT_SYNTAX"))
             }
             Self::SingleValued(place) => constraint("00002081", place),
+            Self::TooManyValues(_) => (11, wont_perform("00002024", 5008, "ADMIN_LIMIT_EXCEEDED")),
             Self::NoSuchReference(place) => constraint("000020B5", place),
             Self::AccountNameTaken { .. } => (68, update("00000524", 6005, "ENTRY_EXISTS")),
             // ERROR_DS_UPN_VALUE_NOT_UNIQUE_IN_FOREST, since Windows Server 2012 R2.
@@ -436,7 +446,11 @@ fn att(dsid: &str, error: &str, problem: u32, name: &str, attribute: &str) -> St
 }
 
 fn service(error: &str) -> String {
-    format!("{error}: SvcErr: DSID-031A12D2, problem 5003 (WILL_NOT_PERFORM), data 0\n\0")
+    wont_perform(error, 5003, "WILL_NOT_PERFORM")
+}
+
+fn wont_perform(error: &str, problem: u32, name: &str) -> String {
+    format!("{error}: SvcErr: DSID-031A12D2, problem {problem} ({name}), data 0\n\0")
 }
 
 fn security(error: &str) -> String {

@@ -563,6 +563,40 @@ fn many_changes_of_one_attribute_take_no_longer_each_than_one() {
 }
 
 #[test]
+fn nobody_fills_the_memory_by_writing_to_their_own_account() {
+    for (dialect, most) in [(Dialect::Windows, 1300), (Dialect::Samba, 10_000)] {
+        let world = World::new(dialect, "anna");
+        let numbers: Vec<_> = (0..=most).map(|number| format!("u{number}")).collect();
+        let values: Vec<&[u8]> = numbers.iter().map(|number| number.as_bytes()).collect();
+        assert_eq!(world.ask(DN, &[(2, "url", &values)]).0, 11);
+        assert_eq!(world.domain.changed_accounts(), 0);
+        assert_eq!(world.ask(DN, &[(2, "url", &values[1..])]), told(0, ""));
+        assert_eq!(world.ask(DN, &[(0, "url", &values[..1])]).0, 11);
+        let exchanged: [(i32, &str, &[&[u8]]); 2] = [(1, "url", &values[1..2]), (0, "url", &values[..1])];
+        assert_eq!(world.ask(DN, &exchanged), told(0, ""));
+        assert_eq!(world.replace("telephoneNumber", "1"), told(0, ""), "it has one value");
+        let photo = vec![0; 102_401];
+        assert_eq!(world.ask(DN, &[(2, "thumbnailPhoto", &[&photo[1..]])]), told(0, ""));
+        assert_eq!(world.ask(DN, &[(2, "thumbnailPhoto", &[&photo])]).0, 21);
+    }
+    let windows = World::new(Dialect::Windows, "anna");
+    let numbers: Vec<_> = (0..1301).map(|number| number.to_string()).collect();
+    let values: Vec<&[u8]> = numbers.iter().map(|number| number.as_bytes()).collect();
+    let told = windows.ask(DN, &[(2, "url", &values)]);
+    let text = "00002024: SvcErr: DSID-031A12D2, problem 5008 (ADMIN_LIMIT_EXCEEDED), data 0\n\0";
+    assert_eq!(told, (11, text.to_owned()));
+}
+
+#[test]
+fn the_names_of_workstations_have_1024_letters_at_most() {
+    for dialect in [Dialect::Windows, Dialect::Samba] {
+        let world = World::new(dialect, "Administrator");
+        assert_eq!(world.replace("userWorkstations", &"a".repeat(1024)), told(0, ""));
+        assert_eq!(world.replace("userWorkstations", &"a".repeat(1025)).0, 21);
+    }
+}
+
+#[test]
 fn requests_that_name_nothing_or_change_nothing_are_told_so() {
     for by in ["anna", "Administrator"] {
         let world = World::new(Dialect::Samba, by);

@@ -74,6 +74,9 @@ fn longest(name: &str) -> usize {
     }
 }
 
+/// Bytes that thumbnailPhoto has at most, the one attribute of bytes that can be longer than a few.
+const LONGEST_PHOTO: usize = 102_400;
+
 /// Checks one value.
 pub(super) fn check(name: &str, syntax: Syntax, value: &[u8]) -> Result<(), EditError> {
     let text = || std::str::from_utf8(value).map_err(|_| EditError::Syntax("a text in UTF-8"));
@@ -111,6 +114,7 @@ pub(super) fn check(name: &str, syntax: Syntax, value: &[u8]) -> Result<(), Edit
             _ => Err(EditError::Syntax("TRUE or FALSE")),
         },
         Syntax::Class | Syntax::Time => text().map(|_| ()),
+        Syntax::Octets if value.len() > LONGEST_PHOTO => Err(EditError::Syntax("at most 102,400 bytes long")),
         Syntax::Guid | Syntax::Sid | Syntax::Octets => Ok(()),
     }
 }
