@@ -84,12 +84,22 @@ fn rule(name: &str) -> Rule {
         "lastLogon" => Rule::Counter(Counter::LastLogon),
         "lastLogonTimestamp" => Rule::Counter(Counter::LastLogonTimestamp),
         "cn" | "name" => Rule::Naming,
-        "msDS-User-Account-Control-Computed"
-        | "msDS-UserPasswordExpiryTimeComputed"
-        | "msDS-ResultantPSO"
-        | "tokenGroups" => Rule::Constructed,
-        "objectGUID" | "whenCreated" | "whenChanged" | "uSNCreated" | "uSNChanged" | "canonicalName"
-        | "instanceType" | "distinguishedName" => Rule::System,
+        // Also some that are computed: those that the schema has as the system's own (systemOnly, measured).
+        "objectGUID"
+        | "whenCreated"
+        | "whenChanged"
+        | "uSNCreated"
+        | "uSNChanged"
+        | "canonicalName"
+        | "createTimeStamp"
+        | "modifyTimeStamp"
+        | "subSchemaSubEntry"
+        | "primaryGroupToken"
+        | "msDS-KeyVersionNumber"
+        | "isDeleted"
+        | "instanceType"
+        | "distinguishedName" => Rule::System,
+        name if schema::find(name).is_some_and(|known| known.constructed) => Rule::Constructed,
         "memberOf" | "directReports" | "msDS-PSOApplied" => Rule::Linked,
         "objectSid" | "sAMAccountType" => Rule::Identity,
         "member"

@@ -4,6 +4,7 @@ use super::refusal::CONFIGURED;
 use super::*;
 use crate::domain::account::{AccountState, UAC_NORMAL};
 use crate::domain::dialect::Dialect;
+use crate::domain::edit::{EditError, Edits};
 use crate::domain::fixture::{NOON, PASSWORD, POLICY, settings, user};
 use crate::domain::outcome::{BindResult, SubCode};
 use crate::domain::policy::Policy;
@@ -425,6 +426,37 @@ fn all_of_a_request_happens_or_nothing() {
     ];
     assert_eq!(world.ask(DN, &changes).0, 19);
     assert_eq!(world.state().shared.user_account_control, UAC_NORMAL);
+}
+
+#[test]
+fn nobody_writes_what_is_computed_or_the_directorys_own() {
+    let computed = schema::ALL
+        .iter()
+        .filter(|known| known.constructed)
+        .map(|known| known.name);
+    for name in computed.chain(["isDeleted", "whenCreated"]) {
+        let value: &[u8] = match name {
+            "isDeleted" => b"TRUE",
+            _ => b"1",
+        };
+        for dialect in [Dialect::Windows, Dialect::Samba] {
+            let world = World::new(dialect, "Administrator");
+            assert_eq!(world.ask(DN, &[(2, name, &[value])]).0, 19, "{name}");
+            assert_eq!(world.domain.changed_accounts(), 0, "{name}");
+        }
+        let refused = Edits::default().attribute(name, vec![value.to_vec()]);
+        assert!(matches!(refused, Err(EditError::Fixed(_))), "{name}: {refused:?}");
+    }
+    let samba = World::new(Dialect::Samba, "Administrator");
+    for (name, what) in [
+        ("createTimeStamp", "can only be modified as system"),
+        ("primaryGroupToken", "can only be modified as system"),
+        ("structuralObjectClass", "is constructed!"),
+        ("tokenGroups", "is constructed!"),
+    ] {
+        let text = format!("0000202F: objectclass_attrs: attribute '{name}' on entry '{DN}' {what}");
+        assert_eq!(samba.replace(name, "1"), told(19, &text));
+    }
 }
 
 #[test]

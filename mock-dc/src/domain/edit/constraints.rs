@@ -4,7 +4,7 @@
 use super::super::account::{UAC_NORMAL, UAC_SERVER_TRUST};
 use super::super::dn::Dn;
 use super::super::names::NOT_IN_SAM;
-use super::super::schema::Syntax;
+use super::super::schema::{self, Syntax};
 use super::{EditError, NOT_STORED};
 
 /// Why nobody writes an attribute.
@@ -20,12 +20,8 @@ pub(super) fn fixed(name: &str) -> Option<Fixed> {
     let reason = match name {
         "objectClass" | "cn" | "ou" | "dc" | "name" | "distinguishedName" | "objectCategory" | "objectGUID"
         | "objectSid" | "instanceType" | "sAMAccountType" | "groupType" | "systemFlags" => IDENTITY,
-        "whenCreated" | "whenChanged" | "uSNCreated" | "uSNChanged" => KEPT,
-        "canonicalName"
-        | "tokenGroups"
-        | "msDS-User-Account-Control-Computed"
-        | "msDS-UserPasswordExpiryTimeComputed"
-        | "msDS-ResultantPSO" => COMPUTED,
+        "whenCreated" | "whenChanged" | "uSNCreated" | "uSNChanged" | "isDeleted" => KEPT,
+        name if schema::find(name).is_some_and(|known| known.constructed) => COMPUTED,
         "memberOf" => "it is the other side of the groups' `member`",
         "directReports" => "it is the other side of other accounts' `manager`",
         "msDS-PSOApplied" => "it is the other side of a policy's `msDS-PSOAppliesTo`",
