@@ -120,6 +120,12 @@ impl Dialect {
         self == Self::Windows
     }
 
+    /// Whether a permissive modification that adds the value that a single-valued attribute has is refused: Samba counts
+    /// before it compares (measured).
+    pub fn adds_no_single_value_again(self) -> bool {
+        self == Self::Samba
+    }
+
     /// Values that an object may have of all its attributes that have several and are no links. In Windows they have to
     /// fit into a record of its database: about 1,300 since the forest functional level of Windows Server 2003. Samba took
     /// thousands; this many is a limit of ours, so that nobody fills our memory by writing to their own account.

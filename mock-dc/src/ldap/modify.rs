@@ -6,9 +6,18 @@ use crate::domain::filetime::FileTime;
 use crate::domain::object::ObjectId;
 use crate::modify::{self, Asked, Change};
 
+/// What belongs to a request beside the request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Whether the connection is encrypted.
+    pub(super) encrypted: bool,
+    /// Whether to add what is there, and to delete what is not, is no error.
+    pub(super) permissive: bool,
+}
+
 /// What a modify request of somebody who is signed in comes to. No bind is decided meanwhile: what a request finds is what
 /// it changes.
-pub(super) fn carry_out(controller: &Controller, by: ObjectId, encrypted: bool, request: &Modify<'_>) -> Outcome {
+pub(super) fn carry_out(controller: &Controller, by: ObjectId, how: How, request: &Modify<'_>) -> Outcome {
     let domain = &controller.world.domain;
     let dialect = domain.dialect();
     // What is no UTF-8 is no attribute's name.
@@ -31,7 +40,8 @@ pub(super) fn carry_out(controller: &Controller, by: ObjectId, encrypted: bool, 
         let asked = Asked {
             by,
             dc: controller.id,
-            encrypted,
+            encrypted: how.encrypted,
+            permissive: how.permissive,
             now: FileTime::from(now),
         };
         modify::carry_out(domain, asked, request.name, &changes)

@@ -145,9 +145,11 @@ impl Session {
                 answer(Response::Compare, &outcome);
             }
             Operation::Modify(request) => {
-                let outcome = self.of_somebody(refusal, |by| {
-                    modify::carry_out(&self.controller, by, self.encrypted, &request)
-                });
+                let how = modify::How {
+                    encrypted: self.encrypted,
+                    permissive: options.is_ok_and(|options| options.permissive_modify),
+                };
+                let outcome = self.of_somebody(refusal, |by| modify::carry_out(&self.controller, by, how, &request));
                 answer(Response::Modify, &outcome);
             }
             Operation::Add => answer(Response::Add, &self.refuse_change(refusal)),

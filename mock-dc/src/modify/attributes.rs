@@ -231,7 +231,12 @@ pub(super) fn edits(domain: &Domain, asked: Asked, target: ObjectId, changes: &[
             written.push((change, values_of(&present, change.name)));
             written.len() - 1
         });
-        written[at].1.apply(change, || place(change))?;
+        let values = &mut written[at].1;
+        let has_one = schema::find(change.name).is_some_and(|known| known.single) && values.count() > 0;
+        if asked.permissive && change.kind == Kind::Add && has_one && domain.dialect().adds_no_single_value_again() {
+            return Err(Refusal::SingleValued(place(change)));
+        }
+        values.apply(change, asked.permissive, || place(change))?;
     }
     if let Some(change) = first_too_many(domain, &present, &written) {
         return Err(Refusal::TooManyValues(place(change)));

@@ -37,6 +37,9 @@ pub struct Asked {
     pub dc: DcId,
     /// Whether the connection is encrypted.
     pub encrypted: bool,
+    /// Whether to add what is there, and to delete what is not, is no error (MS-ADTS 3.1.1.3.4.1.8,
+    /// LDAP_SERVER_PERMISSIVE_MODIFY_OID).
+    pub permissive: bool,
     /// When.
     pub now: FileTime,
 }

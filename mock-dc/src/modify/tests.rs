@@ -26,6 +26,7 @@ struct World {
     domain: Domain,
     by: ObjectId,
     encrypted: bool,
+    permissive: bool,
     now: FileTime,
 }
 
@@ -57,6 +58,7 @@ impl World {
             domain,
             by,
             encrypted: true,
+            permissive: false,
             now: NOON,
         }
     }
@@ -74,6 +76,7 @@ impl World {
             by: self.by,
             dc: DcId::FIRST,
             encrypted: self.encrypted,
+            permissive: self.permissive,
             now: self.now,
         };
         match carry_out(&self.domain, asked, name.as_bytes(), &changes) {
@@ -592,6 +595,44 @@ fn many_changes_of_one_attribute_take_no_longer_each_than_one() {
     assert_eq!(world.ask(DN, &again).0, 20);
     let again: [(i32, &str, &[&[u8]]); 2] = [(1, "url", &[b"U19998"]), (1, "url", &[b"u19998"])];
     assert_eq!(world.ask(DN, &again).0, 16);
+}
+
+#[test]
+fn a_permissive_request_may_add_what_is_there_and_delete_what_is_not() {
+    for dialect in [Dialect::Windows, Dialect::Samba] {
+        let world = World {
+            permissive: true,
+            ..World::new(dialect, "Administrator")
+        };
+        let urls = || {
+            let attributes = world
+                .domain
+                .attributes(DcId::FIRST, world.domain.find_sam("anna").unwrap(), NOON);
+            let url = attributes.iter().find(|own| own.name == "url");
+            url.map(|own| own.shown().collect::<Vec<_>>()).unwrap_or_default()
+        };
+        assert_eq!(world.ask(DN, &[(0, "url", &[b"one"])]), told(0, ""));
+        assert_eq!(world.ask(DN, &[(0, "url", &[b"one", b"two"])]), told(0, ""));
+        assert_eq!(urls(), ["one", "two"]);
+        assert_eq!(world.ask(DN, &[(1, "url", &[b"nine", b"two"])]), told(0, ""));
+        assert_eq!(urls(), ["one"]);
+        assert_eq!(world.ask(DN, &[(1, "mobile", &[])]), told(0, ""));
+        assert_eq!(world.ask(DN, &[(1, "mobile", &[b"1"])]), told(0, ""));
+        assert_eq!(world.ask(DN, &[(0, "url", &[b"three", b"three"])]).0, 20);
+        assert_eq!(world.ask(DN, &[(2, "url", &[b"a", b"a"])]).0, 20);
+        assert_eq!(world.ask(DN, &[(1, "pwdLastSet", &[])]).0, 53);
+        assert_eq!(world.replace("telephoneNumber", "1"), told(0, ""));
+        let again = world.ask(DN, &[(0, "telephoneNumber", &[b"1"])]);
+        assert_eq!(again.0, if dialect == Dialect::Samba { 20 } else { 0 });
+        assert_ne!(world.ask(DN, &[(0, "telephoneNumber", &[b"2"])]).0, 0);
+        assert_eq!(urls(), ["one"]);
+        let strict = World {
+            permissive: false,
+            ..world
+        };
+        assert_eq!(strict.ask(DN, &[(0, "url", &[b"one"])]).0, 20);
+        assert_eq!(strict.ask(DN, &[(1, "url", &[b"nine"])]).0, 16);
+    }
 }
 
 #[test]

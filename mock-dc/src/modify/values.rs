@@ -42,11 +42,16 @@ impl Values {
         self.list.values().cloned().collect()
     }
 
-    /// Makes one change.
+    /// Makes one change. A `permissive` one leaves what is added and there as it is, and what is deleted and not there.
     ///
     /// # Errors
     /// What is added is there already, or what is deleted is not. Nothing is made of the request then, nor of these.
-    pub(super) fn apply(&mut self, change: &Known<'_>, place: impl FnOnce() -> Place) -> Result<(), Refusal> {
+    pub(super) fn apply(
+        &mut self,
+        change: &Known<'_>,
+        permissive: bool,
+        place: impl FnOnce() -> Place,
+    ) -> Result<(), Refusal> {
         match change.kind {
             Kind::Replace => {
                 let mut seen = HashSet::new();
@@ -58,22 +63,25 @@ impl Values {
             }
             Kind::Add if change.values.is_empty() => return Err(Refusal::NothingToAdd(place())),
             Kind::Add => {
+                // One that the change itself gives twice is an error all the same (measured).
+                let before = self.next;
                 for value in change.values {
-                    if self.places.contains_key(&self.key(value)) {
-                        return Err(Refusal::ValueExists(place()));
+                    match self.places.get(&self.key(value)) {
+                        None => self.push(value),
+                        Some(at) if permissive && *at < before => {}
+                        Some(_) => return Err(Refusal::ValueExists(place())),
                     }
-                    self.push(value);
                 }
             }
             Kind::Delete if change.values.is_empty() => {
-                if self.list.is_empty() {
+                if self.list.is_empty() && !permissive {
                     return Err(Refusal::NoSuchAttribute(place()));
                 }
                 self.clear();
             }
             Kind::Delete => {
                 for value in change.values {
-                    if !self.remove(value) {
+                    if !self.remove(value) && !permissive {
                         return Err(Refusal::NoSuchValue(place()));
                     }
                 }

@@ -82,6 +82,8 @@ pub struct Options {
     pub everywhere: bool,
     /// Names with GUID and identifier.
     pub extended_names: Option<ExtendedNames>,
+    /// A modification that changes nothing is no error.
+    pub permissive_modify: bool,
 }
 
 /// A control is not offered without which the request must not be carried out.
@@ -130,7 +132,8 @@ impl Options {
             }
             SD_FLAGS => drop(single_number(value?)?),
             // Nothing here is deleted or without force; the others mean something to changes alone.
-            SHOW_DELETED | SHOW_RECYCLED | SHOW_DEACTIVATED_LINK | PERMISSIVE_MODIFY | LAZY_COMMIT | TREE_DELETE => {}
+            SHOW_DELETED | SHOW_RECYCLED | SHOW_DEACTIVATED_LINK | LAZY_COMMIT | TREE_DELETE => {}
+            PERMISSIVE_MODIFY => self.permissive_modify = true,
             _ => return None,
         }
         Some(())
@@ -237,6 +240,7 @@ mod tests {
         assert_eq!(code(asked(PAGED_RESULTS, true, Some(b"x"))), refused);
         assert_eq!(code(asked(PAGED_RESULTS, true, None)), refused);
         assert_eq!(code(asked(SHOW_DELETED, true, None)), Ok(Options::default()));
+        assert!(code(asked(PERMISSIVE_MODIFY, true, None)).is_ok_and(|options| options.permissive_modify));
     }
 
     #[test]

@@ -386,3 +386,32 @@ fn a_bind_may_be_as_long_as_the_dialect_takes_before_and_after_signing_in() {
     assert_eq!(codes(&told), [(0, EXTENDED, 2)], "a notice of disconnection");
     assert!(line.is_over());
 }
+
+#[test]
+fn a_modification_is_permissive_where_its_control_says_so() {
+    let permissive = "1.2.840.113556.1.4.1413";
+    let delete = |id, controls: &[(&str, bool)]| {
+        message(id, 0x66, controls, |modify| {
+            modify.element(OCTET_STRING, format!("CN=good,CN=Users,{BASE}").as_bytes());
+            modify.nest(SEQUENCE, |changes| {
+                changes.nest(SEQUENCE, |change| {
+                    change.number(ENUMERATED, 1);
+                    change.nest(SEQUENCE, |attribute| {
+                        attribute.element(OCTET_STRING, b"mobile");
+                        attribute.nest(0x31, |_| ());
+                    });
+                });
+            });
+        })
+    };
+    for dialect in [Dialect::Windows, Dialect::Samba] {
+        let domain = rehearse(&domain(dialect));
+        let requests = [
+            delete(2, &[]),
+            delete(3, &[(permissive, false)]),
+            delete(4, &[(permissive, true)]),
+        ];
+        let told = codes(&ask(&mut signed_in(&domain), &requests));
+        assert_eq!(told, [(2, 0x67, 16), (3, 0x67, 0), (4, 0x67, 0)], "{dialect:?}");
+    }
+}
