@@ -225,8 +225,11 @@ impl RawConfig for RawFile {
             }
         }
         let groups = objects::groups(self.groups, &places, &mut people, problems);
-        let is_known = |name: &str| people.is_known(name);
-        let password_settings = policy::password_settings(self.password_settings, &policy, dialect, is_known, problems);
+        let whom = policy::Whom {
+            is_known: &|name| people.is_known(name),
+            scope: &|name| objects::scope_of(&groups, name),
+        };
+        let password_settings = policy::password_settings(self.password_settings, &policy, dialect, &whom, problems);
         let known = Known {
             dcs: &names,
             is_user: &|name| people.is_known(name),

@@ -6,7 +6,7 @@ use postern_service::config::Problems;
 use serde::Deserialize;
 
 use super::users::Users;
-use crate::domain::builtin::{GroupScope, container_paths};
+use crate::domain::builtin::{self, GroupScope, container_paths};
 use crate::domain::dn::{Dn, Escape, escape};
 use crate::domain::fold::fold;
 use crate::domain::names::NOT_IN_SAM;
@@ -98,6 +98,12 @@ impl Places {
 /// A path as it is compared.
 pub(super) fn folded(path: &str) -> String {
     Dn::parse(path).map_or_else(|| fold(path), |dn| format!("{dn:?}"))
+}
+
+/// The scope of the group with this sAMAccountName, of those that are configured and those that every domain has.
+pub(super) fn scope_of(groups: &[GroupSettings], name: &str) -> Option<GroupScope> {
+    let own = groups.iter().find(|group| fold(&group.name) == fold(name));
+    own.map(|group| group.scope).or_else(|| builtin::scope_of(name.trim()))
 }
 
 /// Reads the groups; their members are checked once all names are known.

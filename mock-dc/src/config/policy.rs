@@ -7,6 +7,7 @@ use postern_service::config::Problems;
 use serde::Deserialize;
 
 use super::MAX_SECONDS;
+use crate::domain::builtin::GroupScope;
 use crate::domain::dialect::Dialect;
 use crate::domain::fold::fold;
 use crate::domain::policy::{LockoutDuration, LockoutPolicy, Policy};
@@ -174,12 +175,20 @@ impl RawPolicy {
     }
 }
 
-/// All fine-grained policies. `is_known` tells whether somebody or a group has a sAMAccountName.
+/// Whom a fine-grained policy may name, by sAMAccountName.
+pub(super) struct Whom<'a> {
+    /// Whether anybody or a group has it.
+    pub(super) is_known: &'a dyn Fn(&str) -> bool,
+    /// The scope of a group that has it.
+    pub(super) scope: &'a dyn Fn(&str) -> Option<GroupScope>,
+}
+
+/// All fine-grained policies.
 pub(super) fn password_settings(
     raw: Vec<RawPasswordSettings>,
     domain: &Policy,
     dialect: Dialect,
-    is_known: impl Fn(&str) -> bool,
+    whom: &Whom<'_>,
     problems: &mut Problems,
 ) -> Vec<PasswordSettingsSettings> {
     let mut names: HashMap<String, String> = HashMap::new();
@@ -197,11 +206,22 @@ pub(super) fn password_settings(
                 "names nobody; give sAMAccountNames of users or groups",
             );
         }
-        for who in own.applies_to.iter().filter(|who| !is_known(who)) {
-            problems.add(
-                format!("{key}.applies_to"),
-                format!("nobody and no group has the sAMAccountName {who:?}"),
-            );
+        for who in &own.applies_to {
+            if !(whom.is_known)(who) {
+                problems.add(
+                    format!("{key}.applies_to"),
+                    format!("nobody and no group has the sAMAccountName {who:?}"),
+                );
+            }
+            if (whom.scope)(who).is_some_and(|scope| !dialect.applies_policies_by(scope)) {
+                problems.add(
+                    format!("{key}.applies_to"),
+                    format!(
+                        "{who:?} is a group of a scope that fine-grained policies do not reach anybody by; name a global \
+                         group, or its members"
+                    ),
+                );
+            }
         }
         let policy = own
             .policy()

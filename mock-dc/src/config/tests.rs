@@ -244,6 +244,36 @@ path = "OU=Test"
 }
 
 #[test]
+fn a_fine_grained_policy_names_no_group_that_it_reaches_nobody_by() {
+    let text = |dialect: &str| {
+        let file = format!(
+            r#"{VALID}
+[[groups]]
+name = "Local"
+scope = "domain-local"
+[[groups]]
+name = "Global"
+[[password_settings]]
+name = "Own"
+precedence = 1
+applies_to = ["local", "Global", "administrators", "Schema Admins", "Domain Users"]
+"#
+        );
+        file.replace("netbios = ", &format!("dialect = \"{dialect}\"\nnetbios = "))
+    };
+    let named = |told: &str, who: &str| told.contains(&format!("password_settings[0].applies_to: {who:?} is a group"));
+    for (dialect, refused) in [
+        ("windows", &["local", "administrators", "Schema Admins"][..]),
+        ("samba", &["administrators"]),
+    ] {
+        let told = problems(&text(dialect));
+        for who in ["local", "Global", "administrators", "Schema Admins", "Domain Users"] {
+            assert_eq!(named(&told, who), refused.contains(&who), "{dialect}, {who}: {told}");
+        }
+    }
+}
+
+#[test]
 fn what_a_fine_grained_policy_does_not_say_is_as_in_the_domains() {
     let text = format!(
         r#"{VALID}

@@ -126,6 +126,12 @@ impl GroupScope {
     }
 }
 
+/// The scope of a group that every domain has, by its name in any case.
+pub fn scope_of(name: &str) -> Option<GroupScope> {
+    let group = GROUPS.iter().find(|group| group.name.eq_ignore_ascii_case(name))?;
+    Some(group.scope)
+}
+
 /// A group that every domain has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BuiltinGroup {

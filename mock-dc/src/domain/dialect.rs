@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 pub use protocol::Refused;
 
+use super::builtin::GroupScope;
 use super::cleartext::OtherLetters;
 use super::dn::Escape;
 use super::object::Principal;
@@ -118,6 +119,15 @@ impl Dialect {
     /// (measured).
     pub fn protects_administrators(self) -> bool {
         self == Self::Windows
+    }
+
+    /// Whether a fine-grained policy reaches users by way of groups of this scope: in Windows by way of global ones alone
+    /// (MS-ADTS 3.1.1.4.5.36), in Samba by way of all but those of the built-in domain (measured).
+    pub fn applies_policies_by(self, scope: GroupScope) -> bool {
+        match self {
+            Self::Windows => scope == GroupScope::Global,
+            Self::Samba => scope != GroupScope::Builtin,
+        }
     }
 
     /// Whether a permissive modification that adds the value that a single-valued attribute has is refused: Samba counts

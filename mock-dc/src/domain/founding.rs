@@ -429,7 +429,16 @@ impl<'a> Founder<'a> {
             password_settings,
             ..
         } = &self.founded;
-        let of = |id, primary| resultant(password_settings, id, &groups_of(members, id, primary));
+        let dialect = self.settings.dialect;
+        let applies = |group: &ObjectId| {
+            let scope = tree.named(*group).and_then(scope_of);
+            scope.is_some_and(|scope| dialect.applies_policies_by(scope))
+        };
+        let of = |id, primary| {
+            let mut groups = groups_of(members, id, primary);
+            groups.retain(applies);
+            resultant(password_settings, id, &groups)
+        };
         let named = tree.named_objects().filter(|(_, object)| object.class.is_account());
         let named = named.filter_map(|(id, _)| Some((id, of(id, primary_group(tree, sid, id))?)));
         // They are in no group but their primary one, and no policy names one of them.
@@ -469,6 +478,18 @@ pub(super) fn groups_of(
         }
     }
     groups
+}
+
+/// Of a group, as its groupType says it.
+fn scope_of(group: &Object) -> Option<GroupScope> {
+    let kind = group.texts("groupType").next()?;
+    let all = [
+        GroupScope::Builtin,
+        GroupScope::DomainLocal,
+        GroupScope::Global,
+        GroupScope::Universal,
+    ];
+    all.into_iter().find(|scope| scope.group_type().to_string() == kind)
 }
 
 fn plain(name: &str, parent: Option<ObjectId>, class: Class) -> Object {

@@ -105,3 +105,50 @@ fn the_fine_grained_policy_of_a_user_or_its_groups_holds() {
         "no primary group, and none of the groups' own"
     );
 }
+
+#[test]
+fn a_fine_grained_policy_reaches_users_by_groups_of_the_scopes_that_the_dialect_heeds() {
+    for (dialect, heeded) in [
+        (Dialect::Windows, &["Global"][..]),
+        (Dialect::Samba, &["Global", "Local", "Universal"]),
+    ] {
+        let mut settings = settings(
+            dialect,
+            vec![user("of global"), user("of local"), user("of universal")],
+            0,
+        );
+        let group = |name: &str, scope| GroupSettings {
+            name: name.to_owned(),
+            path: None,
+            scope,
+            members: vec![format!("of {name}")],
+            rid: None,
+        };
+        settings.groups = vec![
+            group("Global", builtin::GroupScope::Global),
+            group("Local", builtin::GroupScope::DomainLocal),
+            group("Universal", builtin::GroupScope::Universal),
+        ];
+        settings.password_settings = ["Global", "Local", "Universal", "Users"]
+            .iter()
+            .map(|group| PasswordSettingsSettings {
+                name: format!("for {group}"),
+                precedence: 1,
+                policy: settings.policy,
+                applies_to: vec![(*group).to_owned()],
+            })
+            .collect();
+        let domain = Domain::new(&settings, NOW);
+        for group in ["Global", "Local", "Universal"] {
+            let id = domain.find_sam(&format!("of {group}")).unwrap();
+            let own = domain
+                .resultant_settings(id)
+                .map(|own| domain.object(own.object).name.clone());
+            let expected = heeded.contains(&group).then(|| format!("for {group}"));
+            assert_eq!(
+                own, expected,
+                "{dialect:?}: all are also in the built-in Users, which nobody heeds"
+            );
+        }
+    }
+}
