@@ -204,7 +204,7 @@ impl Domain {
         };
         let initial = || known.initial.clone().unwrap_or_else(|| self.initial(known.id));
         self.change_account(known.id, initial, |account| {
-            recorded(self.sign_in(known, account, dc, now), record)
+            recorded(self.sign_in(known, account, dc, now, || self.next_usn()), record)
         })
     }
 
@@ -218,7 +218,8 @@ impl Domain {
             nobody.then(other).flatten().ok_or(decision)
         });
         match self.known(whose, password) {
-            Ok(known) => self.sign_in(&known, &mut self.account(known.id), dc, now),
+            // What becomes of the copy is nobody's to see, and takes no number.
+            Ok(known) => self.sign_in(&known, &mut self.account(known.id), dc, now, || self.highest_usn()),
             Err(decision) => decision,
         }
     }
@@ -260,7 +261,14 @@ impl Domain {
         named.map_or(Principal::Account, Object::principal)
     }
 
-    fn sign_in(&self, known: &Known, account: &mut Account, dc: DcId, now: FileTime) -> Decision {
+    fn sign_in(
+        &self,
+        known: &Known,
+        account: &mut Account,
+        dc: DcId,
+        now: FileTime,
+        usn: impl FnOnce() -> u64,
+    ) -> Decision {
         let rules = self.rules(known.id);
         let attempt = Try {
             dc,
@@ -268,7 +276,7 @@ impl Domain {
             rules: &rules,
             now,
         };
-        let result = match account.sign_in(attempt, &self.controllers, || self.next_usn()) {
+        let result = match account.sign_in(attempt, &self.controllers, usn) {
             Ok(()) => BindResult::Success,
             Err(sub_code) => BindResult::Rejected(sub_code),
         };

@@ -190,6 +190,22 @@ fn a_probe_answers_as_a_bind_would_and_changes_nothing() {
 }
 
 #[test]
+fn a_probe_takes_no_update_sequence_number() {
+    let domain = domain(Dialect::Windows, vec![user("good")], 0);
+    let sign_in_anew = NOW.after(Duration::from_secs(20 * 86_400));
+    let before = domain.highest_usn();
+    let success = domain.probe(DcId::FIRST, "good", PASSWORD, sign_in_anew).result;
+    assert_eq!(success, BindResult::Success, "it would note a logon");
+    for _ in 0..2 {
+        told(&domain, "CORP\\good", "wrong");
+    }
+    domain.probe(DcId::FIRST, "good", "wrong", NOW);
+    assert_eq!(domain.highest_usn(), before, "nor the one that would lock");
+    told(&domain, "CORP\\good", "wrong");
+    assert_eq!(domain.highest_usn(), before + 1, "the bind that locks does");
+}
+
+#[test]
 fn a_bind_that_overlaps_a_rename_or_a_reset_is_decided_by_the_names_of_its_turn() {
     let domain = domain(Dialect::Windows, named(), 1);
     let good = domain.find_sam("good").unwrap();
