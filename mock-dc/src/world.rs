@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 
 use crate::clock::{self, Clock, ClockError};
-use crate::domain::Domain;
 use crate::domain::controllers::DcId;
 use crate::domain::filetime::FileTime;
 use crate::domain::settings::DomainSettings;
+use crate::domain::{Decision, Domain};
 use crate::journal::{CAPACITY, Journal};
 use crate::metrics::Metrics;
 use crate::snapshot::{Checked, Snapshot};
@@ -63,6 +63,12 @@ impl World {
         // It guards no data, so nothing can have been left half-written.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         what(self.clock.now())
+    }
+
+    /// What a bind at a controller would come to now; see [`Domain::probe`]. Whole states are asked alone: a snapshot is
+    /// loaded account by account, and what stands between two of them is nobody's truth.
+    pub fn probe(&self, dc: DcId, user: &str, password: &str) -> Decision {
+        self.in_turn(|now| self.domain.probe(dc, user, password, FileTime::from(now)))
     }
 
     /// Cuts a controller off from the others, or ends that, between two binds.

@@ -19,8 +19,11 @@ pub(super) async fn read_account(
     RawQuery(text): RawQuery,
 ) -> Result<Response, Problem> {
     let dc = asked(&control, text.as_deref())?;
-    let id = find(&control, &sam)?;
-    Ok(show(&control, dc, id))
+    // In a turn: while a snapshot is being put in place, the account may be half of the one and half of the other.
+    control.world.in_turn(|now| {
+        let id = find(&control, &sam)?;
+        Ok(show(&control, dc, id, FileTime::from(now)))
+    })
 }
 
 pub(super) async fn change_account(
@@ -33,14 +36,14 @@ pub(super) async fn change_account(
     find(&control, &sam)?;
     let edits = edit::read(read(&body)?).map_err(Problem::bad)?;
     let world = &control.world;
-    let id = world.in_turn(|now| {
+    world.in_turn(|now| {
+        let now = FileTime::from(now);
         // Once more: another request may have given the name to somebody else meanwhile.
         let id = find(&control, &sam)?;
-        let changed = world.domain.edit(dc, id, edits, FileTime::from(now));
+        let changed = world.domain.edit(dc, id, edits, now);
         changed.map_err(|(name, problem)| Problem::bad(format!("`{name}` {problem}")))?;
-        Ok::<_, Problem>(id)
-    })?;
-    Ok(show(&control, dc, id))
+        Ok(show(&control, dc, id, now))
+    })
 }
 
 /// The controller that is asked, or that a change is made at.
@@ -57,9 +60,8 @@ fn find(control: &Control, sam: &str) -> Result<ObjectId, Problem> {
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("nobody has the sAMAccountName {sam:?}")))
 }
 
-fn show(control: &Control, dc: DcId, id: ObjectId) -> Response {
+fn show(control: &Control, dc: DcId, id: ObjectId, now: FileTime) -> Response {
     let world = &control.world;
-    let now = FileTime::from(world.clock.now());
     let mut object = Map::new();
     for attribute in world.domain.attributes(dc, id, now) {
         let mut values: Vec<Value> = attribute.shown().map(Value::String).collect();

@@ -24,7 +24,6 @@ use zeroize::Zeroizing;
 
 use crate::domain::Domain;
 use crate::domain::controllers::DcId;
-use crate::domain::filetime::FileTime;
 use crate::domain::outcome::{BindResult, SubCode};
 use crate::faults::{FaultError, Faults};
 use crate::snapshot::LARGEST;
@@ -86,10 +85,7 @@ async fn oracle(State(control): State<Control>, body: Bytes) -> Result<Response,
     let Question { user, password, dc } = read(&body)?;
     let world = &control.world;
     let dc = controller(&world.domain, dc.as_deref())?;
-    let result = world
-        .domain
-        .probe(dc, &user, &password, FileTime::from(world.clock.now()))
-        .result;
+    let result = world.probe(dc, &user, &password).result;
     let outcome = match result {
         // Result 0 for a bind without a password is no success: no sign-in reaches a directory without one.
         _ if password.is_empty() => "bad_request",

@@ -10,7 +10,7 @@ use crate::domain::controllers::DcId;
 use crate::domain::dialect::Dialect;
 use crate::domain::filetime::FileTime;
 use crate::domain::fixture::{PASSWORD, settings, user};
-use crate::domain::outcome::BindResult;
+use crate::domain::outcome::{BindResult, SubCode};
 use crate::metrics::Metrics;
 use crate::world::World;
 
@@ -41,8 +41,7 @@ fn wrong_password(world: &World, name: &str) {
 }
 
 fn signs_in(world: &World, name: &str) -> bool {
-    let now = FileTime::from(world.clock.now());
-    world.domain.probe(DcId::FIRST, name, PASSWORD, now).result == BindResult::Success
+    world.probe(DcId::FIRST, name, PASSWORD).result == BindResult::Success
 }
 
 #[test]
@@ -71,6 +70,26 @@ fn a_world_that_begins_with_a_snapshot_goes_back_to_it() {
     assert!(signs_in(&world, "CORP\\good"));
     world.reset();
     assert_eq!(text(&world), saved, "it began so");
+}
+
+#[test]
+fn a_probe_sees_no_snapshot_that_is_half_in_place() {
+    let world = world(crate::world::Start::default(), 600);
+    world.set_clock(|clock| clock.set_rate(0.0)).unwrap();
+    // The last account that is put in place is the one that is asked about.
+    for number in 1..=600 {
+        for _ in 0..3 {
+            wrong_password(&world, &format!("CORP\\user{number:06}"));
+        }
+    }
+    let checked = read(text(&world).as_bytes(), &world.domain).unwrap();
+    std::thread::scope(|scope| {
+        let loads = scope.spawn(|| (0..200).for_each(|_| world.load(&checked)));
+        while !loads.is_finished() {
+            let found = world.probe(DcId::FIRST, "CORP\\user000600", "Postern-000600").result;
+            assert_eq!(found, BindResult::Rejected(SubCode::LockedOut));
+        }
+    });
 }
 
 #[test]
