@@ -245,9 +245,9 @@ pub(super) const GROUPS: &[BuiltinGroup] = &[
 pub(super) const FOREIGN: [&str; 4] = ["S-1-5-4", "S-1-5-9", "S-1-5-11", "S-1-5-17"];
 
 /// Relative identifiers of the accounts that every domain has.
-pub(super) const ADMINISTRATOR: u32 = 500;
+pub(crate) const ADMINISTRATOR: u32 = 500;
 pub(super) const GUEST: u32 = 501;
-pub(super) const KRBTGT: u32 = 502;
+pub(crate) const KRBTGT: u32 = 502;
 /// The first domain controller's account; the others follow.
 pub(crate) const FIRST_DC: u32 = 1000;
 
@@ -259,6 +259,13 @@ pub const ENTERPRISE_ADMINS: u32 = 519;
 pub const ADMINISTRATORS: u32 = 544;
 /// Relative identifier of `Account Operators` in the built-in domain.
 pub const ACCOUNT_OPERATORS: u32 = 548;
+/// Relative identifier of `Schema Admins`.
+pub const SCHEMA_ADMINS: u32 = 518;
+/// Relative identifier of `Read-only Domain Controllers`.
+pub const READ_ONLY_DOMAIN_CONTROLLERS: u32 = 521;
+/// Relative identifiers of `Server Operators`, `Print Operators`, `Backup Operators` and `Replicator` in the built-in
+/// domain.
+pub const OPERATORS: [u32; 4] = [549, 550, 551, 552];
 /// primaryGroupID: Domain Users.
 pub const DOMAIN_USERS: u32 = 513;
 /// primaryGroupID: Domain Guests.

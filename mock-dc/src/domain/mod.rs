@@ -326,6 +326,11 @@ impl Domain {
         groups.iter().any(|group| wanted.contains(group))
     }
 
+    /// The object of the domain with this relative identifier.
+    pub fn with_rid(&self, rid: u32) -> Option<ObjectId> {
+        self.structure.tree.find_sid(&self.structure.sid.with_rid(rid))
+    }
+
     /// The number of the next change.
     pub fn next_usn(&self) -> u64 {
         self.usn.fetch_add(1, Ordering::Relaxed) + 1

@@ -8,7 +8,10 @@ use super::Known;
 use super::password::{self, Need, Parts};
 use super::refusal::Refusal;
 use crate::domain::Domain;
-use crate::domain::builtin::{ACCOUNT_OPERATORS, ADMINISTRATORS, DOMAIN_ADMINS, ENTERPRISE_ADMINS};
+use crate::domain::builtin::{
+    ACCOUNT_OPERATORS, ADMINISTRATOR, ADMINISTRATORS, DOMAIN_ADMINS, DOMAIN_CONTROLLERS, ENTERPRISE_ADMINS, KRBTGT,
+    OPERATORS, READ_ONLY_DOMAIN_CONTROLLERS, SCHEMA_ADMINS,
+};
 use crate::domain::object::{Class, ObjectId};
 
 /// The property set Personal-Information (rightsGuid 77b5b886-944a-11d1-aebd-0000f80367c1): what everybody may write of
@@ -93,14 +96,27 @@ fn of(domain: &Domain, who: ObjectId, target: ObjectId) -> Rights {
     if is_administrator(domain, who) {
         return Rights::Everything;
     }
-    let is_operator = |id| domain.is_in(id, &[], &[ACCOUNT_OPERATORS]);
+    let is_operator = domain.is_in(who, &[], &[ACCOUNT_OPERATORS]);
     let is_user = domain.object(target).class == Class::User;
-    // AdminSDHolder takes the permission away within the hour (MS-ADTS 3.1.1.6.1).
-    let is_protected = || is_administrator(domain, target) || is_operator(target);
-    if is_operator(who) && is_user && !(domain.dialect().protects_administrators() && is_protected()) {
+    if is_operator && is_user && !(domain.dialect().protects_administrators() && is_protected(domain, target)) {
         return Rights::Everything;
     }
     if who == target { Rights::Own } else { Rights::Nothing }
+}
+
+/// Whether AdminSDHolder takes the rights over an account away within the hour: those of the groups that it protects,
+/// and krbtgt (MS-ADTS 3.1.1.6.1).
+fn is_protected(domain: &Domain, id: ObjectId) -> bool {
+    const GROUPS: [u32; 5] = [
+        DOMAIN_ADMINS,
+        ENTERPRISE_ADMINS,
+        SCHEMA_ADMINS,
+        DOMAIN_CONTROLLERS,
+        READ_ONLY_DOMAIN_CONTROLLERS,
+    ];
+    let of_themselves = [ADMINISTRATOR, KRBTGT].map(|rid| domain.with_rid(rid));
+    let builtin = [ADMINISTRATORS, ACCOUNT_OPERATORS].into_iter().chain(OPERATORS);
+    of_themselves.contains(&Some(id)) || domain.is_in(id, &GROUPS, &builtin.collect::<Vec<_>>())
 }
 
 /// Whether somebody may do everything.

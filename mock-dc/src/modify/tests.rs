@@ -49,8 +49,17 @@ impl World {
         };
         let settings = crate::domain::settings::DomainSettings {
             policy,
-            groups: vec![group("Account Operators", "operator"), group("Inner", "nested")],
-            ..settings(dialect, vec![user("anna"), user("bert"), user("nested"), seven], 3)
+            groups: vec![
+                group("Account Operators", "operator"),
+                group("Inner", "nested"),
+                group("Backup Operators", "backup"),
+                group("Schema Admins", "Inner"),
+            ],
+            ..settings(
+                dialect,
+                vec![user("anna"), user("bert"), user("nested"), user("backup"), seven],
+                3,
+            )
         };
         let domain = Domain::new(&settings, NOON);
         let by = domain.find_sam(by).unwrap();
@@ -281,6 +290,23 @@ fn administrators_reset_and_operators_do_except_with_administrators() {
             told(50, no_right)
         };
         assert_eq!(over_administrator, expected);
+    }
+}
+
+#[test]
+fn operators_have_no_rights_over_whoever_is_protected_on_windows() {
+    let no_right = "00000005: SecErr: DSID-031A11CE, problem 4003 (INSUFF_ACCESS_RIGHTS), data 0\n\0";
+    let reset = |dialect, who: &str| {
+        let dn = format!("CN={who},CN=Users,DC=corp,DC=example,DC=com");
+        World::new(dialect, "operator").ask(&dn, &[(2, "unicodePwd", &[&quoted(NEW)])])
+    };
+    // Of Backup Operators, of Schema Admins by way of another group, and by themselves.
+    for who in ["backup", "nested", "krbtgt", "Administrator", "operator"] {
+        assert_eq!(reset(Dialect::Windows, who), told(50, no_right), "{who}");
+        assert_eq!(reset(Dialect::Samba, who), told(0, ""), "{who}");
+    }
+    for who in ["anna", "bert", "Guest"] {
+        assert_eq!(reset(Dialect::Windows, who), told(0, ""), "{who}");
     }
 }
 
