@@ -165,6 +165,11 @@ impl AccountState {
         self
     }
 
+    /// Whether a controller knows the same by both, whatever was done to get there.
+    pub fn is_as(&self, other: &Self) -> bool {
+        (&self.shared, &self.credentials, self.counters) == (&other.shared, &other.credentials, other.counters)
+    }
+
     /// Ends a lock as an administrator does by writing `lockoutTime` 0.
     pub fn unlock(&mut self) {
         self.shared.lockout_time = Some(FileTime::ZERO);

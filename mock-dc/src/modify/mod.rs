@@ -123,7 +123,7 @@ pub fn carry_out(domain: &Domain, asked: Asked, name: &[u8], changes: &[Change<'
                 let before = state.clone();
                 write(state);
                 // What is written as it was is no change to tell the others (measured).
-                if *state != before {
+                if !state.is_as(&before) {
                     state.shared.was_changed(asked.now, domain.next_usn());
                 }
             });

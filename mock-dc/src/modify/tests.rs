@@ -562,6 +562,20 @@ fn times_that_the_directory_keeps_are_written_as_it_allows() {
 }
 
 #[test]
+fn what_is_written_as_it_was_is_no_change() {
+    let world = World::new(Dialect::Samba, "Administrator");
+    assert_eq!(world.replace("lockoutTime", "0"), told(0, ""));
+    let (usn, changed) = (world.domain.highest_usn(), world.state().shared.usn_changed);
+    for (name, value) in [("lockoutTime", "0"), ("userAccountControl", "512")] {
+        assert_eq!(world.replace(name, value), told(0, ""));
+    }
+    assert_eq!(
+        (world.domain.highest_usn(), world.state().shared.usn_changed),
+        (usn, changed)
+    );
+}
+
+#[test]
 fn a_lock_that_is_ended_clears_the_count_that_is_written_beside_it() {
     let unlock: (i32, &str, &[&[u8]]) = (2, "lockoutTime", &[b"0"]);
     let count: (i32, &str, &[&[u8]]) = (2, "badPwdCount", &[b"2"]);
