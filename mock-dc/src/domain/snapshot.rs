@@ -80,6 +80,9 @@ pub enum Misfit {
          generated accounts than are configured here"
     )]
     Objects,
+    /// It counts so far that the next changes could not be counted.
+    #[error("domain.usn: {0} leaves no room for changes to come; it may be {MOST_CHANGES} at most")]
+    Counted(u64),
     /// Nobody began with this name.
     #[error("accounts[{place}].account: no account began with the sAMAccountName {name:?}")]
     Account {
@@ -117,6 +120,10 @@ pub enum Misfit {
         problem: EditError,
     },
 }
+
+/// The highest update sequence number that a domain may begin with. They are signed numbers of 64 bits to LDAP; as many
+/// again are left to count on with.
+const MOST_CHANGES: u64 = 1 << 62;
 
 /// All of a domain that changes, at one moment.
 #[derive(Debug)]
@@ -310,6 +317,9 @@ impl Domain {
         })?;
         if head.objects != self.objects_digest {
             return Err(Misfit::Objects);
+        }
+        if head.usn > MOST_CHANGES {
+            return Err(Misfit::Counted(head.usn));
         }
         Ok(order)
     }

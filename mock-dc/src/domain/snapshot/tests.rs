@@ -244,6 +244,9 @@ fn what_does_not_fit_is_named() {
         "domain.dcs: the snapshot's domain controllers are dc-1, dc-2, dc-4; this domain's are dc-1, dc-2, dc-3"
     );
     assert!(told(&head.replace(",\"dc-3\"", ""), &accounts).starts_with("domain.dcs: "));
+    let usn = format!("\"usn\":{}", domain.highest_usn());
+    let counted = head.replace(&usn, &format!("\"usn\":{}", u64::MAX));
+    assert!(told(&counted, &accounts).starts_with("domain.usn: "));
     for (name, expected) in [
         (
             "nobody",
