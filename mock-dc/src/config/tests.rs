@@ -244,6 +244,39 @@ path = "OU=Test"
 }
 
 #[test]
+fn nothing_takes_the_name_of_a_generated_account() {
+    let text = format!(
+        r#"{VALID}
+[generated]
+count = 3
+[[organizational_units]]
+name = "Test"
+[[groups]]
+name = "User000001"
+path = "OU=Test"
+[[groups]]
+name = "user000004"
+[[users]]
+sam = "explicit"
+cn = "user000002"
+path = "CN=Users"
+password = "x"
+[[users]]
+sam = "elsewhere"
+cn = "user000002"
+path = "OU=Test"
+password = "x"
+"#
+    );
+    let told = problems(&text);
+    for (key, name) in [("groups[0].name", "User000001"), ("users[0].cn", "user000002")] {
+        let expected = format!("{key}: {name:?} is the name of a generated account");
+        assert!(told.contains(&expected), "{expected} is not in: {told}");
+    }
+    assert!(!told.contains("groups[1]") && !told.contains("users[1]"), "{told}");
+}
+
+#[test]
 fn a_fine_grained_policy_names_no_group_that_it_reaches_nobody_by() {
     let text = |dialect: &str| {
         let file = format!(

@@ -180,6 +180,9 @@ impl<'a> Users<'a> {
 
     /// Takes a name for what `key` describes.
     pub(super) fn claim(&mut self, key: &str, kind: &'static str, name: &str, problems: &mut Problems) {
+        if kind == "sam" {
+            self.check_generated(key, name, problems);
+        }
         match self.claimed.entry((kind, fold(name))) {
             Entry::Vacant(place) => {
                 place.insert(key.to_owned());
@@ -190,6 +193,9 @@ impl<'a> Users<'a> {
 
     /// Takes the place of an object in the tree.
     pub(super) fn claim_place(&mut self, key: &str, path: Option<&str>, cn: &str, problems: &mut Problems) {
+        if is_beside_generated(path) {
+            self.check_generated(key, cn, problems);
+        }
         match self.claimed.entry(("cn", fold(&place(path, cn)))) {
             Entry::Vacant(place) => {
                 place.insert(key.to_owned());
@@ -198,6 +204,13 @@ impl<'a> Users<'a> {
                 key,
                 format!("{cn:?} has its place in the tree taken by {}", first.get()),
             ),
+        }
+    }
+
+    /// Generated accounts have their names whether anybody claims them or not.
+    fn check_generated(&self, key: &str, name: &str, problems: &mut Problems) {
+        if is_generated(&fold(name), self.generated) {
+            problems.add(key, format!("{name:?} is the name of a generated account"));
         }
     }
 
@@ -380,16 +393,8 @@ impl<'a> Users<'a> {
                     );
                 }
             }
-            if kind == "cn" && user.path.is_some() {
-                continue;
-            }
-            let name = shown;
-            let generated = name.strip_suffix(&format!("@{}", self.dns_name)).unwrap_or(name);
-            if kind != "upn" && is_generated(&fold(generated), self.generated) {
-                problems.add(
-                    format!("{key}.{kind}"),
-                    format!("{name:?} is the name of a generated account"),
-                );
+            if kind == "sam" || (kind == "cn" && is_beside_generated(user.path.as_deref())) {
+                self.check_generated(&format!("{key}.{kind}"), shown, problems);
             }
         }
     }
@@ -431,6 +436,11 @@ const OF_THE_DIRECTORY: &[&str] = &[
     "mail",
     "displayName",
 ];
+
+/// Whether an object stands where the generated accounts stand.
+fn is_beside_generated(path: Option<&str>) -> bool {
+    place(path, "") == place(None, "")
+}
 
 /// Where an object of this name stands, as places are compared.
 pub(super) fn place(path: Option<&str>, cn: &str) -> String {
