@@ -30,6 +30,8 @@ pub struct Attribute {
     pub values: Vec<Vec<u8>>,
     /// Whether it is computed, and shown only when asked for by name.
     pub on_request: bool,
+    /// What stands behind its name where only a part of its values is shown, `;range=0-9` (MS-ADTS 3.1.1.3.1.3.3).
+    pub range: Option<String>,
 }
 
 impl Attribute {
@@ -41,6 +43,7 @@ impl Attribute {
             syntax: Syntax::Text,
             values,
             on_request: false,
+            range: None,
         }
     }
 
@@ -60,6 +63,14 @@ impl Attribute {
         }
     }
 
+    /// An attribute that is true or not.
+    pub fn boolean(name: &'static str, value: bool) -> Self {
+        Self {
+            syntax: Syntax::Boolean,
+            ..Self::text(name, [if value { "TRUE" } else { "FALSE" }])
+        }
+    }
+
     /// An attribute with one identifier.
     pub fn sid(name: &'static str, value: &Sid) -> Self {
         Self::bytes(name, Syntax::Sid, value.bytes())
@@ -76,10 +87,11 @@ impl Attribute {
             syntax,
             values: vec![value],
             on_request: false,
+            range: None,
         }
     }
 
-    fn on_request(self) -> Self {
+    pub(super) fn on_request(self) -> Self {
         Self {
             on_request: true,
             ..self
@@ -137,7 +149,8 @@ impl Domain {
     pub fn attributes(&self, dc: DcId, id: ObjectId, now: FileTime) -> Vec<Attribute> {
         let object = self.object(id);
         let state = object.class.is_account().then(|| self.state(dc, id, now));
-        let created = u64::from(id.0);
+        // The number zero is before all others.
+        let created = u64::from(id.0) + 1;
         let (when_changed, usn_changed) = match &state {
             Some(state) => (state.shared.when_changed, state.shared.usn_changed.max(created)),
             None => (self.created(), created),
@@ -172,8 +185,11 @@ impl Domain {
         );
         list.push(Attribute::dn("objectCategory", self.schema_dn(object.class.category())));
         self.links(id, &mut list);
-        if let Some(state) = &state {
-            self.account_attributes(id, &object, state, now, &mut list);
+        match &state {
+            Some(state) => self.account_attributes(id, &object, state, now, &mut list),
+            // Not those of the configuration.
+            None if self.structure.tree.is_configuration(id) => {}
+            None => list.extend(self.dialect().account_attributes_of_others()),
         }
         if object.class == Class::DomainDns {
             list.extend(domain_policy(self.policy()));
@@ -322,15 +338,14 @@ impl Domain {
 
     fn settings_attributes(&self, settings: &PasswordSettings) -> Vec<Attribute> {
         let policy = &settings.policy;
-        let truth = |value: bool| if value { "TRUE" } else { "FALSE" };
         let mut list = vec![
             Attribute::integer("msDS-PasswordSettingsPrecedence", settings.precedence),
             Attribute::integer("msDS-MaximumPasswordAge", maximum_age(policy)),
             Attribute::integer("msDS-MinimumPasswordAge", interval(policy.min_password_age)),
             Attribute::integer("msDS-MinimumPasswordLength", policy.min_password_length),
             Attribute::integer("msDS-PasswordHistoryLength", policy.history),
-            Attribute::text("msDS-PasswordComplexityEnabled", [truth(policy.complexity)]),
-            Attribute::text("msDS-PasswordReversibleEncryptionEnabled", ["FALSE"]),
+            Attribute::boolean("msDS-PasswordComplexityEnabled", policy.complexity),
+            Attribute::boolean("msDS-PasswordReversibleEncryptionEnabled", false),
             Attribute::integer("msDS-LockoutThreshold", policy.lockout.threshold),
             Attribute::integer("msDS-LockoutObservationWindow", interval(policy.lockout.window)),
             Attribute::integer("msDS-LockoutDuration", lockout_duration(policy)),

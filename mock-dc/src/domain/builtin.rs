@@ -22,6 +22,50 @@ pub(super) struct BuiltinContainer {
     pub(super) well_known: Option<&'static str>,
 }
 
+impl BuiltinContainer {
+    /// Whether the system needs it (isCriticalSystemObject).
+    pub(super) fn is_critical(&self) -> bool {
+        !matches!(
+            self.name,
+            "Program Data" | "Managed Service Accounts" | "Password Settings Container"
+        )
+    }
+
+    /// Whether it can be neither deleted, moved nor renamed.
+    pub(super) fn stays(&self) -> bool {
+        self.is_critical() || self.class == Class::PasswordSettingsContainer
+    }
+
+    /// Whether people see it only when they want to see everything (showInAdvancedViewOnly).
+    pub(super) fn is_hidden(&self) -> bool {
+        self.place != Place::Root || matches!(self.name, "System" | "Program Data")
+    }
+}
+
+/// systemFlags of what can be neither deleted, moved nor renamed: FLAG_DISALLOW_DELETE, FLAG_DOMAIN_DISALLOW_MOVE and
+/// FLAG_DOMAIN_DISALLOW_RENAME (MS-ADTS 2.2.10).
+pub(super) const STAYS: i32 = i32::MIN | 0x0800_0000 | 0x0400_0000;
+
+/// Whether AdminSDHolder protects a group or account that every domain has (MS-ADTS 3.1.1.6.1).
+pub(super) fn is_protected(name: &str) -> bool {
+    matches!(
+        name,
+        "Administrator"
+            | "krbtgt"
+            | "Domain Admins"
+            | "Domain Controllers"
+            | "Schema Admins"
+            | "Enterprise Admins"
+            | "Read-only Domain Controllers"
+            | "Administrators"
+            | "Account Operators"
+            | "Server Operators"
+            | "Print Operators"
+            | "Backup Operators"
+            | "Replicator"
+    )
+}
+
 const fn container(
     place: Place,
     name: &'static str,

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 
 pub use protocol::Refused;
 
+use super::account::UAC_COMPUTED_PASSWORD_EXPIRED;
+use super::attributes::Attribute;
 use super::builtin::GroupScope;
 use super::cleartext::OtherLetters;
 use super::dn::Escape;
@@ -56,6 +58,15 @@ impl Dialect {
     /// (MS-ADTS 5.1.1.1.1); Samba knows the domain's own names only.
     pub fn upn_suffixes_imply_names(self) -> bool {
         self == Self::Windows
+    }
+
+    /// Functional level of domain, forest and controllers (MS-ADTS 6.1.4): Windows Server 2016 and later ones, and 2008
+    /// R2.
+    pub fn functional_level(self) -> u32 {
+        match self {
+            Self::Windows => 7,
+            Self::Samba => 4,
+        }
     }
 
     /// How names are written.
@@ -143,6 +154,18 @@ impl Dialect {
         match self {
             Self::Windows => 1300,
             Self::Samba => 10_000,
+        }
+    }
+
+    /// Of an object that is no account: what Samba takes its missing pwdLastSet for (measured).
+    pub fn account_attributes_of_others(self) -> Vec<Attribute> {
+        let computed = [
+            Attribute::integer("msDS-User-Account-Control-Computed", UAC_COMPUTED_PASSWORD_EXPIRED),
+            Attribute::integer("msDS-UserPasswordExpiryTimeComputed", 0),
+        ];
+        match self {
+            Self::Windows => Vec::new(),
+            Self::Samba => computed.map(Attribute::on_request).into(),
         }
     }
 

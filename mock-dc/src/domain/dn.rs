@@ -50,6 +50,21 @@ impl Dn {
         Some(Self(rdns))
     }
 
+    /// The types of a name's RDNs as they are written, blanks before them left out, and whether a value stands behind
+    /// each; `None` where it cannot be taken apart.
+    pub fn types(text: &str) -> Option<Vec<(&str, bool)>> {
+        let mut types = Vec::new();
+        let mut rest = Some(text);
+        while let Some(here) = rest {
+            let (kind, after) = here.split_once('=')?;
+            let (letters, remainder) = value(after)?;
+            let is_empty = letters.iter().all(|(letter, escaped)| *letter == ' ' && !escaped);
+            types.push((kind.trim_start(), !is_empty));
+            rest = remainder;
+        }
+        Some(types)
+    }
+
     /// The root's name.
     pub fn root() -> Self {
         Self(Vec::new())

@@ -159,6 +159,7 @@ fn read(name: &'static str, syntax: Syntax, values: Vec<Vec<u8>>) -> Result<Edit
         "userWorkstations" => Edit::UserWorkstations(text().map(String::into_boxed_str)),
         "sAMAccountName" if first.is_none() => return Err(EditError::Required),
         name => Edit::Other(Attribute {
+            range: None,
             name,
             syntax,
             values,

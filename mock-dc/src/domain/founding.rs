@@ -78,6 +78,14 @@ impl<'a> Founder<'a> {
         let root = Object {
             guid: guid(&sid, ""),
             sid: Some(sid.clone()),
+            attributes: vec![
+                critical(),
+                Attribute::integer("systemFlags", builtin::STAYS),
+                Attribute::integer("nTMixedDomain", 0),
+                // Computers that everybody may add (MS-ADTS 3.1.1.5.2.3).
+                Attribute::integer("ms-DS-MachineAccountQuota", 10),
+                Attribute::integer("msDS-Behavior-Version", settings.dialect.functional_level()),
+            ],
             ..plain(labels.first().copied().unwrap_or_default(), None, Class::DomainDns)
         };
         let taken = |rids: Vec<Option<u32>>| rids.into_iter().flatten().map(|rid| rid.saturating_add(1)).max();
@@ -160,8 +168,16 @@ impl<'a> Founder<'a> {
                 Place::Below(path) => self.place(Some(path)),
             };
             let builtin = container.class == Class::BuiltinDomain;
+            let mut attributes = vec![Attribute::boolean("showInAdvancedViewOnly", container.is_hidden())];
+            if container.is_critical() {
+                attributes.push(critical());
+            }
+            if container.stays() {
+                attributes.push(Attribute::integer("systemFlags", builtin::STAYS));
+            }
             let id = self.add(Object {
                 sid: builtin.then(Sid::builtin_domain),
+                attributes,
                 ..plain(container.name, Some(parent), container.class)
             });
             if let Some(guid) = container.well_known {
@@ -172,6 +188,7 @@ impl<'a> Founder<'a> {
         for name in builtin::FOREIGN {
             self.add(Object {
                 sid: Sid::parse(name),
+                attributes: vec![hidden()],
                 ..plain(name, Some(parent), Class::ForeignSecurityPrincipal)
             });
         }
@@ -180,7 +197,15 @@ impl<'a> Founder<'a> {
                 GroupScope::Builtin => (self.place(Some("CN=Builtin")), Sid::builtin(group.rid)),
                 _ => (self.tree().users(), self.sid(group.rid)),
             };
-            self.add(group_object(group.name, parent, sid, group.scope));
+            let mut object = group_object(group.name, parent, sid, group.scope);
+            object.attributes.push(critical());
+            object.attributes.extend(protected(group.name));
+            if group.scope == GroupScope::Builtin {
+                object
+                    .attributes
+                    .push(Attribute::integer("systemFlags", builtin::STAYS));
+            }
+            self.add(object);
         }
     }
 
@@ -203,8 +228,10 @@ impl<'a> Founder<'a> {
             ("Guest", builtin::GUEST, builtin::DOMAIN_GUESTS, guest),
             ("krbtgt", builtin::KRBTGT, builtin::DOMAIN_USERS, krbtgt),
         ] {
-            let mut attributes = vec![Attribute::integer("primaryGroupID", group)];
+            let mut attributes = vec![Attribute::integer("primaryGroupID", group), critical()];
+            attributes.extend(protected(sam));
             if rid == builtin::KRBTGT {
+                attributes.push(hidden());
                 attributes.push(Attribute::text("servicePrincipalName", ["kadmin/changepw"]));
             }
             self.add(Object {
@@ -235,7 +262,8 @@ impl<'a> Founder<'a> {
                 sam: Some(format!("{name}$")),
                 attributes: vec![
                     Attribute::integer("primaryGroupID", builtin::DOMAIN_CONTROLLERS),
-                    Attribute::text("dNSHostName", [host.clone()]),
+                    critical(),
+                    Attribute::text("dNSHostName", [format!("{name}.{}", settings.dns_name)]),
                     Attribute::text(
                         "servicePrincipalName",
                         [
@@ -255,35 +283,40 @@ impl<'a> Founder<'a> {
     /// What clients read of the configuration: the domain's names, and its controllers by site.
     fn configuration(&mut self) {
         let settings = self.settings;
-        let configuration = self.add(plain("Configuration", Some(ObjectId::ROOT), Class::Configuration));
-        let schema = self.add(plain("Schema", Some(configuration), Class::Dmd));
-        let partitions = self.add(plain("Partitions", Some(configuration), Class::CrossRefContainer));
+        let level = || Attribute::integer("msDS-Behavior-Version", settings.dialect.functional_level());
+        let configuration = self.add(configured("Configuration", Some(ObjectId::ROOT), Class::Configuration));
+        let schema = self.add(configured("Schema", Some(configuration), Class::Dmd));
+        let partitions = self.add(configured("Partitions", Some(configuration), Class::CrossRefContainer));
         let base = self.tree().base_text().to_owned();
-        let mut domain = plain(&settings.netbios, Some(partitions), Class::CrossRef);
-        domain.attributes = vec![
+        let mut domain = configured(&settings.netbios, Some(partitions), Class::CrossRef);
+        domain.attributes.extend([
             Attribute::dn("nCName", &base),
             Attribute::text("dnsRoot", [&settings.dns_name]),
             Attribute::text("nETBIOSName", [&settings.netbios]),
             // FLAG_CR_NTDS_NC and FLAG_CR_NTDS_DOMAIN (MS-ADTS 2.2.10).
             Attribute::integer("systemFlags", 3),
-        ];
+            Attribute::integer("nTMixedDomain", 0),
+            level(),
+        ]);
         self.add(domain);
         if let Some(partitions) = self.founded.tree.named_mut(partitions) {
             partitions
                 .attributes
-                .push(Attribute::text("uPNSuffixes", &settings.upn_suffixes));
+                .extend([level(), Attribute::text("uPNSuffixes", &settings.upn_suffixes)]);
             partitions.attributes.retain(|attribute| !attribute.values.is_empty());
         }
-        let sites = self.add(plain("Sites", Some(configuration), Class::SitesContainer));
-        let site = self.add(plain("Default-First-Site-Name", Some(sites), Class::Site));
-        let servers = self.add(plain("Servers", Some(site), Class::ServersContainer));
+        let sites = self.add(configured("Sites", Some(configuration), Class::SitesContainer));
+        let site = self.add(configured("Default-First-Site-Name", Some(sites), Class::Site));
+        let servers = self.add(configured("Servers", Some(site), Class::ServersContainer));
         let mut services = Vec::new();
         for dc in &settings.dcs {
-            let mut server = plain(&dc.to_uppercase(), Some(servers), Class::Server);
-            let host = format!("{}.{}", fold(dc), settings.dns_name);
+            let mut server = configured(&dc.to_uppercase(), Some(servers), Class::Server);
+            let host = format!("{}.{}", dc.to_uppercase(), settings.dns_name);
             server.attributes.push(Attribute::text("dNSHostName", [host]));
             let server = self.add(server);
-            services.push(self.add(plain("NTDS Settings", Some(server), Class::NtdsDsa)));
+            let mut service = configured("NTDS Settings", Some(server), Class::NtdsDsa);
+            service.attributes.push(level());
+            services.push(self.add(service));
         }
         // The first controller has all roles from its installation; that of the PDC emulator may have been moved
         // (MS-ADTS 6.1.5).
@@ -490,6 +523,29 @@ fn scope_of(group: &Object) -> Option<GroupScope> {
         GroupScope::Universal,
     ];
     all.into_iter().find(|scope| scope.group_type().to_string() == kind)
+}
+
+/// isCriticalSystemObject.
+fn critical() -> Attribute {
+    Attribute::boolean("isCriticalSystemObject", true)
+}
+
+/// showInAdvancedViewOnly.
+fn hidden() -> Attribute {
+    Attribute::boolean("showInAdvancedViewOnly", true)
+}
+
+/// adminCount, of those that are protected.
+fn protected(name: &str) -> Option<Attribute> {
+    builtin::is_protected(name).then(|| Attribute::integer("adminCount", 1))
+}
+
+/// An object of the configuration: people do not look for them.
+fn configured(name: &str, parent: Option<ObjectId>, class: Class) -> Object {
+    Object {
+        attributes: vec![hidden()],
+        ..plain(name, parent, class)
+    }
 }
 
 fn plain(name: &str, parent: Option<ObjectId>, class: Class) -> Object {

@@ -197,6 +197,7 @@ impl Domain {
         let (inside, _) = rest.split_once('>').ok_or(NotAName)?;
         let (kind, value) = inside.split_once('=').ok_or(NotAName)?;
         match kind.to_ascii_uppercase().as_str() {
+            // Each may also be written in hexadecimal digits (MS-ADTS 3.1.1.3.1.2.4).
             "GUID" => {
                 let guid = parse_guid(value).or_else(|| octets(value)?.try_into().ok());
                 Ok(self.structure.tree.find_guid(guid.ok_or(NotAName)?))

@@ -8,12 +8,14 @@ use super::Controller;
 use super::message::{Compare, Outcome, Response};
 use super::outbox::Outbox;
 use crate::domain::filetime::FileTime;
+use crate::domain::object::ObjectId;
 use crate::search::code::Refusal;
 use crate::search::controls::Options;
-use crate::search::entry::Selection;
 use crate::search::request::{Filter, Scope, SearchRequest};
+use crate::search::rights::Client;
 use crate::search::root_dse::{answers, root_dse};
-use crate::search::{Search, Step};
+use crate::search::selection::Selection;
+use crate::search::{self, Search, Step};
 
 #[derive(Debug)]
 struct Running {
@@ -42,7 +44,7 @@ impl Searching {
         id: i32,
         (request, options): (SearchRequest, Options),
         controller: &Controller,
-        (signed_in, ldaps): (bool, bool),
+        (who, ldaps): (Option<ObjectId>, bool),
         outbox: &mut Outbox,
     ) {
         let world = &controller.world;
@@ -50,15 +52,19 @@ impl Searching {
         if is_root_dse(&request) {
             let entry = root_dse(&world.domain, &controller.name, world.clock.now());
             if answers(&entry, &request.filter, &world.domain) {
-                let shown = Selection::of(&request.attributes).apply(entry, request.types_only);
-                outbox.answers().entry(id, &shown);
+                let dialect = world.domain.dialect();
+                match Selection::of(&request.attributes, request.types_only, dialect) {
+                    Ok(selection) => outbox.answers().entry(id, &selection.apply(entry)),
+                    Err(refusal) => return done(&refusal.into()),
+                }
             }
             return outbox.answers().result(id, Response::Search, &Outcome::SUCCESS);
         }
-        if !signed_in {
-            return done(&world.domain.dialect().bind_first().into());
-        }
-        match Search::begin(&world.domain, request, options, ldaps) {
+        let Some(who) = who else {
+            return done(&search::for_nobody(&world.domain, &request).into());
+        };
+        let client = Client::new(&world.domain, who, ldaps);
+        match Search::begin(&world.domain, request, options, client) {
             Ok(search) => self.running.push_back(Running {
                 id,
                 begun: Instant::now(),
@@ -101,12 +107,12 @@ impl Searching {
         self.running.clear();
     }
 
-    /// Whether the entry that a compare names has the value; `None` is whoever has to bind first.
+    /// Whether the entry that a compare names has the value.
     pub(crate) fn finds_value(
         compare: &Compare<'_>,
         controller: &Controller,
-        signed_in: bool,
-    ) -> Result<bool, Option<Outcome>> {
+        who: Option<ObjectId>,
+    ) -> Result<bool, Outcome> {
         let world = &controller.world;
         let attribute = String::from_utf8_lossy(compare.attribute).into_owned();
         let request = SearchRequest {
@@ -122,11 +128,18 @@ impl Searching {
             let entry = root_dse(&world.domain, &controller.name, world.clock.now());
             return Ok(answers(&entry, &request.filter, &world.domain));
         }
-        if !signed_in {
-            return Err(None);
+        let client = match who {
+            Some(who) => Client::new(&world.domain, who, false),
+            // May read nothing, so that nothing is what they compare with.
+            None if search::compares_for_nobody(&world.domain) => Client::default(),
+            None => return Err(search::for_nobody(&world.domain, &request).into()),
+        };
+        let base = request.base.clone();
+        let search = Search::begin(&world.domain, request, Options::default(), client);
+        let mut search = search.map_err(|refusal| search::of_comparison(&world.domain, &base, refusal))?;
+        if who.is_none() {
+            return Ok(false);
         }
-        let search = Search::begin(&world.domain, request, Options::default(), false);
-        let mut search = search.map_err(|refusal| Some(refusal.into()))?;
         match search.step(
             &world.domain,
             controller.id,

@@ -125,9 +125,8 @@ impl Session {
             Operation::Search(search) => match refusal {
                 Some(refusal) => answer(Response::Search, &refusal),
                 None => {
-                    let signed_in = self.identity.is_some();
                     let asked = (search, options.unwrap_or_default());
-                    searches.begin(id, asked, &self.controller, (signed_in, self.ldaps), outbox);
+                    searches.begin(id, asked, &self.controller, (self.identity, self.ldaps), outbox);
                 }
             },
             Operation::SearchWithin => {
@@ -164,13 +163,10 @@ impl Session {
 
     /// Whether an entry has a value: a search of it alone, as Samba carries it out (measured).
     fn compare(&self, compare: &Compare<'_>) -> Outcome {
-        let dialect = self.dialect();
-        let signed_in = self.identity.is_some();
-        match Searching::finds_value(compare, &self.controller, signed_in) {
+        match Searching::finds_value(compare, &self.controller, self.identity) {
             Ok(true) => Outcome::new(6, ""),
             Ok(false) => Outcome::new(5, ""),
-            Err(Some(refusal)) => refusal,
-            Err(None) => dialect.bind_first().into(),
+            Err(refusal) => refusal,
         }
     }
 

@@ -7,7 +7,7 @@
 mod attributes;
 mod password;
 pub mod refusal;
-mod rights;
+pub(crate) mod rights;
 mod values;
 
 use crate::domain::Domain;

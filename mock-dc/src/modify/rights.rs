@@ -120,6 +120,6 @@ fn is_protected(domain: &Domain, id: ObjectId) -> bool {
 }
 
 /// Whether somebody may do everything.
-pub(super) fn is_administrator(domain: &Domain, id: ObjectId) -> bool {
+pub(crate) fn is_administrator(domain: &Domain, id: ObjectId) -> bool {
     domain.is_in(id, &[DOMAIN_ADMINS, ENTERPRISE_ADMINS], &[ADMINISTRATORS])
 }

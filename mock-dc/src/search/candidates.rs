@@ -20,7 +20,9 @@ pub(super) fn named_objects(filter: &Filter, domain: &Domain) -> Option<Vec<Obje
             .map(|part| named_objects(part, domain))
             .collect::<Option<Vec<_>>>()?
             .concat(),
-        Filter::Equality(name, value) | Filter::Approx(name, value) => with_value(name, value, domain)?,
+        Filter::Equality(name, value) => with_value(name, value, domain)?,
+        // What is not evaluated cannot be left out either.
+        Filter::Approx(name, value) if domain.dialect().approximates() => with_value(name, value, domain)?,
         _ => return None,
     };
     ids.sort_unstable();

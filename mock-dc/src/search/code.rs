@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::domain::dialect::Refused;
+
 /// Result codes that a search ends with (RFC 4511 4.1.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -41,6 +43,13 @@ pub struct Refusal {
     pub text: Cow<'static, str>,
     /// Where else the client may ask, with result 10.
     pub referral: Option<String>,
+}
+
+impl From<Refused> for Refusal {
+    /// Of what is refused to whoever has to sign in first.
+    fn from(refused: Refused) -> Self {
+        Self::new(Code::OperationsError, refused.text)
+    }
 }
 
 impl Refusal {

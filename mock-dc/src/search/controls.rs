@@ -29,6 +29,9 @@ pub const PERMISSIVE_MODIFY: &str = "1.2.840.113556.1.4.1413";
 /// A deletion takes what is below with it.
 pub const TREE_DELETE: &str = "1.2.840.113556.1.4.805";
 
+/// A read-only controller is being added, which is no search's concern.
+pub const RODC_PROMOTION: &str = "1.2.840.113556.1.4.1341";
+
 /// A control as it came, or as it is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
@@ -84,6 +87,8 @@ pub struct Options {
     pub extended_names: Option<ExtendedNames>,
     /// A modification that changes nothing is no error.
     pub permissive_modify: bool,
+    /// A critical control that Samba has no module for.
+    pub of_windows: Option<String>,
 }
 
 /// A control is not offered without which the request must not be carried out.
@@ -116,7 +121,10 @@ impl Options {
                 self.sort = sort_keys(value?)?;
                 self.sort_is_critical = control.critical;
             }
-            DOMAIN_SCOPE => self.no_references = true,
+            DOMAIN_SCOPE => {
+                absent(value)?;
+                self.no_references = true;
+            }
             SEARCH_OPTIONS => {
                 // SERVER_SEARCH_FLAG_DOMAIN_SCOPE and SERVER_SEARCH_FLAG_PHANTOM_ROOT.
                 let flags = single_number(value?)?;
@@ -132,12 +140,22 @@ impl Options {
             }
             SD_FLAGS => drop(single_number(value?)?),
             // Nothing here is deleted or without force; the others mean something to changes alone.
-            SHOW_DELETED | SHOW_RECYCLED | SHOW_DEACTIVATED_LINK | LAZY_COMMIT | TREE_DELETE => {}
+            SHOW_DELETED | SHOW_RECYCLED => absent(value)?,
+            SHOW_DEACTIVATED_LINK | LAZY_COMMIT => {
+                self.of_windows = control.critical.then(|| control.oid.clone()).or(self.of_windows.take());
+            }
+            RODC_PROMOTION => absent(value)?,
             PERMISSIVE_MODIFY => self.permissive_modify = true,
+            TREE_DELETE => {}
             _ => return None,
         }
         Some(())
     }
+}
+
+/// What says everything by being there.
+fn absent(value: Option<&[u8]>) -> Option<()> {
+    value.is_none().then_some(())
 }
 
 /// The one element of a value, a SEQUENCE.

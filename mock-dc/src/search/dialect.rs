@@ -52,10 +52,45 @@ impl Dialect {
         self == Self::Samba
     }
 
-    /// Whether `(distinguishedName=<GUID=…>)` and `<SID=…>` find the object; on Samba only attributes that hold links
-    /// can be asked for so (measured).
-    pub(super) fn finds_names_by_identifier(self) -> bool {
+    /// The refusal of a critical control that Samba has no module for (measured).
+    pub(super) fn refuses_controls_of_windows(self, oid: &str) -> Option<Refusal> {
+        let text = format!("Attempt to use critical non-registered control '{oid}'");
+        (self == Self::Samba).then(|| Refusal::new(Code::UnavailableCriticalExtension, text))
+    }
+
+    /// Whether a page that is exactly full is told not to be the last (measured).
+    pub(super) fn promises_empty_pages(self) -> bool {
+        self == Self::Samba
+    }
+
+    /// Whether a base that is no name is refused before anything else (measured).
+    pub(super) fn reads_names_first(self) -> bool {
+        self == Self::Samba
+    }
+
+    /// Whether only the types are sent when only they are asked for; Samba sends the values, too (measured).
+    pub(super) fn leaves_values_out(self) -> bool {
         self == Self::Windows
+    }
+
+    /// Whether an object is found of which nothing may be read (measured). Windows does not list it.
+    pub(super) fn lists_what_nobody_may_read(self) -> bool {
+        self == Self::Samba
+    }
+
+    /// Whether the RootDSE answers a filter that is true of it only; Samba does not look at the filter (measured).
+    pub(super) fn filters_root_dse(self) -> bool {
+        self == Self::Windows
+    }
+
+    /// Whether `(anr=x*)` is the only pattern of ambiguous names; Windows looks at how any pattern begins.
+    pub(super) fn resolves_beginnings_only(self) -> bool {
+        self == Self::Samba
+    }
+
+    /// Whether an identifier in a filter has to begin with a great S (measured).
+    pub(super) fn reads_identifiers_exactly(self) -> bool {
+        self == Self::Samba
     }
 
     /// The refusal of a filter that uses constructed attributes; Samba finds nothing instead (measured).
@@ -69,19 +104,22 @@ impl Dialect {
     pub(super) fn gave_up(self) -> Refusal {
         Refusal::new(
             Code::OperationsError,
-            "00002020: Indexed and full searches both failed!",
+            "00002020: Indexed and full searches both failed!\n",
         )
     }
 
-    /// The refusal of tokenGroups in a search that is not of its base alone.
-    pub(super) fn refuses_tokens_below(self) -> Refusal {
-        let text = match self {
+    /// The refusal of tokenGroups and its like in a search that is not of its base alone. Samba says less where no index
+    /// helps it (measured).
+    pub(super) fn refuses_tokens_below(self, name: &str, by_index: bool) -> Refusal {
+        let text: Cow<'static, str> = match self {
             // ERROR_DS_NON_BASE_SEARCH.
-            Self::Windows => "00002120: SvcErr: DSID-03140A9E, problem 5012 (DIR_ERROR), data 0\n\0",
-            Self::Samba => {
-                "00002020: operational_search_post_process failed for attribute 'tokenGroups' - Cannot provide \
-                 tokenGroups attribute, this is not a BASE search"
-            }
+            Self::Windows => "00002120: SvcErr: DSID-03140A9E, problem 5012 (DIR_ERROR), data 0\n\0".into(),
+            Self::Samba if !by_index => return self.gave_up(),
+            Self::Samba => format!(
+                "00002020: operational_search_post_process failed for attribute '{name}' - Cannot provide {name} \
+                 attribute, this is not a BASE search"
+            )
+            .into(),
         };
         Refusal::new(Code::OperationsError, text)
     }
@@ -160,8 +198,21 @@ impl Dialect {
     }
 
     /// The refusal of a base that is written as an identifier which nothing has.
-    pub(super) fn no_such_identifier(self, base: &str) -> Option<Cow<'static, str>> {
-        (self == Self::Samba).then(|| format!("Base-DN '{base}' not found").into())
+    pub(super) fn no_such_identifier(self, base: &str, root: &Dn) -> Option<Cow<'static, str>> {
+        if self != Self::Samba {
+            return None;
+        }
+        // A well-known object of another domain is looked for there (measured).
+        let well_known = base.get(..8).is_some_and(|kind| kind.eq_ignore_ascii_case("<WKGUID="));
+        let container = base
+            .split_once(',')
+            .map(|(_, container)| container.trim_end_matches('>'));
+        let elsewhere = container
+            .filter(|container| well_known && Dn::parse(container).is_some_and(|container| !container.is_within(root)));
+        Some(match elsewhere {
+            Some(elsewhere) => format!("00002030: No such Base DN: {elsewhere}").into(),
+            None => format!("Base-DN '{base}' not found").into(),
+        })
     }
 
     /// The refusal of a search below the RootDSE.

@@ -34,6 +34,9 @@ const LINKS: [&str; 6] = [
     "msDS-PSOApplied",
 ];
 
+/// What every object has, so that it can be asked for even where nobody may read it (measured).
+const OF_ALL: [&str; 4] = ["objectClass", "name", "objectGUID", "distinguishedName"];
+
 /// A part of the filter that Samba cannot evaluate: the search ends with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unfit;
@@ -76,6 +79,7 @@ pub fn evaluate(filter: &Filter, entry: &Entry, context: &Context<'_>) -> Truth 
         Filter::Substring(name, pattern) if anr::is_meant(name) => pattern
             .initial
             .as_ref()
+            .filter(|_| !context.dialect().resolves_beginnings_only() || pattern.is_beginning())
             .and_then(|initial| anr::matches(initial, entry)),
         Filter::Substring(name, pattern) => compare(name, &Comparison::Contains(pattern), entry, context),
         Filter::GreaterOrEqual(name, value) => compare(name, &Comparison::AtLeast(value), entry, context),
@@ -148,6 +152,9 @@ fn stored<'e>(name: &str, entry: &'e Entry) -> Option<&'e Attribute> {
 }
 
 fn present(name: &str, entry: &Entry, context: &Context<'_>) -> Option<bool> {
+    if !entry.dn.is_empty() && OF_ALL.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        return Some(true);
+    }
     described(name, entry, context.dialect()).map(|(name, _)| stored(name, entry).is_some())
 }
 
@@ -169,7 +176,14 @@ fn extensible(assertion: &Assertion, entry: &Entry, context: &Context<'_>) -> Tr
     };
     match assertion.rule.as_deref() {
         // Whether the parts of the name count, too, is not looked at (MS-ADTS 3.1.1.3.1.3.1).
-        None => Ok(compare(name, &Comparison::Equal(&assertion.value), entry, context)),
+        None => {
+            // Samba's is a C string (measured).
+            let value = context.dialect().password(&assertion.value);
+            Ok(match anr::is_meant(name) {
+                true => anr::matches(value, entry),
+                false => compare(name, &Comparison::Equal(value), entry, context),
+            })
+        }
         Some(BIT_AND) => bits(
             name,
             &assertion.value,
@@ -195,25 +209,35 @@ fn bits(name: &str, mask: &[u8], test: fn(i64, i64) -> bool, entry: &Entry, cont
     };
     let values = stored(name, entry).map(|attribute| attribute.values.as_slice());
     let values = values.unwrap_or_default();
-    let mask = std::str::from_utf8(mask).ok().and_then(|mask| mask.parse::<i64>().ok());
-    let numeric = matches!(syntax, Syntax::Integer | Syntax::LargeInteger);
-    let Some(mask) = mask.filter(|_| numeric) else {
-        return match context.dialect().gives_up_on_odd_bits() && !values.is_empty() {
+    let gives_up = context.dialect().gives_up_on_odd_bits();
+    let number = |text: &[u8]| value::bits(std::str::from_utf8(text).ok()?, context.dialect());
+    // What is a number is said by the syntax to Windows, by the values to Samba, which does not keep distinguishedName as
+    // one (measured).
+    let is_kept = name != "distinguishedName";
+    let numeric = matches!(syntax, Syntax::Integer | Syntax::LargeInteger) || gives_up && is_kept;
+    let Some(mask) = number(mask).filter(|_| numeric) else {
+        return match gives_up && numeric && !values.is_empty() {
             true => Err(Unfit),
             false => Ok(None),
         };
     };
-    let numbers = values
-        .iter()
-        .filter_map(|value| std::str::from_utf8(value).ok()?.parse().ok());
-    Ok(Some(numbers.into_iter().any(|stored| test(stored, mask))))
+    let mut holds = false;
+    for value in values {
+        match number(value) {
+            Some(stored) => holds |= test(stored, mask),
+            None if gives_up => return Err(Unfit),
+            None => {}
+        }
+    }
+    Ok(Some(holds))
 }
 
 /// Whether the links of this attribute lead to the object that `value` names, directly or by way of others. Each object
 /// is gone through once, so that groups within each other come to an end.
 fn leads_to(name: &str, value: &[u8], entry: &Entry, context: &Context<'_>) -> Truth {
     let Some((name, _)) = described(name, entry, context.dialect()) else {
-        return match context.dialect().gives_up_on_odd_bits() {
+        let is_known = schema::find(name).is_some_and(|known| known.constructed);
+        return match context.dialect().gives_up_on_odd_bits() && !is_known {
             true => Err(Unfit),
             false => Ok(None),
         };

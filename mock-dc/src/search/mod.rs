@@ -4,6 +4,7 @@
 //! waits long. Nothing is kept between the pages of a paged search.
 
 mod anr;
+mod base;
 mod candidates;
 mod classes;
 pub mod code;
@@ -16,7 +17,9 @@ mod names;
 mod page;
 mod references;
 pub mod request;
+pub mod rights;
 pub mod root_dse;
+pub mod selection;
 mod sort;
 mod subschema;
 mod value;
@@ -25,16 +28,18 @@ use std::time::Duration;
 
 use crate::domain::Domain;
 use crate::domain::controllers::DcId;
-use crate::domain::dn::Dn;
 use crate::domain::filetime::FileTime;
 use crate::domain::object::ObjectId;
+pub use base::{compares_for_nobody, for_nobody, of_comparison};
 use code::{Code, Refusal};
 use controls::{Control, Options};
-use entry::{Entry, Selection};
+use entry::Entry;
 use filter::Context;
 use page::Place;
 use references::NamingContext;
 use request::{Scope, SearchRequest};
+use rights::{Client, Reads};
+use selection::Selection;
 use sort::Sorting;
 
 /// MaxPageSize of AD's default query policy (MS-ADTS 3.1.1.3.4.6): entries that one search returns at most.
@@ -55,6 +60,7 @@ const COMPARISONS: usize = 64 * BATCH;
 #[derive(Debug)]
 pub struct Search {
     request: SearchRequest,
+    client: Client,
     options: Options,
     selection: Selection,
     /// Where it begins; `None`: everywhere.
@@ -74,6 +80,7 @@ pub struct Search {
     page: Option<Page>,
     limit: Option<Duration>,
     references: Vec<String>,
+    promises_empty_pages: bool,
 }
 
 /// What may have to be looked at, in the order in which it is.
@@ -121,16 +128,19 @@ pub struct Done {
 }
 
 impl Search {
-    /// Begins a search below the RootDSE. `ldaps`: the client came to the port that begins with TLS, and references
-    /// are to say so.
+    /// Begins a search below the RootDSE.
     ///
     /// # Errors
     /// [`Refusal`] when the base is no name or names nothing, or the filter or a control cannot be served.
-    pub fn begin(domain: &Domain, request: SearchRequest, options: Options, ldaps: bool) -> Result<Self, Refusal> {
+    pub fn begin(domain: &Domain, request: SearchRequest, options: Options, client: Client) -> Result<Self, Refusal> {
         let dialect = domain.dialect();
         if filter::uses_constructed(&request.filter)
             && let Some(refusal) = dialect.refuses_constructed()
         {
+            return Err(refusal);
+        }
+        let of_windows = options.of_windows.as_deref();
+        if let Some(refusal) = of_windows.and_then(|oid| dialect.refuses_controls_of_windows(oid)) {
             return Err(refusal);
         }
         let place = match &options.page {
@@ -151,14 +161,14 @@ impl Search {
         let (base, candidates) = match subschema {
             true => (None, Candidates::Only(Box::new(subschema::entry(domain)))),
             false => {
-                let base = base(domain, &request, &options)?;
+                let base = base::find(domain, &request, &options)?;
                 (base, candidates(domain, &request, base))
             }
         };
         let references = match base {
             // Of a paged search the first page brings them (measured).
             Some(base) if !options.no_references && !options.everywhere && place == Place::default() => {
-                references::below(domain, base, request.scope, ldaps)
+                references::below(domain, base, request.scope, client.ldaps)
             }
             _ => Vec::new(),
         };
@@ -173,7 +183,8 @@ impl Search {
         let own = own.map_or(MAX_QUERY_DURATION, |limit| Duration::from_secs(limit.into()));
         let (sorting, sorted) = Sorting::begin(&options, dialect)?;
         Ok(Self {
-            selection: Selection::of(&request.attributes),
+            selection: Selection::of(&request.attributes, request.types_only, dialect)?,
+            client,
             base: base.map(|base| (base, NamingContext::of(domain, base))),
             // Samba sends nothing that it was to sort and cannot (measured).
             candidates: match sorted.is_some() && dialect.sends_nothing_unsorted() {
@@ -198,6 +209,7 @@ impl Search {
             }),
             limit: dialect.limits_searches().then(|| own.min(MAX_QUERY_DURATION)),
             references,
+            promises_empty_pages: dialect.promises_empty_pages(),
             request,
             options,
         })
@@ -207,14 +219,16 @@ impl Search {
     /// from the domain's root does not go into them.
     fn covers(&self, domain: &Domain, id: ObjectId) -> bool {
         let Some((base, context)) = self.base else {
-            return true;
+            // Nothing is right below the RootDSE (measured).
+            return self.request.scope == Scope::Subtree;
         };
         let in_scope = match self.request.scope {
             Scope::Base => id == base,
             Scope::OneLevel => domain.object(id).parent == Some(base),
             Scope::Subtree => domain.is_within(id, base),
         };
-        in_scope && (self.options.everywhere || NamingContext::of(domain, id) == context)
+        let everywhere = self.options.everywhere && self.request.scope != Scope::OneLevel;
+        in_scope && (everywhere || NamingContext::of(domain, id) == context)
     }
 
     /// Looks at the next candidates as a controller knows them. `elapsed`: how long the search has been under way.
@@ -271,6 +285,10 @@ impl Search {
             }
             Candidate::Entry(entry) => (None, *entry),
         };
+        let reads = id.map_or(Reads::Everything, |id| self.client.reads(domain, id, &mut entry));
+        if reads == Reads::Nothing {
+            return Ok(None);
+        }
         let attributes_of = |id| domain.attributes(dc, id, now);
         let context = Context {
             domain,
@@ -293,12 +311,15 @@ impl Search {
             None => {}
         }
         if let Some(id) = id {
-            if self.selection.names("tokenGroups") && self.request.scope != Scope::Base {
-                return Err(domain.dialect().refuses_tokens_below());
+            if let Some(name) = computed::wants_tokens(&self.selection).filter(|_| self.request.scope != Scope::Base) {
+                let by_index = self.request.scope == Scope::OneLevel || matches!(self.candidates, Candidates::Few(_));
+                return Err(domain.dialect().refuses_tokens_below(name, by_index));
             }
-            computed::add(domain, id, &self.selection, &mut entry.attributes);
+            if reads == Reads::Everything {
+                computed::add(domain, id, &self.selection, &mut entry.attributes);
+            }
         }
-        let mut shown = self.selection.apply(entry, self.request.types_only);
+        let mut shown = self.selection.apply(entry);
         if let (Some(id), Some(form)) = (id, self.options.extended_names) {
             names::extend(domain, &mut shown, id, form);
         }
@@ -337,7 +358,11 @@ impl Search {
 
     fn end(&mut self, found: Vec<Entry>, result: Refusal) -> Step {
         let mut told: Vec<_> = self.sorted.take().into_iter().collect();
-        if let Some(page) = &self.page {
+        if let Some(page) = self.page.as_mut().filter(|_| result.code == Code::Success) {
+            if self.promises_empty_pages && page.size > 0 && page.sent == page.size {
+                // Where there is nothing more to be found.
+                page.next = page.next.or(Some(self.at));
+            }
             told.push(match page.next {
                 Some(at) => {
                     let place = Place { at, total: page.total };
@@ -367,44 +392,6 @@ enum Candidate {
     Entry(Box<Entry>),
 }
 
-/// The object that a search begins at; `None`: everywhere.
-fn base(domain: &Domain, request: &SearchRequest, options: &Options) -> Result<Option<ObjectId>, Refusal> {
-    let dialect = domain.dialect();
-    let name = std::str::from_utf8(&request.base).ok();
-    let named = name.and_then(|name| Some((name, domain.find_name(name).ok()?)));
-    let Some((name, base)) = named else {
-        return Err(Refusal::new(Code::InvalidDnSyntax, dialect.bad_name()));
-    };
-    if base.is_some() {
-        return Ok(base);
-    }
-    if name.trim().is_empty() {
-        return match options.everywhere {
-            true => Ok(None),
-            false => Err(dialect.no_base()),
-        };
-    }
-    let dn = Dn::parse(name);
-    if let Some(elsewhere) = dn.as_ref().filter(|dn| !dn.is_within(domain.base()))
-        && let Some(refusal) = dialect.refers_elsewhere(name, elsewhere)
-    {
-        return Err(refusal);
-    }
-    if dn.is_none()
-        && let Some(text) = dialect.no_such_identifier(name)
-    {
-        return Err(Refusal::new(Code::NoSuchObject, text));
-    }
-    let best = domain.best_match(name).map(|id| domain.dn_text(id));
-    let text = dialect.no_such_object(best.as_deref().unwrap_or_default());
-    // Samba tells it in no way (measured).
-    let matched_dn = best.filter(|_| dialect.tells_best_match()).unwrap_or_default();
-    Err(Refusal {
-        matched_dn,
-        ..Refusal::new(Code::NoSuchObject, text)
-    })
-}
-
 /// Which objects are to be looked at; whether each is within the scope is looked at then.
 fn candidates(domain: &Domain, request: &SearchRequest, base: Option<ObjectId>) -> Candidates {
     if let (Scope::Base, Some(base)) = (request.scope, base) {
@@ -416,6 +403,8 @@ fn candidates(domain: &Domain, request: &SearchRequest, base: Option<ObjectId>) 
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

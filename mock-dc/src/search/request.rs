@@ -89,6 +89,13 @@ pub struct Substring {
     pub last: Option<Vec<u8>>,
 }
 
+impl Substring {
+    /// Whether it says how a value begins, and nothing else.
+    pub(super) fn is_beginning(&self) -> bool {
+        self.initial.is_some() && self.any.is_empty() && self.last.is_none()
+    }
+}
+
 /// A matching rule applied to an attribute, `attribute:dn:rule:=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assertion {

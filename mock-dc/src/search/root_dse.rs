@@ -33,8 +33,6 @@ const CAPABILITY_2012: &str = "1.2.840.113556.1.4.2237";
 
 /// What a Windows controller and a Samba one say of themselves in other words.
 struct Words {
-    /// Functional level: Windows Server 2016 and later ones, and 2008 R2.
-    level: u32,
     versions: [&'static str; 2],
     mechanisms: &'static [&'static str],
     extensions: &'static [&'static str],
@@ -44,7 +42,6 @@ struct Words {
 }
 
 const WINDOWS: Words = Words {
-    level: 7,
     versions: ["3", "2"],
     mechanisms: &["GSSAPI", "GSS-SPNEGO", "EXTERNAL", "DIGEST-MD5"],
     extensions: &[STARTTLS, FAST_BIND, WHO_AM_I],
@@ -89,7 +86,6 @@ const WINDOWS: Words = Words {
 
 /// As measured, with what stands there several times.
 const SAMBA: Words = Words {
-    level: 4,
     versions: ["2", "3"],
     mechanisms: &["GSS-SPNEGO", "GSSAPI", "NTLM"],
     extensions: &[],
@@ -128,6 +124,7 @@ const SAMBA: Words = Words {
 pub fn root_dse(domain: &Domain, dc: &str, now: OffsetDateTime) -> Entry {
     let windows = domain.dialect() == Dialect::Windows;
     let words = if windows { WINDOWS } else { SAMBA };
+    let level = domain.dialect().functional_level();
     let base = domain.base_text();
     let configuration = format!("CN=Configuration,{base}");
     let schema = domain.schema_base();
@@ -157,9 +154,9 @@ pub fn root_dse(domain: &Domain, dc: &str, now: OffsetDateTime) -> Entry {
         Attribute::text("namingContexts", [base, &configuration, &schema]),
         Attribute::text("supportedSASLMechanisms", words.mechanisms.iter().copied()),
         Attribute::integer("highestCommittedUSN", domain.highest_usn()),
-        Attribute::integer("domainFunctionality", words.level),
-        Attribute::integer("forestFunctionality", words.level),
-        Attribute::integer("domainControllerFunctionality", words.level),
+        Attribute::integer("domainFunctionality", level),
+        Attribute::integer("forestFunctionality", level),
+        Attribute::integer("domainControllerFunctionality", level),
         Attribute::text("isGlobalCatalogReady", ["TRUE"]),
     ];
     attributes.retain(|attribute| !attribute.values.is_empty());
@@ -172,6 +169,9 @@ pub fn root_dse(domain: &Domain, dc: &str, now: OffsetDateTime) -> Entry {
 /// Whether the RootDSE answers this filter. It has no objectClass, yet answers `(objectClass=*)`, with which everybody
 /// asks for it.
 pub fn answers(entry: &Entry, filter: &Filter, domain: &Domain) -> bool {
+    if !domain.dialect().filters_root_dse() {
+        return true;
+    }
     let mut asked = entry.clone();
     asked.attributes.push(Attribute::text("objectClass", ["top"]));
     let context = Context {

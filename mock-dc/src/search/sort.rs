@@ -43,12 +43,14 @@ impl Sorting {
             [key, more @ ..] => (key, more),
         };
         if !more.is_empty() {
-            return match options.sort_is_critical && !dialect.sends_nothing_unsorted() {
-                true => Err(Refusal::new(
+            return match (options.sort_is_critical, dialect.sends_nothing_unsorted()) {
+                (true, false) => Err(Refusal::new(
                     Code::UnavailableCriticalExtension,
                     dialect.no_such_control().text,
                 )),
-                false => Ok((None, Some(sort_told(UNWILLING, dialect.one_sort_key_only())))),
+                // As if nothing had been asked for (measured).
+                (false, true) => Ok((None, None)),
+                _ => Ok((None, Some(sort_told(UNWILLING, dialect.one_sort_key_only())))),
             };
         }
         match schema::find(&key.attribute).filter(|known| !known.constructed) {

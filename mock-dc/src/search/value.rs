@@ -48,9 +48,18 @@ pub(super) fn test<'a>(
     let dialect = domain.dialect();
     let lenient = dialect.compares_everything_as_text();
     match (syntax, comparison) {
-        (Syntax::Text, Comparison::Contains(pattern)) => contains(pattern, dialect),
-        (Syntax::Class | Syntax::Integer | Syntax::LargeInteger, Comparison::Contains(pattern)) if lenient => {
-            contains(pattern, dialect)
+        (Syntax::Text, Comparison::Contains(pattern)) => contains(pattern, |part| text(part, dialect).map(fold)),
+        (Syntax::Class, Comparison::Contains(pattern)) if lenient => {
+            contains(pattern, |part| text(part, dialect).map(fold))
+        }
+        // Each part is a number of its own (measured).
+        (Syntax::Integer | Syntax::LargeInteger, Comparison::Contains(pattern)) if lenient => {
+            contains(pattern, |part| {
+                let digits = part.strip_prefix(b"-").unwrap_or(part);
+                let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+                let read = is_number.then(|| number(part, syntax, dialect)).flatten()?;
+                Some(read.to_string())
+            })
         }
         (Syntax::Octets | Syntax::Guid | Syntax::Sid, Comparison::Contains(pattern)) if !lenient => {
             Some(Box::new(|stored| parts_in_order(stored, pattern)))
@@ -72,7 +81,7 @@ pub(super) fn test<'a>(
         }
         (Syntax::Integer | Syntax::LargeInteger, _) => {
             let (asked, fits) = comparison.order()?;
-            let asked = number(text(asked, dialect)?, syntax, dialect)?;
+            let asked = number(asked, syntax, dialect)?;
             Some(Box::new(move |stored| {
                 decimal(stored).is_some_and(|stored| fits(stored.cmp(&asked)))
             }))
@@ -94,7 +103,7 @@ pub(super) fn test<'a>(
         (Syntax::Boolean | Syntax::Dn, Comparison::AtLeast(_) | Comparison::AtMost(_)) => None,
         (Syntax::Guid | Syntax::Sid | Syntax::Octets, _) => {
             let (asked, fits) = comparison.order()?;
-            let asked = binary(syntax, asked);
+            let asked = binary(syntax, asked, dialect);
             Some(Box::new(move |stored| fits(stored.cmp(asked.as_slice()))))
         }
     }
@@ -115,10 +124,10 @@ fn decimal(text: &[u8]) -> Option<i64> {
 }
 
 /// A number as it is asked for. Those of 32 bits are taken modulo 2^32: masks are often written without a sign.
-fn number(asked: &str, syntax: Syntax, dialect: Dialect) -> Option<i64> {
+fn number(asked: &[u8], syntax: Syntax, dialect: Dialect) -> Option<i64> {
     let read = match dialect.reads_numbers_like_c() {
-        true => like_c(asked),
-        false => asked.parse().ok()?,
+        true => like_c(&String::from_utf8_lossy(dialect.password(asked))),
+        false => std::str::from_utf8(asked).ok()?.parse().ok()?,
     };
     match syntax {
         #[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
@@ -151,6 +160,15 @@ fn like_c(text: &str) -> i64 {
     })
 }
 
+/// A number whose bits are looked at. Samba reads hexadecimal ones, too (measured).
+pub(super) fn bits(text: &str, dialect: Dialect) -> Option<i64> {
+    let digits = text.strip_prefix("0x").filter(|_| dialect.reads_numbers_like_c());
+    match digits {
+        Some(digits) => i64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
 /// The digits of a GeneralizedTime, `20261122120000.0Z`, which are in order as the moments are. AD keeps no parts of
 /// seconds.
 fn moment(text: &[u8]) -> Option<Vec<u8>> {
@@ -167,7 +185,6 @@ fn named(attribute: &str, asked: &str, domain: &Domain) -> Option<Option<Dn>> {
         return Some(Dn::parse(&domain.schema_dn(category)));
     }
     match asked.starts_with('<') {
-        true if attribute == "distinguishedName" && !domain.dialect().finds_names_by_identifier() => None,
         true => {
             let found = domain.find_name(asked).ok()?;
             Some(found.and_then(|id| Dn::parse(&domain.dn_text(id))))
@@ -177,18 +194,22 @@ fn named(attribute: &str, asked: &str, domain: &Domain) -> Option<Option<Dn>> {
 }
 
 /// Bytes come as they are; a GUID and an identifier may also be written as text (measured).
-fn binary(syntax: Syntax, asked: &[u8]) -> Vec<u8> {
+fn binary(syntax: Syntax, asked: &[u8], dialect: Dialect) -> Vec<u8> {
     let text = std::str::from_utf8(asked).ok();
     let read = match syntax {
         Syntax::Guid => text.and_then(parse_guid).map(Vec::from),
-        Syntax::Sid => text.and_then(Sid::parse).map(|sid| sid.bytes()),
+        Syntax::Sid => text
+            .filter(|text| !dialect.reads_identifiers_exactly() || text.starts_with('S'))
+            .and_then(Sid::parse)
+            .map(|sid| sid.bytes()),
         _ => None,
     };
     read.unwrap_or_else(|| asked.to_vec())
 }
 
-fn contains<'a>(pattern: &Substring, dialect: Dialect) -> Option<Test<'a>> {
-    let folded = |part: &Vec<u8>| text(part, dialect).map(|part| fold(part).into_bytes());
+/// Looks for the parts of a text as `folded` has them.
+fn contains<'a>(pattern: &Substring, folded: impl Fn(&[u8]) -> Option<String>) -> Option<Test<'a>> {
+    let folded = |part: &Vec<u8>| folded(part).map(String::into_bytes);
     let pattern = Substring {
         initial: pattern
             .initial

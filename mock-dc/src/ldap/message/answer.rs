@@ -132,7 +132,10 @@ impl<'a> Answers<'a> {
             inside.nest(SEQUENCE, |attributes| {
                 for attribute in &entry.attributes {
                     attributes.nest(SEQUENCE, |one| {
-                        one.element(OCTET_STRING, attribute.name.as_bytes());
+                        match &attribute.range {
+                            None => one.element(OCTET_STRING, attribute.name.as_bytes()),
+                            Some(range) => one.element(OCTET_STRING, format!("{}{range}", attribute.name).as_bytes()),
+                        }
                         one.nest(SET, |values| {
                             for value in &attribute.values {
                                 values.element(OCTET_STRING, value.as_ref());
