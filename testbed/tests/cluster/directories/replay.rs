@@ -5,6 +5,7 @@ mod cases;
 mod changes;
 mod client;
 mod domain;
+mod searches;
 mod stories;
 
 use std::fmt::Write;
@@ -107,4 +108,15 @@ async fn names_states_and_counters_are_those_of_samba() {
     // Eight hundred and more by name, three hundred and more by state, the rest passwords and stories; two hundred
     // in stories of changes.
     comparison.finish(1_700);
+}
+
+#[tokio::test]
+#[ignore = "needs samba (.ci/run installs it)"]
+async fn searches_find_what_they_find_at_samba() {
+    let mut provisioned = Samba::provision();
+    let samba = Directory::samba(&mut provisioned).await;
+    let mock_dc = Directory::mock_dc().await;
+    let mut comparison = Comparison::default();
+    searches::all(&samba, &mock_dc, &mut comparison).await;
+    comparison.finish(500);
 }

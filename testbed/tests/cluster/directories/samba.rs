@@ -70,7 +70,7 @@ impl Samba {
             .arg(format!("--targetdir={}", at("domain")))
             .arg(format!("--realm={}", REALM.to_uppercase()))
             .arg(format!("--domain={NETBIOS}"))
-            .args(["--host-name=dc1".to_owned(), format!("--host-ip={address}")])
+            .args(["--host-name=DC1".to_owned(), format!("--host-ip={address}")])
             .arg(format!("--adminpass={ADMINISTRATOR_PASSWORD}"))
             // Whatever file system the temporary folder is on.
             .arg("--option=vfs objects=dfs_samba4 acl_xattr xattr_tdb")

@@ -172,6 +172,22 @@ impl Client {
         result(&operation)
     }
 
+    /// Sends an operation and its controls, and gives whole answers up to the last. The last is one that no other
+    /// follows; none is a closed connection.
+    pub(super) async fn ask(&mut self, operation: &[u8], controls: &[u8]) -> Vec<Vec<u8>> {
+        let _ = self.stream.write_all(&message(&[operation, controls].concat())).await;
+        let mut answers = Vec::new();
+        while let Some(answer) = receive_whole(&mut self.stream).await {
+            let tag = operation_of(&answer).0;
+            answers.push(answer);
+            // Entries and references go on.
+            if !matches!(tag, 0x64 | 0x73) {
+                break;
+            }
+        }
+        answers
+    }
+
     async fn send(&mut self, operation: &[u8]) {
         // A server that has closed is noticed by the answer that does not come.
         let _ = self.stream.write_all(&message(operation)).await;
@@ -179,7 +195,7 @@ impl Client {
 }
 
 /// An element of BER with these contents.
-fn tlv(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn tlv(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
     let length: usize = parts.iter().map(Vec::len).sum();
     let mut bytes = vec![tag];
     match u8::try_from(length) {
@@ -215,7 +231,7 @@ fn split(bytes: &[u8]) -> (u8, &[u8], &[u8]) {
 }
 
 /// All elements of `bytes`.
-fn elements(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
+pub(super) fn elements(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
     let mut all = Vec::new();
     while !bytes.is_empty() {
         let (tag, contents, rest) = split(bytes);
@@ -227,6 +243,19 @@ fn elements(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
 
 /// The next message's operation: its tag and contents. `None` at the end.
 async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<(u8, Vec<u8>)> {
+    let whole = receive_whole(stream).await?;
+    let (tag, operation) = operation_of(&whole);
+    Some((tag, operation.to_vec()))
+}
+
+/// The operation of a message: its tag and contents.
+fn operation_of(message: &[u8]) -> (u8, &[u8]) {
+    let (_, contents, _) = split(message);
+    elements(contents)[1]
+}
+
+/// The next message. `None` at the end.
+async fn receive_whole(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
     let mut header = vec![0; 2];
     let first = timeout(PATIENCE, stream.read_exact(&mut header)).await;
     first.unwrap().ok()?;
@@ -243,9 +272,7 @@ async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<(u8, Vec<u8>)>
     let begin = whole.len();
     whole.resize(begin + length, 0);
     stream.read_exact(&mut whole[begin..]).await.ok()?;
-    let (_, contents, _) = split(&whole);
-    let (tag, operation) = elements(contents)[1];
-    Some((tag, operation.to_vec()))
+    Some(whole)
 }
 
 fn result(operation: &[u8]) -> Told {

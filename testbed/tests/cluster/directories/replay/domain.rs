@@ -46,9 +46,9 @@ pub(super) struct User {
     pub(super) password: String,
 }
 
-/// The file, and what the stories of changes add to it.
+/// The file, and what the stories of changes and the searches add to it.
 fn whole() -> String {
-    format!("{CONFIG}{}", super::changes::CONFIG)
+    format!("{CONFIG}{}{}", super::changes::CONFIG, super::searches::CONFIG)
 }
 
 /// Everybody in the file.

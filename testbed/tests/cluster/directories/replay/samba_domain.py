@@ -18,6 +18,10 @@ TICKS = 10**7  # of 100 ns in a second
 EPOCH = 11644473600  # seconds from 1601, where directory times begin, to 1970
 WRITE_ANY_PASSWORD_TIME = "local_oid:1.3.6.1.4.1.7165.4.3.20:0"
 
+# groupType of security groups.
+SCOPES = {"global": 0x2, "domain-local": 0x4, "universal": 0x8}
+SECURITY_GROUP = -0x80000000
+
 DISABLED, NORMAL, NEVER_EXPIRES, SMARTCARD = 0x2, 0x200, 0x10000, 0x40000
 
 
@@ -77,6 +81,21 @@ def add(database, base, user, max_age_days):
     return str(dn)
 
 
+def add_group(database, base, group):
+    dn = "CN=%s,%s,%s" % (group["name"], group["path"], base)
+    kind = str(SECURITY_GROUP | SCOPES[group.get("scope", "global")])
+    database.add({"dn": dn, "objectClass": "group", "sAMAccountName": group["name"], "groupType": kind})
+    return dn
+
+
+def add_members(database, group, names):
+    message = ldb.Message(ldb.Dn(database, names[group["name"]]))
+    members = [names[member] for member in group.get("members", [])]
+    if members:
+        message["member"] = ldb.MessageElement(members, ldb.FLAG_MOD_ADD, "member")
+        database.modify(message)
+
+
 def add_settings(database, base, settings, policy, names):
     whole = {**policy, **settings}
     message = {
@@ -116,7 +135,11 @@ def main():
         pwdHistoryLength=str(policy["password_history"]),
     )
     for unit in wanted["organizational_units"]:
-        database.add({"dn": "OU=%s,%s" % (unit["name"], base), "objectClass": "organizationalUnit"})
+        above = unit["path"] + "," + base if "path" in unit else base
+        dn = ldb.Dn(database, above)
+        dn.add_child("OU=x")
+        dn.set_component(0, "OU", unit["name"])
+        database.add({"dn": dn, "objectClass": "organizationalUnit"})
     ages = {
         who: settings["max_password_age_days"]
         for settings in wanted["password_settings"]
@@ -126,6 +149,10 @@ def main():
     names = {}
     for user in wanted["users"]:
         names[user["sam"]] = add(database, base, user, ages.get(user["sam"], policy["max_password_age_days"]))
+    for group in wanted["groups"]:
+        names[group["name"]] = add_group(database, base, group)
+    for group in wanted["groups"]:
+        add_members(database, group, names)
     for settings in wanted["password_settings"]:
         add_settings(database, base, settings, policy, names)
 
