@@ -54,12 +54,11 @@ impl Dn {
     /// each; `None` where it cannot be taken apart.
     pub fn types(text: &str) -> Option<Vec<(&str, bool)>> {
         let mut types = Vec::new();
-        let mut rest = Some(text);
+        let mut rest = Some(text).filter(|text| text.len() <= LONGEST);
         while let Some(here) = rest {
             let (kind, after) = here.split_once('=')?;
-            let (letters, remainder) = value(after)?;
-            let is_empty = letters.iter().all(|(letter, escaped)| *letter == ' ' && !escaped);
-            types.push((kind.trim_start(), !is_empty));
+            let (value, remainder) = value(after)?;
+            types.push((kind.trim_start(), !value.is_empty()));
             rest = remainder;
         }
         Some(types)

@@ -6,6 +6,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::fixture::{self, NOON as NOW, user_with};
 use crate::domain::policy::Policy;
 use crate::domain::settings::UserSettings;
+use crate::search::request::Filter;
 
 const BASE: &str = "DC=corp,DC=example,DC=com";
 
@@ -54,7 +55,7 @@ fn one_step_finds_few_entries_and_makes_few_comparisons() {
             filter,
             ..request(BASE, Scope::Subtree, "(cn=*)")
         };
-        let mut search = Search::begin(&domain, asked, Options::default(), false).expect("a base that exists");
+        let mut search = Search::begin(&domain, asked, Options::default(), Client::default()).expect("a base that exists");
         let step = search.step(&domain, DcId::FIRST, NOW, Duration::ZERO);
         let Step::Entries(found) = step else {
             panic!("there are more than 600")
