@@ -40,6 +40,11 @@ struct Version {
 
 const KNOWN: FileTime = FileTime::LONG_AGO;
 
+/// Versions on their way that are kept beside those that controllers go by. Somebody who writes more passwords within
+/// the replication delay sees controllers go from an earlier one to a later: what lay between is never told to those that
+/// had not heard of it.
+const ON_THE_WAY: usize = 16;
+
 fn at(told: &[FileTime], dc: DcId) -> FileTime {
     told.get(dc.place()).copied().unwrap_or(KNOWN)
 }
@@ -118,6 +123,30 @@ impl Versions {
             }
         }
         self.settle(now);
+        self.thin_out(controllers.count(), now);
+    }
+
+    /// Forgets a version that nobody goes by, where there are too many: the newest of them, so that those before it arrive
+    /// in their time however often somebody writes.
+    fn thin_out(&mut self, controllers: usize, now: FileTime) {
+        let Some(spreading) = &mut self.spreading else { return };
+        if spreading.older.len() <= controllers + ON_THE_WAY {
+            return;
+        }
+        let mut has_newer: Vec<_> = spreading.told.iter().map(|at| *at <= now).collect();
+        // The last one is everybody's who knows no other.
+        let spare = spreading.older[..spreading.older.len() - 1].iter().position(|version| {
+            let knows = version.told.iter().map(|at| *at <= now);
+            let mut is_gone_by = false;
+            for (has_newer, knows) in has_newer.iter_mut().zip(knows) {
+                is_gone_by |= knows && !*has_newer;
+                *has_newer |= knows;
+            }
+            !is_gone_by
+        });
+        if let Some(spare) = spare {
+            spreading.older.remove(spare);
+        }
     }
 
     /// Makes what is known at `now` known for good, and forgets what nobody will go by.
@@ -237,6 +266,47 @@ mod tests {
         versions.replan(&all, later(5), earlier);
         assert_eq!(known(&versions, earlier), [2, 1, 1]);
         assert_eq!(known(&versions, earlier.after(DELAY)), [2, 2, 2]);
+    }
+
+    #[test]
+    fn many_changes_within_the_delay_do_not_pile_up_and_the_first_arrive_in_time() {
+        let all = controllers();
+        let mut versions = Versions::new(password(1));
+        let millisecond = Duration::from_millis(1);
+        let mut now = NOON;
+        let mut latest = [1; 3];
+        for number in 2..30_000i64 {
+            // From two controllers in turn, so that one of them goes by a version that is no longer the newest.
+            versions.write(password(number), DcId::at(number as usize % 2 + 1), &all, now);
+            let kept = versions.spreading.as_ref().map_or(0, |spreading| spreading.older.len());
+            assert!(kept <= ON_THE_WAY + 3, "{kept}");
+            let known = self::known(&versions, now);
+            assert_eq!(known[0], number, "the PDC emulator is told at once");
+            assert_eq!(known[number as usize % 2 + 1], number);
+            assert!(
+                known.iter().zip(latest).all(|(now, before)| *now >= before),
+                "nobody goes back"
+            );
+            latest = known;
+            now = now.after(millisecond);
+        }
+        assert_eq!(self::known(&versions, now.after(DELAY)), [29_999; 3]);
+    }
+
+    #[test]
+    fn one_who_hears_of_changes_late_hears_of_the_first_in_time_however_many_follow() {
+        let all = controllers();
+        let mut versions = Versions::new(password(1));
+        for number in 2..20_000i64 {
+            let now = NOON.after(Duration::from_millis(number.unsigned_abs()));
+            versions.write(password(number), DcId::at(1), &all, now);
+            let third = known(&versions, now)[2];
+            assert_eq!(
+                third == 1,
+                now < NOON.after(DELAY + Duration::from_millis(2)),
+                "{number}"
+            );
+        }
     }
 
     #[test]
