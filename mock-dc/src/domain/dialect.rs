@@ -1,8 +1,8 @@
 //! Whose words the simulated controllers speak: a Windows Server's or Samba's.
 //!
-//! Clients read AD's diagnostic texts, so these are part of the behaviour. Everything that differs between the two
-//! dialects is asked here, by name; code elsewhere does not compare dialects. `protocol` has what concerns LDAP more than
-//! any account.
+//! Clients read AD's diagnostic texts, so these are part of the behaviour. Whether one of them does something is asked
+//! here, by name. Where the whole of a thing differs and not one point of it (how names are read, the words of refused
+//! changes and searches), the module that has it has both. `protocol` has what concerns LDAP more than any account.
 
 mod protocol;
 
