@@ -236,10 +236,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, '_, S> {
             Poll::Pending => {
                 self.stalled_since.get_or_insert_with(Instant::now);
             }
-            Poll::Ready(_) => {
+            Poll::Ready(Ok(())) => {
                 self.to_flush = false;
                 outbox.flushed();
             }
+            // What was handed over may never have left.
+            Poll::Ready(Err(_)) => {}
         }
         sent
     }

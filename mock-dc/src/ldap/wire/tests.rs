@@ -3,13 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::*;
 use crate::domain::dialect::Dialect;
 use crate::domain::fixture::settings;
+use crate::journal::Next;
 use crate::ldap::Controller;
 use crate::ldap::rehearsal::Rehearsal;
 
@@ -27,6 +28,29 @@ struct Served {
     drain: CancellationToken,
 }
 
+/// Takes everything, and lets nothing out.
+struct Broken(DuplexStream);
+
+impl AsyncRead for Broken {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Broken {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
 fn controller() -> Arc<Controller> {
     let settings = settings(Dialect::Windows, Vec::new(), 1);
     Rehearsal::new(&settings).unwrap().controller()
@@ -35,12 +59,19 @@ fn controller() -> Arc<Controller> {
 /// A connection whose network holds `network` bytes in each direction.
 fn serve(network: usize) -> Served {
     let (client, server) = duplex(network);
+    serve_over(server, client, controller())
+}
+
+fn serve_over<S>(server: S, client: DuplexStream, controller: Arc<Controller>) -> Served
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let drain = CancellationToken::new();
     let token = drain.clone();
     let mut ended = JoinSet::new();
     ended.spawn(async move {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let mut conversation = Conversation::new(controller(), peer, false);
+        let mut conversation = Conversation::new(controller, peer, false);
         converse(server, &mut conversation, &token).await
     });
     Served { client, ended, drain }
@@ -147,4 +178,18 @@ async fn draining_ends_an_idle_connection() {
     let mut served = serve(4096);
     served.drain.cancel();
     assert!(matches!(served.end().await, Ok(End::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bind_whose_answer_could_not_be_sent_is_not_told_as_answered() {
+    let (mut client, server) = duplex(4096);
+    client.write_all(ANONYMOUS_BIND).await.unwrap();
+    let controller = controller();
+    let mut served = serve_over(Broken(server), client, controller.clone());
+    assert!(matches!(served.end().await, Err(WireError::Io(_))));
+    let journal = &controller.world.journal;
+    let Next::Record(told) = journal.next(&mut journal.position(0), false).await else {
+        panic!("the bind was decided")
+    };
+    assert_eq!(told.answered(), Some(false));
 }
