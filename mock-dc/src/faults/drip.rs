@@ -1,4 +1,5 @@
 //! A stream whose bytes a fault lets go little by little: below TLS, so that handshakes and records come in pieces too.
+//! Here is also seen whether the client takes what is sent: TLS above takes bytes long before the network does.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::server::TlsStream;
 
 use super::board::{Exposure, Struck};
 
@@ -15,6 +17,31 @@ pub struct Dripping<S> {
     stream: S,
     exposure: Exposure,
     pace: Pace,
+    stalled_since: Option<Instant>,
+}
+
+/// A stream that knows whether its other end takes what is sent.
+pub trait Stalls {
+    /// Since when the other end has taken no byte of what waits for it. What a fault holds back does not wait for it.
+    fn stalled_since(&self) -> Option<Instant>;
+}
+
+impl<S> Stalls for Dripping<S> {
+    fn stalled_since(&self) -> Option<Instant> {
+        self.stalled_since
+    }
+}
+
+impl<S: Stalls> Stalls for TlsStream<S> {
+    fn stalled_since(&self) -> Option<Instant> {
+        self.get_ref().0.stalled_since()
+    }
+}
+
+impl<S: Stalls> Stalls for &mut S {
+    fn stalled_since(&self) -> Option<Instant> {
+        (**self).stalled_since()
+    }
 }
 
 enum Pace {
@@ -68,12 +95,23 @@ impl<S> Dripping<S> {
             stream,
             exposure,
             pace: Pace::Free,
+            stalled_since: None,
         }
     }
 
     /// The stream itself.
     pub fn inner(&self) -> &S {
         &self.stream
+    }
+
+    /// Notes whether the other end took something of what it was offered.
+    fn offered<T>(&mut self, taken: Poll<T>) -> Poll<T> {
+        if taken.is_ready() {
+            self.stalled_since = None;
+        } else {
+            self.stalled_since.get_or_insert_with(Instant::now);
+        }
+        taken
     }
 }
 
@@ -95,7 +133,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Dripping<S> {
                 this.pace = Pace::Spared;
             }
         }
-        let sent = ready!(Pin::new(&mut this.stream).poll_write(cx, &bytes[..most]))?;
+        let sent = Pin::new(&mut this.stream).poll_write(cx, &bytes[..most]);
+        let sent = ready!(this.offered(sent))?;
         match &mut this.pace {
             Pace::Slow {
                 by, every, left, rest, ..
@@ -114,7 +153,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Dripping<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if matches!(self.pace, Pace::Free) && self.exposure.is_quiet() {
-            return Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+            let sent = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+            return self.offered(sent);
         }
         let first = parts.iter().find(|part| !part.is_empty());
         self.poll_write(cx, first.map_or(&[], |part| part))

@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::conversation::{Conversation, Cut, Turn};
 use super::frame::FrameError;
+use crate::faults::drip::Stalls;
 
 /// InitRecvTimeout of AD's default query policy: how long the first request may be in coming, whole.
 const FIRST_REQUEST: Duration = Duration::from_secs(120);
@@ -45,6 +46,9 @@ pub(super) enum WireError {
     /// The client did not read for [`WRITE_LIMIT`].
     #[error("the client reads no answers")]
     Stalled,
+    /// The process drains, and what was still to be sent was not for [`WRITE_LIMIT`].
+    #[error("the process ends before everything was sent")]
+    Unsent,
     /// The TLS handshake was not finished in time.
     #[error("the TLS handshake took too long")]
     Handshake,
@@ -82,8 +86,6 @@ struct Wire<'a, 'b, S> {
     conversation: &'a mut Conversation,
     drained: Pin<&'a mut WaitForCancellationFuture<'b>>,
     timer: Pin<&'a mut Sleep>,
-    /// Since when the client has taken no byte of what waits to be sent.
-    stalled_since: Option<Instant>,
     /// When the client last waited for something.
     busy_at: Instant,
     /// Whether the client sends nothing more.
@@ -99,7 +101,7 @@ pub(super) async fn converse<S>(
     drain: &CancellationToken,
 ) -> Result<End, WireError>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Stalls + Unpin,
 {
     let now = Instant::now();
     let mut wire = Wire {
@@ -107,7 +109,6 @@ where
         conversation,
         drained: pin!(drain.cancelled()),
         timer: pin!(sleep_until(now + FIRST_REQUEST)),
-        stalled_since: None,
         busy_at: now,
         finished: false,
         to_flush: false,
@@ -173,7 +174,7 @@ where
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, '_, S> {
+impl<S: AsyncRead + AsyncWrite + Stalls + Unpin> Wire<'_, '_, S> {
     fn poll(&mut self, cx: &mut Context<'_>, wait: bool) -> Poll<Result<Event, WireError>> {
         if self.drained.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(Event::Drain));
@@ -221,7 +222,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, '_, S> {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(sent)) => {
                     outbox.sent(sent);
-                    self.stalled_since = None;
                     self.to_flush = true;
                 }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
@@ -232,54 +232,75 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, '_, S> {
             Poll::Ready(Ok(())) if self.to_flush => pin!(self.stream.flush()).poll(cx),
             sent => sent,
         };
-        match sent {
-            Poll::Pending => {
-                self.stalled_since.get_or_insert_with(Instant::now);
-            }
-            Poll::Ready(Ok(())) => {
-                self.to_flush = false;
-                outbox.flushed();
-            }
-            // What was handed over may never have left.
-            Poll::Ready(Err(_)) => {}
+        // What was handed over and could not be flushed may never have left.
+        if matches!(sent, Poll::Ready(Ok(()))) {
+            self.to_flush = false;
+            outbox.flushed();
         }
         sent
     }
 
-    /// Pending until the client has taken too long. The timer is left alone while what it waits for moves away from it.
+    /// Pending until the client has taken too long.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, WireError>> {
-        loop {
-            let limit = if self.conversation.has_begun() {
-                IDLE_LIMIT
-            } else {
-                FIRST_REQUEST
-            };
-            let (due, error) = match self.stalled_since {
-                Some(since) => (since + WRITE_LIMIT, WireError::Stalled),
-                None => (self.busy_at + limit, WireError::Idle(limit)),
-            };
-            if due <= Instant::now() {
-                return Poll::Ready(Err(error));
-            }
+        let limit = if self.conversation.has_begun() {
+            IDLE_LIMIT
+        } else {
+            FIRST_REQUEST
+        };
+        let idle = (self.busy_at + limit, WireError::Idle(limit));
+        let (due, error) = self.stalled().unwrap_or(idle);
+        self.poll_until(cx, due).map(|()| Err(error))
+    }
+
+    /// When a client that takes nothing of what waits for it will have taken too long.
+    fn stalled(&self) -> Option<(Instant, WireError)> {
+        let since = self.stream.stalled_since()?;
+        Some((since + WRITE_LIMIT, WireError::Stalled))
+    }
+
+    /// Ready when it is due. The timer is left alone while what it waits for moves away from it.
+    fn poll_until(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
+        while Instant::now() < due {
             if due < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(due);
             }
             ready!(self.timer.as_mut().poll(cx));
         }
+        Poll::Ready(())
+    }
+
+    /// Sends to the end, however long that takes a client that takes something now and then.
+    async fn send(
+        &mut self,
+        mut send: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> Result<(), WireError> {
+        let mut drained_at = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(sent) = send(self, cx) {
+                return Poll::Ready(sent.map_err(WireError::from));
+            }
+            // What a fault holds back may take hours; a process that ends has none.
+            if self.drained.as_mut().poll(cx).is_ready() {
+                drained_at.get_or_insert_with(Instant::now);
+            }
+            let unsent = drained_at.map(|at| (at + WRITE_LIMIT, WireError::Unsent));
+            match self.stalled().into_iter().chain(unsent).min_by_key(|(due, _)| *due) {
+                Some((due, error)) => self.poll_until(cx, due).map(|()| Err(error)),
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// Sends everything that waits.
     async fn flush(&mut self) -> Result<(), WireError> {
-        match timeout(WRITE_LIMIT, poll_fn(|cx| self.poll_send(cx))).await {
-            Err(_) => Err(WireError::Stalled),
-            Ok(sent) => Ok(sent?),
-        }
+        self.send(Self::poll_send).await
     }
 
     /// Says goodbye to the client, where the stream has a way to.
     async fn close(&mut self) {
         // The client may be gone already; there is nobody to tell.
-        let _ = timeout(WRITE_LIMIT, self.stream.shutdown()).await;
+        let _ = self.send(|wire, cx| Pin::new(&mut wire.stream).poll_shutdown(cx)).await;
     }
 
     /// Reads on for a while, for nothing.

@@ -3,18 +3,26 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use tokio::io::{DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 use crate::domain::dialect::Dialect;
 use crate::domain::fixture::settings;
+use crate::faults::board::{Board, Exposure};
+use crate::faults::drip::Dripping;
+use crate::faults::Faults;
 use crate::journal::Next;
 use crate::ldap::Controller;
 use crate::ldap::rehearsal::Rehearsal;
 
 const ANONYMOUS_BIND: &[u8] = &[0x30, 12, 2, 1, 1, 0x60, 7, 2, 1, 3, 4, 0, 0x80, 0];
+
+/// Bytes of the answer to it.
+const ANSWER: usize = 22;
 
 /// `(objectClass=*)` at the RootDSE: its answer has more than a thousand bytes.
 const ROOT_DSE: &[u8] = &[
@@ -22,8 +30,14 @@ const ROOT_DSE: &[u8] = &[
     b'e', b'c', b't', b'C', b'l', b'a', b's', b's', 0x30, 0,
 ];
 
+/// An unbind request.
+const UNBIND: &[u8] = &[0x30, 5, 2, 1, 3, 0x42, 0];
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 struct Served {
-    client: DuplexStream,
+    client: Box<dyn Stream>,
     ended: JoinSet<Result<End, WireError>>,
     drain: CancellationToken,
 }
@@ -59,12 +73,13 @@ fn controller() -> Arc<Controller> {
 /// A connection whose network holds `network` bytes in each direction.
 fn serve(network: usize) -> Served {
     let (client, server) = duplex(network);
-    serve_over(server, client, controller())
+    let controller = controller();
+    serve_over(Dripping::new(server, controller.exposure.clone()), client, controller)
 }
 
-fn serve_over<S>(server: S, client: DuplexStream, controller: Arc<Controller>) -> Served
+fn serve_over<S>(server: S, client: impl Stream + 'static, controller: Arc<Controller>) -> Served
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Stream + Stalls + 'static,
 {
     let drain = CancellationToken::new();
     let token = drain.clone();
@@ -74,7 +89,49 @@ where
         let mut conversation = Conversation::new(controller, peer, false);
         converse(server, &mut conversation, &token).await
     });
-    Served { client, ended, drain }
+    Served {
+        client: Box::new(client),
+        ended,
+        drain,
+    }
+}
+
+/// A connection whose network holds as much, in the clear or over TLS. From its handshake on these faults are in force.
+async fn serve_under(faults: &str, network: usize, over_tls: bool) -> Served {
+    let board = Arc::new(Board::new(1));
+    let put = Faults::new(controller().world.clone(), board.clone(), Vec::new(), Vec::new(), true);
+    let (client, server) = duplex(network);
+    let server = Dripping::new(server, Exposure::new(board, 0));
+    let served = if over_tls {
+        let (connector, acceptor) = tls();
+        let name = ServerName::try_from("localhost").unwrap();
+        let (client, server) = tokio::join!(connector.connect(name, client), acceptor.accept(server));
+        serve_over(server.unwrap(), client.unwrap(), controller())
+    } else {
+        serve_over(server, client, controller())
+    };
+    put.replace(put.read(faults.as_bytes()).unwrap()).await.unwrap();
+    served
+}
+
+fn tls() -> (TlsConnector, TlsAcceptor) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let mut anchors = rustls::RootCertStore::empty();
+    anchors.add(made.cert.der().clone()).unwrap();
+    let provider = postern_service::tls::provider();
+    let client = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(anchors)
+        .with_no_client_auth();
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    (Arc::new(client).into(), Arc::new(server).into())
 }
 
 impl Served {
@@ -110,30 +167,108 @@ async fn the_first_request_may_be_two_minutes_in_coming_whole_and_every_later_on
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_reads_is_given_up_and_holds_little_until_then() {
-    let mut served = serve(1024);
-    let began = Instant::now();
-    let mut sent = 0;
-    // It goes on asking until nobody takes any more.
-    while let Ok(Ok(())) = timeout(Duration::from_secs(5), served.client.write_all(ROOT_DSE)).await {
-        sent += 1;
+    for over_tls in [false, true] {
+        let mut served = serve_under("[]", 1024, over_tls).await;
+        let began = Instant::now();
+        let mut sent = 0;
+        // It goes on asking until nobody takes any more.
+        while let Ok(Ok(())) = timeout(Duration::from_secs(5), ask(&mut served, ROOT_DSE)).await {
+            sent += 1;
+        }
+        assert!(sent < 500, "{sent} requests were taken");
+        assert!(matches!(served.end().await, Err(WireError::Stalled)));
+        assert_eq!(began.elapsed().as_secs(), 10);
     }
-    assert!(sent < 500, "{sent} requests were taken");
-    assert!(matches!(served.end().await, Err(WireError::Stalled)));
-    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+async fn ask(served: &mut Served, bytes: &[u8]) -> io::Result<()> {
+    served.client.write_all(bytes).await?;
+    served.client.flush().await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_slowly_gets_everything() {
     let expected = 20 * one_answer().await;
-    let mut served = serve(1024);
-    served.client.write_all(&ROOT_DSE.repeat(20)).await.unwrap();
-    let mut received = 0;
-    while received < expected {
-        tokio::time::advance(Duration::from_secs(3)).await;
-        received += served.client.read(&mut [0; 512]).await.unwrap();
+    for last in [&[][..], UNBIND] {
+        // Over TLS everything is handed over at once, and leaves one record after the other.
+        for (over_tls, at_once) in [(false, 512), (true, 16 * 1024)] {
+            let mut served = serve_under("[]", 1024, over_tls).await;
+            ask(&mut served, &[&ROOT_DSE.repeat(20), last].concat()).await.unwrap();
+            let mut received = 0;
+            while received < expected {
+                tokio::time::sleep(Duration::from_secs(8)).await;
+                received += served.client.read(&mut vec![0; at_once]).await.unwrap();
+            }
+            // After a goodbye nobody may be there any more.
+            let _ = served.client.shutdown().await;
+            assert!(matches!(served.end().await, Ok(End::Closed)));
+        }
     }
-    served.client.shutdown().await.unwrap();
-    assert!(matches!(served.end().await, Ok(End::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_read_everything_late_may_be_silent_as_long_as_any_other() {
+    let expected = 20 * one_answer().await;
+    for over_tls in [false, true] {
+        let mut served = serve_under("[]", 1024, over_tls).await;
+        ask(&mut served, &ROOT_DSE.repeat(20)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        served.client.read_exact(&mut vec![0; expected]).await.unwrap();
+        let began = Instant::now();
+        assert!(matches!(served.end().await, Err(WireError::Idle(IDLE_LIMIT))));
+        assert_eq!(began.elapsed().as_secs(), 900);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_fault_lets_go_little_by_little_does_not_count_as_what_the_client_does_not_read() {
+    for (bytes, every) in [(1, 20), (10, 30_000)] {
+        let faults = format!(r#"[{{"kind": "drip", "bytes": {bytes}, "every_ms": {every}}}]"#);
+        for over_tls in [false, true] {
+            let mut served = serve_under(&faults, 4096, over_tls).await;
+            ask(&mut served, ANONYMOUS_BIND).await.unwrap();
+            served.client.read_exact(&mut [0; ANSWER]).await.unwrap();
+            let began = Instant::now();
+            assert!(matches!(served.end().await, Err(WireError::Idle(IDLE_LIMIT))));
+            assert_eq!(began.elapsed().as_secs(), 900);
+        }
+        // A goodbye loses nothing of what goes before it.
+        for over_tls in [false, true] {
+            let mut served = serve_under(&faults, 4096, over_tls).await;
+            ask(&mut served, &[ANONYMOUS_BIND, UNBIND].concat()).await.unwrap();
+            let mut answer = Vec::new();
+            served.client.read_to_end(&mut answer).await.unwrap();
+            assert_eq!(answer.len(), ANSWER);
+            assert!(matches!(served.end().await, Ok(End::Closed)));
+        }
+        // A client that reads nothing is given up all the same.
+        for over_tls in [false, true] {
+            let mut served = serve_under(
+                &format!(r#"[{{"kind": "drip", "bytes": 1000, "every_ms": {every}}}]"#),
+                1024,
+                over_tls,
+            )
+            .await;
+            ask(&mut served, &ROOT_DSE.repeat(2)).await.unwrap();
+            assert!(matches!(served.end().await, Err(WireError::Stalled)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_drains_does_not_wait_for_what_a_fault_lets_go_little_by_little() {
+    for request in [ANONYMOUS_BIND, &[ANONYMOUS_BIND, UNBIND].concat()] {
+        for over_tls in [false, true] {
+            let mut served =
+                serve_under(r#"[{"kind": "drip", "bytes": 1, "every_ms": 3600000}]"#, 4096, over_tls).await;
+            ask(&mut served, request).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let began = Instant::now();
+            served.drain.cancel();
+            assert!(matches!(served.end().await, Err(WireError::Unsent)));
+            assert_eq!(began.elapsed().as_secs(), 10);
+        }
+    }
 }
 
 /// Bytes of the answer to [`ROOT_DSE`].
@@ -185,7 +320,8 @@ async fn a_bind_whose_answer_could_not_be_sent_is_not_told_as_answered() {
     let (mut client, server) = duplex(4096);
     client.write_all(ANONYMOUS_BIND).await.unwrap();
     let controller = controller();
-    let mut served = serve_over(Broken(server), client, controller.clone());
+    let server = Dripping::new(Broken(server), controller.exposure.clone());
+    let mut served = serve_over(server, client, controller.clone());
     assert!(matches!(served.end().await, Err(WireError::Io(_))));
     let journal = &controller.world.journal;
     let Next::Record(told) = journal.next(&mut journal.position(0), false).await else {
