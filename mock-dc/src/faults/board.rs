@@ -55,9 +55,14 @@ impl InForce {
         }
     }
 
-    /// When the next fault begins or ends by itself.
-    pub(super) fn next_edge(&self) -> Option<Instant> {
-        let edge = self.engine.next_edge(self.since.elapsed())?;
+    /// Since they were put in force.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// When the next fault begins or ends by itself, after so long a time; it may have been meanwhile.
+    pub(super) fn next_edge(&self, after: Duration) -> Option<Instant> {
+        let edge = self.engine.next_edge(after)?;
         self.since.checked_add(edge)
     }
 }

@@ -167,10 +167,13 @@ impl Faults {
     /// Begins and ends faults by their time, until the process drains.
     pub async fn follow_time(self: Arc<Self>, drain: CancellationToken) {
         let mut changes = self.board.subscribe();
+        let mut in_force = changes.borrow_and_update().clone();
+        // Up to when its edges have been followed. Looking from the present time on would lose those that pass while
+        // somebody else has the processor.
+        let mut followed = Duration::ZERO;
         loop {
-            let edge = changes.borrow_and_update().next_edge();
             let elapsed = async {
-                match edge {
+                match in_force.next_edge(followed) {
                     Some(edge) => sleep_until(edge).await,
                     None => std::future::pending().await,
                 }
@@ -178,10 +181,17 @@ impl Faults {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => return,
-                changed = changes.changed() => if changed.is_err() {
-                    return;
-                },
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = changes.borrow_and_update().clone();
+                    if !Arc::ptr_eq(&now, &in_force) {
+                        (in_force, followed) = (now, Duration::ZERO);
+                    }
+                }
                 () = elapsed => {
+                    followed = in_force.elapsed();
                     self.set();
                     self.board.stir();
                 }
@@ -237,3 +247,6 @@ fn read_array(body: &[u8], problems: &mut Problems) -> Vec<RawRule> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
