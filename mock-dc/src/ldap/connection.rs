@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Controller;
 use super::conversation::{Conversation, Cut};
 use super::frame::FrameError;
-use super::wire::{End, WireError, converse};
+use super::wire::{End, GOODBYE, GOODBYE_BYTES, WireError, converse};
 use crate::faults::board::{Connection, Over, Struck};
 use crate::faults::drip::Dripping;
 use crate::faults::engine::OnConnection;
@@ -95,6 +96,7 @@ pub(super) async fn serve(
     if let Ended::Itself(Err(error)) = &ended {
         tracing::debug!(dc = &*controller.name, %peer, %error, "connection ended");
     }
+    let closes = matches!(ended, Ended::Closed | Ended::Itself(Ok(End::Cut(Cut::Closed))));
     if let Ended::Forgotten(struck) = ended {
         tokio::select! {
             biased;
@@ -103,11 +105,38 @@ pub(super) async fn serve(
             () = hold(&mut exposed, struck) => {}
         }
     }
+    if closes {
+        tokio::select! {
+            biased;
+            () = reset.cancelled() => {}
+            () = drain.cancelled() => {}
+            () = close(&mut stream, exposed) => {}
+        }
+    }
     if resets {
         // Closing with nothing left to linger for sends RST instead of FIN. The client may be gone already.
         let _ = stream.set_zero_linger();
     }
     drop(stream);
+}
+
+/// Ends a connection so that the client sees an end: with bytes left that nobody has read it would see a reset.
+async fn close(stream: &mut TcpStream, exposed: Connection) {
+    // The client may be gone already.
+    let _ = stream.shutdown().await;
+    // It has its end: nobody has to wait for the rest.
+    drop(exposed);
+    let read = async {
+        let mut left = GOODBYE_BYTES;
+        let mut buffer = vec![0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await
+            && read < left
+        {
+            left -= read;
+        }
+    };
+    // It makes no difference why it ended.
+    let _ = timeout(GOODBYE, read).await;
 }
 
 /// Waits while a connection is forgotten. Back again, the server knows nothing of it and resets it.

@@ -28,8 +28,8 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long, and for how many bytes, a client is let finish talking after it was told that nobody listens: closing at
 /// once would reset the connection, and the client could lose what it was told.
-const GOODBYE: Duration = Duration::from_secs(1);
-const GOODBYE_BYTES: usize = 1024 * 1024;
+pub(super) const GOODBYE: Duration = Duration::from_secs(1);
+pub(super) const GOODBYE_BYTES: usize = 1024 * 1024;
 
 /// Why a connection ended otherwise than by its client's wish.
 #[derive(Debug, thiserror::Error)]

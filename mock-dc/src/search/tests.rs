@@ -55,7 +55,8 @@ fn one_step_finds_few_entries_and_makes_few_comparisons() {
             filter,
             ..request(BASE, Scope::Subtree, "(cn=*)")
         };
-        let mut search = Search::begin(&domain, asked, Options::default(), Client::default()).expect("a base that exists");
+        let mut search =
+            Search::begin(&domain, asked, Options::default(), Client::default()).expect("a base that exists");
         let step = search.step(&domain, DcId::FIRST, NOW, Duration::ZERO);
         let Step::Entries(found) = step else {
             panic!("there are more than 600")

@@ -326,6 +326,23 @@ async fn closed_is_an_end_and_reset_is_a_reset() {
 }
 
 #[tokio::test]
+async fn closed_is_an_end_also_where_the_server_has_not_read_everything() {
+    let domain = Domain::serve();
+    for when in ["after_bind", "before_bind", "connection"] {
+        let mut stream = TcpStream::connect(address(&domain, 0)).await.expect("a connection");
+        put(&domain, json!([{"kind": "hang", "when": "connection"}])).await;
+        stream.write_all(&BIND.repeat(4000)).await.expect("a write");
+        put(&domain, json!([{"kind": "close", "when": when}])).await;
+        let ended = stream.read(&mut [0; 1]).await.map_err(|error| error.kind());
+        assert_eq!(ended, Ok(0), "{when}");
+        // Nobody waits for the client's end, which has not come yet.
+        put(&domain, json!([])).await;
+        drop(stream);
+    }
+    domain.end().await;
+}
+
+#[tokio::test]
 async fn new_connections_are_reset_while_the_listener_stays_open() {
     let domain = Domain::serve();
     put(&domain, json!([{"kind": "reset", "when": "connection", "dc": "dc-1"}])).await;
