@@ -550,9 +550,25 @@ async fn what_follows_starttls_in_the_clear_is_not_taken_for_encrypted() {
         0x30, 0x0c, 0x02, 0x01, 0x02, 0x60, 0x07, 0x02, 0x01, 0x03, 0x04, 0x00, 0x80, 0x00,
     ]);
     stream.write_all(&bytes).await.expect("a write");
-    let mut answers = Vec::new();
-    let _ = stream.read_to_end(&mut answers).await;
+    // Lengths of four bytes, as Windows writes them.
+    let mut head = [0; 6];
+    stream.read_exact(&mut head).await.expect("the answer to StartTLS");
+    assert_eq!(head[..5], [0x30, 0x84, 0, 0, 0], "{head:02x?}");
+    let mut answer = vec![0; head[5].into()];
+    stream.read_exact(&mut answer).await.expect("the rest of it");
+    assert_eq!(answer[..3], [2, 1, 1], "{answer:02x?}");
+    let encrypted = domain.handshake(stream).await;
+    assert!(encrypted.is_err(), "what came in the clear is behind the handshake now");
     assert_eq!(domain.binds("").await, [Value::Null; 0]);
+
+    // Without it there is a handshake.
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(&bytes[..31]).await.expect("a write");
+    stream
+        .read_exact(&mut vec![0; head.len() + answer.len()])
+        .await
+        .expect("the same answer");
+    domain.handshake(stream).await.expect("TLS");
     domain.end().await;
 }
 

@@ -6,7 +6,10 @@ use ldap3::{Ldap, LdapConnAsync, LdapConnSettings};
 use postern_mock_dc::{Addresses, MockDc};
 use postern_service::tls::{install_provider, load_anchors, provider};
 use serde_json::Value;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 pub(crate) const PASSWORD: &str = "Postern-Sample-1";
 pub(crate) const BASE: &str = "DC=corp,DC=example,DC=com";
@@ -103,6 +106,12 @@ impl Domain {
     /// Ends it, and waits until everything in it has ended.
     pub(crate) async fn end(self) {
         drop(self.served);
+    }
+
+    /// A TLS handshake of a client that trusts the domain.
+    pub(crate) async fn handshake(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        let name = stream.peer_addr()?.ip().into();
+        TlsConnector::from(self.anchors.clone()).connect(name, stream).await
     }
 
     pub(crate) fn ldap(&self, dc: usize) -> String {
