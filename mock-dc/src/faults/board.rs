@@ -154,16 +154,16 @@ impl Exposure {
         now.engine.bind_decided(now.at(self.dc), user, &mut chance)
     }
 
-    /// How long an answer is held back.
-    pub fn delay(&self, operation: Operation, user: Option<&str>) -> Duration {
-        let now = self.board.in_force.borrow();
-        now.engine.delay(now.at(self.dc), operation, user, &mut chance)
+    /// How long an answer is held back, if it is.
+    pub fn delay(&self, operation: Operation, user: Option<&str>) -> Option<Delayed> {
+        let by = self.board.in_force();
+        let delay = by.engine.delay(by.at(self.dc), operation, user, &mut chance);
+        (!delay.is_zero()).then_some(Delayed { by, delay })
     }
 
     /// Waits for as long, or until other faults are in force: taking a fault back lets go what it holds.
-    pub fn pause(&self, delay: Duration) -> impl Future<Output = ()> + Send + 'static {
+    pub fn pause(&self, Delayed { by, delay }: Delayed) -> impl Future<Output = ()> + Send + 'static {
         let mut changes = self.board.subscribe();
-        let by = changes.borrow().clone();
         async move {
             // An end of its time takes nothing back that it struck; whoever could replace it is gone with the process.
             let replaced = changes.wait_for(|now| !Arc::ptr_eq(now, &by));
@@ -215,6 +215,13 @@ impl Exposure {
             place,
         }
     }
+}
+
+/// How long an answer is held back, and by which faults: others in their place let it go.
+#[derive(Debug)]
+pub struct Delayed {
+    by: Arc<InForce>,
+    delay: Duration,
 }
 
 /// How a fault that strikes for a while ended.
@@ -320,3 +327,6 @@ impl Connection {
 fn chance() -> f64 {
     rand::random()
 }
+
+#[cfg(test)]
+mod tests;

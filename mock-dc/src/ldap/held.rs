@@ -6,14 +6,13 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::message::{Operation, Request};
 use super::outbox::Outbox;
 use super::session::Then;
-use crate::faults::board::Exposure;
+use crate::faults::board::{Delayed, Exposure};
 use crate::faults::engine;
 use crate::faults::gate::Pass;
 
@@ -75,11 +74,7 @@ impl Held {
         let wait: Pin<Box<dyn Future<Output = _> + Send>> = if operation == engine::Operation::Bind {
             Box::pin(exposure.enter())
         } else {
-            let delay = exposure.delay(operation, None);
-            if delay.is_zero() {
-                return None;
-            }
-            let pause = exposure.pause(delay);
+            let pause = exposure.pause(exposure.delay(operation, None)?);
             Box::pin(async move {
                 pause.await;
                 None
@@ -92,13 +87,13 @@ impl Held {
     }
 
     /// Holds an answer back.
-    pub(crate) fn answer(exposure: &Exposure, late: Late, delay: Duration) -> Self {
-        if delay.is_zero() {
-            return Self::Due(Due::Answer(late));
-        }
-        Self::Answer {
-            late,
-            wait: Box::pin(exposure.pause(delay)),
+    pub(crate) fn answer(exposure: &Exposure, late: Late, delay: Option<Delayed>) -> Self {
+        match delay {
+            None => Self::Due(Due::Answer(late)),
+            Some(delay) => Self::Answer {
+                late,
+                wait: Box::pin(exposure.pause(delay)),
+            },
         }
     }
 
