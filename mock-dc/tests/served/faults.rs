@@ -542,7 +542,7 @@ async fn everything_wrong_with_faults_is_told_at_once_and_changes_nothing() {
 /// However many connections bind at once, a fault strikes exactly as often as it may, and the record says which.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn times_are_exact_under_load() {
-    let domain = Domain::serve();
+    let domain = Domain::serve_in_parallel();
     put(
         &domain,
         json!([

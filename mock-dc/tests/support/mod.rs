@@ -1,15 +1,18 @@
 //! A domain on loopback ports of the system's choosing, and clients for it.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings};
-use postern_mock_dc::{Addresses, MockDc};
+use postern_mock_dc::{Addresses, MockDc, RawFile, Server};
+use postern_service::shutdown::Shutdown;
 use postern_service::tls::{install_provider, load_anchors, provider};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use uuid::Uuid;
 
 pub(crate) const PASSWORD: &str = "Postern-Sample-1";
 pub(crate) const BASE: &str = "DC=corp,DC=example,DC=com";
@@ -74,7 +77,18 @@ pub(crate) struct Domain {
     pub(crate) http: reqwest::Client,
     drivers: Mutex<JoinSet<()>>,
     anchors: Arc<rustls::ClientConfig>,
-    served: MockDc,
+    served: Served,
+}
+
+enum Served {
+    /// By a thread of its own.
+    Apart(MockDc),
+    /// By the threads of the test.
+    Here {
+        shutdown: Shutdown,
+        serving: JoinSet<()>,
+        folder: PathBuf,
+    },
 }
 
 impl Domain {
@@ -87,6 +101,27 @@ impl Domain {
         install_provider();
         let served = MockDc::start(&format!("{CONFIG}{more}")).expect("a valid configuration and free ports");
         let addresses = served.addresses().clone();
+        Self::served(addresses, Served::Apart(served))
+    }
+
+    /// Served by all the threads of the test's runtime, as the program does it: by several at once.
+    pub(crate) fn serve_in_parallel() -> Self {
+        install_provider();
+        let folder = std::env::temp_dir().join(format!("postern-mock-dc-{}", Uuid::new_v4()));
+        std::fs::create_dir(&folder).expect("a folder");
+        let config = postern_service::config::parse::<RawFile>(CONFIG, Path::new("(text)"), &folder, []);
+        let server = Server::open(config.expect("a valid configuration")).expect("free ports");
+        let (addresses, shutdown, mut serving) = (server.addresses().clone(), Shutdown::new(), JoinSet::new());
+        serving.spawn(server.serve(shutdown.clone()));
+        let served = Served::Here {
+            shutdown,
+            serving,
+            folder,
+        };
+        Self::served(addresses, served)
+    }
+
+    fn served(addresses: Addresses, served: Served) -> Self {
         let ca = addresses.ca.as_deref().expect("a CA, since none is configured");
         let anchors = load_anchors(ca).expect("the CA that was made");
         let anchors = rustls::ClientConfig::builder_with_provider(provider())
@@ -105,7 +140,18 @@ impl Domain {
 
     /// Ends it, and waits until everything in it has ended.
     pub(crate) async fn end(self) {
-        drop(self.served);
+        match self.served {
+            Served::Apart(served) => drop(served),
+            Served::Here {
+                shutdown,
+                serving,
+                folder,
+            } => {
+                shutdown.stop_now();
+                serving.join_all().await;
+                std::fs::remove_dir_all(folder).expect("a folder to remove");
+            }
+        }
     }
 
     /// A TLS handshake of a client that trusts the domain.
