@@ -3,8 +3,8 @@
 //! Faults follow real time, not the domain's clock: a clock that stands still must not make a fault last for ever, nor a
 //! jump of a month end it. While there are none, asking costs one look at a flag.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -23,7 +23,13 @@ pub struct Board {
     in_force: watch::Sender<Arc<InForce>>,
     quiet: AtomicBool,
     gates: Box<[Arc<Gate>]>,
+    /// How often what is held back was discarded. Held for reading while a request that was held back is carried out.
+    discarded: RwLock<u64>,
 }
+
+/// When a request began to be held back: before or after such requests were discarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldSince(u64);
 
 /// Faults that were put in force together.
 #[derive(Debug)]
@@ -74,6 +80,7 @@ impl Board {
             in_force: watch::Sender::new(InForce::new(Vec::new())),
             quiet: AtomicBool::new(true),
             gates: (0..controllers).map(|_| Arc::default()).collect(),
+            discarded: RwLock::default(),
         }
     }
 
@@ -101,6 +108,12 @@ impl Board {
     /// Lets everybody look again: the time of a fault has begun or ended.
     pub(super) fn stir(&self) {
         self.in_force.send_modify(|_| {});
+    }
+
+    /// Requests that are held back at present will never be carried out; those that are being are when this returns.
+    pub(super) fn discard_held(&self) {
+        // A number, changed in one step.
+        *self.discarded.write().unwrap_or_else(PoisonError::into_inner) += 1;
     }
 
     pub(super) fn gate(&self, dc: usize) -> Option<&Arc<Gate>> {
@@ -140,6 +153,21 @@ impl Exposure {
                 None => None,
             }
         }
+    }
+
+    /// For a request that is held back from now on.
+    pub fn held_since(&self) -> HeldSince {
+        HeldSince(*self.discarded())
+    }
+
+    /// Carries out a request that was held back, unless such requests were discarded meanwhile.
+    pub fn unless_discarded<R>(&self, since: HeldSince, carry_out: impl FnOnce() -> R) -> Option<R> {
+        let discarded = self.discarded();
+        (since.0 == *discarded).then(carry_out)
+    }
+
+    fn discarded(&self) -> RwLockReadGuard<'_, u64> {
+        self.board.discarded.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What strikes a bind before anybody looks at it. `user` is the account's sAMAccountName.

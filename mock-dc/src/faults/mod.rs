@@ -156,12 +156,17 @@ impl Faults {
         Ok(())
     }
 
-    /// Puts the configured faults back in force, none of which has happened yet.
+    /// Puts the configured faults back in force, none of which has happened yet. Requests that were held back are
+    /// discarded: none of them is carried out after this.
     ///
     /// # Errors
     /// As [`Faults::replace`].
     pub async fn reset(&self) -> Result<(), FaultError> {
-        self.replace(self.configured.clone()).await
+        self.board.discard_held();
+        let replaced = self.replace(self.configured.clone()).await;
+        // What came while the old faults were still in force.
+        self.board.discard_held();
+        replaced
     }
 
     /// Begins and ends faults by their time, until the process drains.

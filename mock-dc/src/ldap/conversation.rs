@@ -99,7 +99,14 @@ impl Conversation {
     fn requests(&mut self) -> Result<Then, FrameError> {
         while let Some(due) = Held::take_due(&mut self.held) {
             let then = match due {
-                Due::Request(message, pass) => self.held_request(&message, pass)?,
+                Due::Request(message, since, pass) => {
+                    let controller = self.controller.clone();
+                    let carried_out = controller
+                        .exposure
+                        .unless_discarded(since, || self.held_request(&message, pass));
+                    // There will be no answer: whoever waits for it learns that by the reset.
+                    carried_out.unwrap_or(Ok(Then::Cut(Cut::Reset)))?
+                }
                 Due::Answer(late) => {
                     self.outbox.append(late.answer);
                     late.then

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::message::{Operation, Request};
 use super::outbox::Outbox;
 use super::session::Then;
-use crate::faults::board::{Delayed, Exposure};
+use crate::faults::board::{Delayed, Exposure, HeldSince};
 use crate::faults::engine;
 use crate::faults::gate::Pass;
 
@@ -21,6 +21,7 @@ pub(crate) enum Held {
     /// A request that may not begin yet.
     Request {
         message: Zeroizing<Vec<u8>>,
+        since: HeldSince,
         wait: Pin<Box<dyn Future<Output = Option<Pass>> + Send>>,
     },
     /// An answer that is late.
@@ -35,8 +36,8 @@ pub(crate) enum Held {
 /// What waited long enough.
 #[derive(Debug)]
 pub(crate) enum Due {
-    /// A whole message, and its place among the binds at once if it is one.
-    Request(Zeroizing<Vec<u8>>, Option<Pass>),
+    /// A whole message, since when it was held back, and its place among the binds at once if it is one.
+    Request(Zeroizing<Vec<u8>>, HeldSince, Option<Pass>),
     /// The answer to a bind.
     Answer(Late),
 }
@@ -82,6 +83,7 @@ impl Held {
         };
         Some(Self::Request {
             message: Zeroizing::new(message.to_vec()),
+            since: exposure.held_since(),
             wait,
         })
     }
@@ -113,9 +115,9 @@ impl Held {
         let due = match held {
             None => return Poll::Pending,
             Some(Self::Due(_)) => return Poll::Ready(()),
-            Some(Self::Request { message, wait }) => {
+            Some(Self::Request { message, since, wait }) => {
                 let pass = ready!(wait.as_mut().poll(cx));
-                Due::Request(std::mem::take(message), pass)
+                Due::Request(std::mem::take(message), *since, pass)
             }
             Some(Self::Answer { late, wait }) => {
                 ready!(wait.as_mut().poll(cx));

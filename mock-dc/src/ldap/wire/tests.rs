@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use tokio::io::{DuplexStream, ReadBuf, duplex};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -12,9 +13,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::*;
 use crate::domain::dialect::Dialect;
 use crate::domain::fixture::settings;
-use crate::faults::Faults;
 use crate::faults::board::{Board, Exposure};
 use crate::faults::drip::Dripping;
+use crate::faults::{Faults, Switch};
 use crate::journal::Next;
 use crate::ldap::Controller;
 use crate::ldap::rehearsal::Rehearsal;
@@ -328,4 +329,46 @@ async fn a_bind_whose_answer_could_not_be_sent_is_not_told_as_answered() {
         panic!("the bind was decided")
     };
     assert_eq!(told.answered(), Some(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_discards_what_faults_hold_back() {
+    let mut controller = Arc::into_inner(controller()).expect("nobody else has it");
+    let board = Arc::new(Board::new(1));
+    controller.exposure = Exposure::new(board.clone(), 0);
+    let controller = Arc::new(controller);
+    let world = controller.world.clone();
+    let switch = Switch {
+        id: controller.id,
+        dc: controller.name.clone(),
+        refuse: watch::Sender::new(false),
+        refusing: Vec::new(),
+    };
+    let faults = Faults::new(world.clone(), board, vec![switch], Vec::new(), true);
+    let slow = br#"[{"kind": "limit", "binds": 1}, {"kind": "latency", "ms": 3600000, "operations": "all"}]"#;
+    faults.replace(faults.read(slow).unwrap()).await.unwrap();
+
+    let mut clients = Vec::new();
+    // The first is decided and its answer waits, the second waits for its turn, the third waits to be looked at.
+    for request in [ANONYMOUS_BIND, ANONYMOUS_BIND, ROOT_DSE] {
+        let (client, server) = duplex(4096);
+        let server = Dripping::new(server, Exposure::new(Arc::new(Board::new(1)), 0));
+        let mut served = serve_over(server, client, controller.clone());
+        ask(&mut served, request).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        clients.push(served);
+    }
+    assert_eq!(world.journal.last(), 1);
+    faults.reset().await.unwrap();
+    world.reset();
+    clients[0].client.read_exact(&mut [0; ANSWER]).await.unwrap();
+    for client in &mut clients[1..] {
+        assert!(matches!(client.end().await, Ok(End::Cut(Cut::Reset))));
+    }
+    assert_eq!(world.journal.last(), 0);
+    // What comes from now on is of the next test.
+    let again = &mut clients[0];
+    ask(again, ANONYMOUS_BIND).await.unwrap();
+    again.client.read_exact(&mut [0; ANSWER]).await.unwrap();
+    assert_eq!(world.journal.last(), 1);
 }
