@@ -62,7 +62,43 @@ pub struct Switch {
     /// Told to all of its listeners.
     pub refuse: watch::Sender<bool>,
     /// What each of them does.
-    pub refusing: Vec<watch::Receiver<bool>>,
+    pub refusing: Vec<watch::Receiver<Listening>>,
+}
+
+/// What a listener does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listening {
+    /// It accepts connections.
+    Open,
+    /// It is about to close: its connections are being reset.
+    Changing,
+    /// It is closed, and none of its connections is left.
+    Closed,
+}
+
+impl Switch {
+    /// Waits until a listener does what it is to do, which may change meanwhile.
+    async fn followed(&self, refusing: &watch::Receiver<Listening>) {
+        let (mut refuse, mut refusing) = (self.refuse.subscribe(), refusing.clone());
+        loop {
+            let wanted = if *refuse.borrow_and_update() {
+                Listening::Closed
+            } else {
+                Listening::Open
+            };
+            if *refusing.borrow_and_update() == wanted {
+                return;
+            }
+            let changed = tokio::select! {
+                changed = refuse.changed() => changed,
+                changed = refusing.changed() => changed,
+            };
+            if changed.is_err() {
+                // The listener is gone for good, and with it the process.
+                return;
+            }
+        }
+    }
 }
 
 /// What puts faults in force.
@@ -143,11 +179,8 @@ impl Faults {
             return Err(FaultError::Stuck);
         }
         for switch in &self.switches {
-            let wanted = *switch.refuse.borrow();
             for refusing in &switch.refusing {
-                let mut refusing = refusing.clone();
-                let followed = timeout(EFFECT_LIMIT, refusing.wait_for(|refusing| *refusing == wanted));
-                if followed.await.is_err() {
+                if timeout(EFFECT_LIMIT, switch.followed(refusing)).await.is_err() {
                     let dc = switch.dc.to_string();
                     return Err(FaultError::NoEffect { dc });
                 }

@@ -11,9 +11,10 @@ use crate::domain::fixture::settings;
 use crate::metrics::Metrics;
 use crate::world::Start;
 
-/// A domain of one controller.
+/// A domain of one controller, whose listeners tell by `refusing` what they do.
 struct Rig {
     faults: Arc<Faults>,
+    refusing: watch::Sender<Listening>,
     drain: CancellationToken,
     follows: JoinSet<()>,
 }
@@ -23,15 +24,17 @@ impl Rig {
         let settings = settings(Dialect::Windows, Vec::new(), 1);
         let metrics = Metrics::new(&prometheus::Registry::new(), ["dc-1"]).unwrap();
         let world = Arc::new(World::new(&settings, Start::default(), metrics));
+        let (refusing, is_refusing) = watch::channel(Listening::Open);
         let switch = Switch {
             id: DcId::at(0),
             dc: "dc-1".into(),
             refuse: watch::Sender::new(false),
-            refusing: Vec::new(),
+            refusing: vec![is_refusing],
         };
         let faults = Faults::new(world, Arc::new(Board::new(1)), vec![switch], Vec::new(), true);
         Self {
             faults: Arc::new(faults),
+            refusing,
             drain: CancellationToken::new(),
             follows: JoinSet::new(),
         }
@@ -96,4 +99,32 @@ async fn connections_look_again_when_the_time_of_a_fault_ended_before_anybody_fo
     rig.faults.set();
     rig.follow_time();
     assert!(timeout(Duration::from_secs(3600), over).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_faults_waits_for_what_the_listeners_are_to_do_by_now() {
+    let rig = Rig::new();
+    let shorter = rig.rules(&json!([{"kind": "refuse", "for_ms": 1}]));
+    let mut replacing = Box::pin(rig.faults.replace(shorter));
+    assert!((&mut replacing).now_or_never().is_none(), "the listener is open still");
+    rig.refusing.send_replace(Listening::Changing);
+    assert!(
+        (&mut replacing).now_or_never().is_none(),
+        "it is neither open nor closed"
+    );
+    advance(Duration::from_millis(5)).await;
+    rig.faults.set();
+    assert!((&mut replacing).now_or_never().is_none(), "it may be closed still");
+    rig.refusing.send_replace(Listening::Open);
+    assert!(matches!(replacing.now_or_never(), Some(Ok(()))));
+
+    let stuck = rig.faults.replace(rig.rules(&json!([{"kind": "refuse"}]))).await;
+    assert!(matches!(stuck, Err(FaultError::NoEffect { .. })), "{stuck:?}");
+    rig.refusing.send_replace(Listening::Closed);
+    assert!(
+        rig.faults
+            .replace(rig.rules(&json!([{"kind": "refuse"}])))
+            .await
+            .is_ok()
+    );
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Controller, connection};
+use crate::faults::Listening;
 
 /// How long to rest when no connection can be accepted or a port cannot be had back: trying at once would spin.
 const REST: Duration = Duration::from_millis(50);
@@ -24,11 +25,11 @@ pub struct Endpoint {
     address: SocketAddr,
     tls: bool,
     refuse: watch::Receiver<bool>,
-    refusing: watch::Sender<bool>,
+    refusing: watch::Sender<Listening>,
 }
 
 impl Endpoint {
-    /// A listener that closes while `refuse` says so, and the word on whether it is closed.
+    /// A listener that closes while `refuse` says so, and the word on what it does.
     ///
     /// # Errors
     /// When the listener does not know its own address.
@@ -37,9 +38,9 @@ impl Endpoint {
         listener: TcpListener,
         tls: bool,
         refuse: watch::Receiver<bool>,
-    ) -> std::io::Result<(Self, watch::Receiver<bool>)> {
+    ) -> std::io::Result<(Self, watch::Receiver<Listening>)> {
         let address = listener.local_addr()?;
-        let (refusing, is_refusing) = watch::channel(false);
+        let (refusing, is_refusing) = watch::channel(Listening::Open);
         Ok((
             Self {
                 controller,
@@ -81,6 +82,7 @@ impl Endpoint {
                 &mut refuse,
             )
             .await;
+            refusing.send_replace(Listening::Changing);
             drop(listener);
             connections.close();
             if shutdown.drain.is_cancelled() {
@@ -90,7 +92,7 @@ impl Endpoint {
             reset.cancel();
             connections.wait().await;
             tracing::info!(dc = &*controller.name, %address, "refusing connections");
-            refusing.send_replace(true);
+            refusing.send_replace(Listening::Closed);
             let reopened = tokio::select! {
                 biased;
                 () = shutdown.drain.cancelled() => return,
@@ -100,7 +102,7 @@ impl Endpoint {
             let Some(reopened) = reopened else { return };
             listener = reopened;
             tracing::info!(dc = &*controller.name, %address, "accepting connections again");
-            refusing.send_replace(false);
+            refusing.send_replace(Listening::Open);
         }
     }
 }
