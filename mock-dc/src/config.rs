@@ -232,7 +232,8 @@ impl RawConfig for RawFile {
         let password_settings = policy::password_settings(self.password_settings, &policy, dialect, &whom, problems);
         let known = Known {
             dcs: &names,
-            is_user: &|name| people.is_known(name),
+            // As over the control interface: nobody signs in as a group.
+            is_user: &|name| people.is_known(name) && objects::scope_of(&groups, name).is_none(),
             can_issue,
         };
         let faults = rule::validate(self.faults, "faults", &known, problems);

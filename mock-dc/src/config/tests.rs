@@ -539,3 +539,29 @@ fn a_clock_that_cannot_be_and_a_snapshot_that_is_not_there_are_named() {
     let clock = crate::clock::Clock::new(config.start.clock);
     assert_eq!(clock.now(), time::macros::datetime!(2030-01-31 18:00 UTC));
 }
+
+#[test]
+fn faults_strike_accounts_and_no_groups() {
+    let text = format!(
+        "{VALID}{}",
+        r#"
+[generated]
+count = 10
+[[groups]]
+name = "Team"
+[[users]]
+sam = "Somebody"
+password = "x"
+[[faults]]
+kind = "latency"
+ms = 1
+users = ["somebody", "user000003", "administrator", "DC-1$", "TEAM", "Domain Users", "nobody"]
+"#
+    );
+    let told = problems(&text);
+    for index in 4..7 {
+        let problem = format!("faults[0].users[{index}]: nobody has the sAMAccountName");
+        assert!(told.contains(&problem), "{problem} is not in: {told}");
+    }
+    assert!(told.contains("has 3 problems"), "{told}");
+}
