@@ -186,7 +186,7 @@ async fn encrypt<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controlle
     let hang = async |stream: &TcpStream, stage| {
         tokio::select! {
             biased;
-            held = timeout(HOLD_LIMIT, exposure.hang(stage)) => held.map_err(|_| WireError::Handshake),
+            held = timeout(HOLD_LIMIT, exposure.hang(stage)) => held.map_err(|_| WireError::Held),
             () = gone(stream) => Err(WireError::Gone),
         }
     };

@@ -49,6 +49,9 @@ pub(super) enum WireError {
     /// The process drains, and what was still to be sent was not for [`WRITE_LIMIT`].
     #[error("the process ends before everything was sent")]
     Unsent,
+    /// A fault held a TLS handshake back for as long as it holds anything.
+    #[error("a fault kept the client waiting for TLS; nothing is held longer")]
+    Held,
     /// The TLS handshake was not finished in time.
     #[error("the TLS handshake took too long")]
     Handshake,
