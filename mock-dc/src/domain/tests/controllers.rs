@@ -13,9 +13,13 @@ fn dc(number: usize) -> DcId {
 }
 
 fn several(count: usize) -> Domain {
+    several_that_take_old_ones(count, Duration::ZERO)
+}
+
+fn several_that_take_old_ones(count: usize, for_how_long: Duration) -> Domain {
     let mut settings = settings(Dialect::Windows, vec![user("good"), user("other")], 10);
     settings.dcs = (1..=count).map(|number| format!("dc-{number}")).collect();
-    settings.old_password_allowed = Duration::ZERO;
+    settings.old_password_allowed = for_how_long;
     Domain::new(&settings, NOW)
 }
 
