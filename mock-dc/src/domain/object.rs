@@ -23,6 +23,12 @@ impl From<u32> for ObjectId {
     }
 }
 
+impl From<ObjectId> for u32 {
+    fn from(id: ObjectId) -> Self {
+        id.0
+    }
+}
+
 /// Where a security principal's name belongs: a bind can be made by accounts only, and each other kind is refused in
 /// its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

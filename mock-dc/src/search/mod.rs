@@ -94,6 +94,19 @@ enum Candidates {
     Only(Box<Entry>),
 }
 
+impl Candidates {
+    /// Where the first comes whose id is not below `first`.
+    fn place_of(&self, first: u32) -> u32 {
+        match self {
+            Self::Few(ids) => {
+                let before = ids.partition_point(|id| *id < ObjectId::from(first));
+                u32::try_from(before).unwrap_or(u32::MAX)
+            }
+            Self::All(_) | Self::Only(_) => first,
+        }
+    }
+}
+
 /// The page that is asked for.
 #[derive(Debug)]
 struct Page {
@@ -103,8 +116,8 @@ struct Page {
     total: u32,
     /// Whether they are still being counted.
     counts: bool,
-    /// Where the next page begins.
-    next: Option<u32>,
+    /// The object with which the next page begins, and its place.
+    next: Option<(ObjectId, u32)>,
 }
 
 /// What one step of a search found.
@@ -182,17 +195,19 @@ impl Search {
         let own = Some(request.time_limit).filter(|limit| *limit > 0);
         let own = own.map_or(MAX_QUERY_DURATION, |limit| Duration::from_secs(limit.into()));
         let (sorting, sorted) = Sorting::begin(&options, dialect)?;
+        // Samba sends nothing that it was to sort and cannot (measured).
+        let candidates = match sorted.is_some() && dialect.sends_nothing_unsorted() {
+            true => Candidates::Few(Vec::new()),
+            false => candidates,
+        };
+        let at = candidates.place_of(place.first);
         Ok(Self {
             selection: Selection::of(&request.attributes, request.types_only, dialect)?,
             client,
             base: base.map(|base| (base, NamingContext::of(domain, base))),
-            // Samba sends nothing that it was to sort and cannot (measured).
-            candidates: match sorted.is_some() && dialect.sends_nothing_unsorted() {
-                true => Candidates::Few(Vec::new()),
-                false => candidates,
-            },
-            at: if sorting.is_some() { 0 } else { place.at },
-            sorting: sorting.map(|sorting| sorting.from(place.at)),
+            candidates,
+            at: if sorting.is_some() { 0 } else { at },
+            sorting: sorting.map(|sorting| sorting.from(place)),
             batch: (COMPARISONS / request.filter.comparisons()).clamp(1, BATCH),
             tells_of_sorting: dialect.tells_of_sorting(),
             sorted,
@@ -302,7 +317,7 @@ impl Search {
         if let (Some(sorting), Some(id)) = (&mut self.sorting, id) {
             return sorting.gather(id, &entry).map(|()| None);
         }
-        if self.is_past_the_page(place)? {
+        if self.is_past_the_page(id.unwrap_or(ObjectId::ROOT), place)? {
             return Ok(None);
         }
         match &mut self.room {
@@ -330,7 +345,7 @@ impl Search {
     ///
     /// # Errors
     /// The search's end, where nothing more has to be known of later pages.
-    fn is_past_the_page(&mut self, place: u32) -> Result<bool, Refusal> {
+    fn is_past_the_page(&mut self, id: ObjectId, place: u32) -> Result<bool, Refusal> {
         let Some(page) = &mut self.page else {
             return Ok(false);
         };
@@ -340,7 +355,7 @@ impl Search {
             return Ok(false);
         }
         // A page of none is how a client says that it wants no more (RFC 2696 3).
-        page.next = page.next.or((page.size > 0).then_some(place));
+        page.next = page.next.or((page.size > 0).then_some((id, place)));
         match page.counts {
             true => Ok(true),
             false => Err(Refusal::new(Code::Success, "")),
@@ -361,11 +376,15 @@ impl Search {
         if let Some(page) = self.page.as_mut().filter(|_| result.code == Code::Success) {
             if self.promises_empty_pages && page.size > 0 && page.sent == page.size {
                 // Where there is nothing more to be found.
-                page.next = page.next.or(Some(self.at));
+                page.next = page.next.or(Some((ObjectId::from(u32::MAX), self.at)));
             }
             told.push(match page.next {
-                Some(at) => {
-                    let place = Place { at, total: page.total };
+                Some((first, sorted)) => {
+                    let place = Place {
+                        first: first.into(),
+                        sorted,
+                        total: page.total,
+                    };
                     controls::page_told(page.total, &place.cookie(&self.request))
                 }
                 None => controls::page_told(0, b""),

@@ -1,7 +1,8 @@
 //! Cookies of paged searches (RFC 2696).
 //!
-//! A cookie holds the place at which the next page begins, so that nothing is kept between the pages. It is bound to
-//! the search that it was given to. One that somebody makes up says no more than where to begin in their own search.
+//! A cookie holds the object with which the next page begins, so that nothing is kept between the pages and what changes
+//! meanwhile moves nothing else. It is bound to the search that it was given to. One that somebody makes up says no more
+//! than where to begin in their own search.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -10,8 +11,10 @@ use super::request::SearchRequest;
 /// Where a page begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Candidates that were looked at.
-    pub(super) at: u32,
+    /// The first object of the page. Objects are looked at in the order of their ids, unless they are sorted.
+    pub(super) first: u32,
+    /// Its place among those that are sorted: where it is no longer among them, the page begins there.
+    pub(super) sorted: u32,
     /// Entries of all pages together, as they were counted for the first.
     pub(super) total: u32,
 }
@@ -20,7 +23,8 @@ impl Place {
     /// As the client sees it.
     pub(super) fn cookie(self, request: &SearchRequest) -> Vec<u8> {
         let parts = [
-            &self.at.to_be_bytes()[..],
+            &self.first.to_be_bytes()[..],
+            &self.sorted.to_be_bytes(),
             &self.total.to_be_bytes(),
             &stamp(request).to_be_bytes(),
         ];
@@ -32,13 +36,15 @@ impl Place {
     /// # Errors
     /// When it was not given to this search; and whether it is a cookie at all.
     pub(super) fn read(cookie: &[u8], request: &SearchRequest) -> Result<Self, bool> {
-        let (at, rest) = cookie.split_first_chunk().ok_or(false)?;
+        let (first, rest) = cookie.split_first_chunk().ok_or(false)?;
+        let (sorted, rest) = rest.split_first_chunk().ok_or(false)?;
         let (total, own) = rest.split_first_chunk().ok_or(false)?;
         if own != stamp(request).to_be_bytes() {
             return Err(own.len() == size_of::<u64>());
         }
         Ok(Self {
-            at: u32::from_be_bytes(*at),
+            first: u32::from_be_bytes(*first),
+            sorted: u32::from_be_bytes(*sorted),
             total: u32::from_be_bytes(*total),
         })
     }

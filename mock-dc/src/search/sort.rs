@@ -3,8 +3,9 @@
 use super::code::{Code, Refusal};
 use super::controls::{Control, Options, sort_told};
 use super::entry::Entry;
+use super::page::Place;
 use crate::domain::dialect::Dialect;
-use crate::domain::fold::fold;
+use crate::domain::fold::ordered;
 use crate::domain::object::ObjectId;
 use crate::domain::schema::{self, Syntax};
 
@@ -28,7 +29,7 @@ pub(super) struct Sorting {
     by: &'static str,
     syntax: Syntax,
     reverse: bool,
-    place: u32,
+    from: Place,
     gathered: Vec<(Option<Key>, ObjectId)>,
 }
 
@@ -59,7 +60,7 @@ impl Sorting {
                     by: known.name,
                     syntax: known.syntax,
                     reverse: key.reverse,
-                    place: 0,
+                    from: Place::default(),
                     gathered: Vec::new(),
                 }),
                 None,
@@ -70,7 +71,7 @@ impl Sorting {
                     by: "",
                     syntax: Syntax::Text,
                     reverse: false,
-                    place: 0,
+                    from: Place::default(),
                     gathered: Vec::new(),
                 }),
                 None,
@@ -83,9 +84,9 @@ impl Sorting {
         }
     }
 
-    /// Sending begins with the entry at `place`.
-    pub(super) fn from(self, place: u32) -> Self {
-        Self { place, ..self }
+    /// Sending begins here.
+    pub(super) fn from(self, from: Place) -> Self {
+        Self { from, ..self }
     }
 
     /// Takes an entry that matches.
@@ -99,7 +100,7 @@ impl Sorting {
         let value = entry.get(self.by).and_then(|attribute| attribute.values.first());
         let key = value.map(|value| match (self.syntax, std::str::from_utf8(value)) {
             (Syntax::Integer | Syntax::LargeInteger, Ok(text)) => Key::Number(text.parse().unwrap_or_default()),
-            (Syntax::Text | Syntax::Class | Syntax::Dn, Ok(text)) => Key::Bytes(fold(text).to_uppercase().into_bytes()),
+            (Syntax::Text | Syntax::Class | Syntax::Dn, Ok(text)) => Key::Bytes(ordered(text).into_bytes()),
             _ => Key::Bytes(value.clone()),
         });
         self.gathered.push((key, id));
@@ -117,7 +118,13 @@ impl Sorting {
             };
             if self.reverse { order.reverse() } else { order }
         });
-        let ids = self.gathered.into_iter().map(|(_, id)| id).collect();
-        (ids, self.place, tells.then(|| sort_told(0, None)))
+        let ids: Vec<_> = self.gathered.into_iter().map(|(_, id)| id).collect();
+        let first = ObjectId::from(self.from.first);
+        let first = ids
+            .iter()
+            .zip(0..)
+            .find(|(id, _)| **id == first && self.from != Place::default());
+        let place = first.map_or(self.from.sorted, |(_, place)| place);
+        (ids, place, tells.then(|| sort_told(0, None)))
     }
 }

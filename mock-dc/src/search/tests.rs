@@ -3,6 +3,7 @@
 use super::text_filter::read;
 use super::*;
 use crate::domain::dialect::Dialect;
+use crate::domain::edit::Edits;
 use crate::domain::fixture::{self, NOON as NOW, user_with};
 use crate::domain::policy::Policy;
 use crate::domain::settings::UserSettings;
@@ -406,6 +407,68 @@ fn pages_together_are_the_whole_and_only_samba_counts_them() {
         all.sort_unstable();
         all.dedup();
         assert_eq!((all.len(), pages), (506, 6), "{dialect:?}");
+    }
+}
+
+#[test]
+fn nobody_is_left_out_of_a_page_because_somebody_else_has_changed_meanwhile() {
+    let dn = |name: &str| format!("CN={name},CN=Users,{BASE}");
+    for (sort, first) in [(None, ["u1", "u2"]), (Some(true), ["u4", "u3"])] {
+        let mail = |number| user_with(&format!("u{number}"), "mail", &format!("{number}@example.org"));
+        let settings = fixture::settings(Dialect::Windows, (1..=4).map(mail).collect(), 0);
+        let domain = Domain::new(&settings, NOW);
+        let filter = "(|(mail=1@example.org)(mail=2@example.org)(mail=3@example.org)(mail=4@example.org))";
+        let page = |cookie| Options {
+            sort: sort
+                .map(|reverse| controls::SortKey {
+                    attribute: "mail".to_owned(),
+                    reverse,
+                })
+                .into_iter()
+                .collect(),
+            ..page(2, cookie)
+        };
+        let (names, _, cookie) = paged(&domain, filter, page(Vec::new()));
+        assert_eq!(names, first.map(dn));
+        let gone = domain.find_sam(first[0]).unwrap();
+        let mut edits = Edits::default();
+        edits.attribute("mail", Vec::new()).unwrap();
+        domain.edit(DcId::FIRST, gone, edits, NOW).unwrap();
+        let (mut names, _, cookie) = paged(&domain, filter, page(cookie));
+        names.extend(first.map(dn));
+        names.sort();
+        assert_eq!(names, ["u1", "u2", "u3", "u4"].map(dn), "sorted: {sort:?}");
+        assert!(cookie.is_empty());
+    }
+}
+
+#[test]
+fn blanks_around_a_part_of_a_value_belong_to_it_but_for_samba() {
+    let told = |dialect, filter: &str| {
+        let users = vec![
+            user_with("johnny", "displayName", "Johnny Goldsmith"),
+            user_with("john", "displayName", "John Smith"),
+            user_with("weiss", "displayName", "Weiß"),
+        ];
+        let domain = Domain::new(&fixture::settings(dialect, users, 0), NOW);
+        let asked = SearchRequest {
+            attributes: vec!["sAMAccountName".to_owned()],
+            ..request(BASE, Scope::Subtree, filter)
+        };
+        let found = run(&domain, asked).0;
+        let names = found.iter().map(|entry| entry.attributes[0].shown().next().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    };
+    for filter in ["(displayName=John *)", "(displayName=* smith)", "(displayName=*n s*)"] {
+        assert_eq!(told(Dialect::Windows, filter), ["john"], "{filter}");
+    }
+    for filter in ["(displayName=John *)", "(displayName=* smith)"] {
+        assert_eq!(told(Dialect::Samba, filter), ["john", "johnny"], "{filter}");
+    }
+    for filter in ["(displayName=weiss)", "(|(displayName=weiss)(description=x))"] {
+        assert_eq!(told(Dialect::Windows, filter), [""; 0], "{filter}");
     }
 }
 

@@ -6,7 +6,7 @@ use super::request::Substring;
 use crate::domain::Domain;
 use crate::domain::dialect::Dialect;
 use crate::domain::dn::Dn;
-use crate::domain::fold::fold;
+use crate::domain::fold::{fold, fold_case, ordered};
 use crate::domain::object::Class;
 use crate::domain::schema::Syntax;
 use crate::domain::sid::{Sid, parse_guid};
@@ -48,18 +48,22 @@ pub(super) fn test<'a>(
     let dialect = domain.dialect();
     let lenient = dialect.compares_everything_as_text();
     match (syntax, comparison) {
-        (Syntax::Text, Comparison::Contains(pattern)) => contains(pattern, |part| text(part, dialect).map(fold)),
-        (Syntax::Class, Comparison::Contains(pattern)) if lenient => {
-            contains(pattern, |part| text(part, dialect).map(fold))
+        // Blanks around a part belong to it; not to Samba (measured).
+        (Syntax::Text, Comparison::Contains(pattern)) if !lenient => {
+            contains(pattern, |part| text(part, dialect).map(fold_case), fold_case)
+        }
+        (Syntax::Text | Syntax::Class, Comparison::Contains(pattern)) if lenient => {
+            contains(pattern, |part| text(part, dialect).map(fold), fold)
         }
         // Each part is a number of its own (measured).
         (Syntax::Integer | Syntax::LargeInteger, Comparison::Contains(pattern)) if lenient => {
-            contains(pattern, |part| {
+            let read = |part: &[u8]| {
                 let digits = part.strip_prefix(b"-").unwrap_or(part);
                 let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
                 let read = is_number.then(|| number(part, syntax, dialect)).flatten()?;
                 Some(read.to_string())
-            })
+            };
+            contains(pattern, read, fold)
         }
         (Syntax::Octets | Syntax::Guid | Syntax::Sid, Comparison::Contains(pattern)) if !lenient => {
             Some(Box::new(|stored| parts_in_order(stored, pattern)))
@@ -68,9 +72,9 @@ pub(super) fn test<'a>(
         (Syntax::Class, Comparison::AtLeast(_) | Comparison::AtMost(_)) if !lenient => None,
         (Syntax::Text | Syntax::Class, _) => {
             let (asked, fits) = comparison.order()?;
-            let asked = in_order(text(asked, dialect)?);
+            let asked = ordered(text(asked, dialect)?);
             Some(Box::new(move |stored| {
-                std::str::from_utf8(stored).is_ok_and(|stored| fits(in_order(stored).cmp(&asked)))
+                std::str::from_utf8(stored).is_ok_and(|stored| fits(ordered(stored).cmp(&asked)))
             }))
         }
         (Syntax::Boolean, Comparison::Equal(asked)) => {
@@ -112,11 +116,6 @@ pub(super) fn test<'a>(
 /// A text as it is asked for; `None` where the bytes are none. Samba's ends at the first NUL (measured).
 pub(super) fn text(asked: &[u8], dialect: Dialect) -> Option<&str> {
     std::str::from_utf8(dialect.password(asked)).ok()
-}
-
-/// A text as it is ordered: by its upper case, which puts an underscore behind the letters.
-fn in_order(text: &str) -> String {
-    fold(text).to_uppercase()
 }
 
 fn decimal(text: &[u8]) -> Option<i64> {
@@ -207,9 +206,13 @@ fn binary(syntax: Syntax, asked: &[u8], dialect: Dialect) -> Vec<u8> {
     read.unwrap_or_else(|| asked.to_vec())
 }
 
-/// Looks for the parts of a text as `folded` has them.
-fn contains<'a>(pattern: &Substring, folded: impl Fn(&[u8]) -> Option<String>) -> Option<Test<'a>> {
-    let folded = |part: &Vec<u8>| folded(part).map(String::into_bytes);
+/// Looks for parts, as `read` has them, in what `fold` makes of a text.
+fn contains<'a>(
+    pattern: &Substring,
+    read: impl Fn(&[u8]) -> Option<String>,
+    fold: fn(&str) -> String,
+) -> Option<Test<'a>> {
+    let folded = |part: &Vec<u8>| read(part).map(String::into_bytes);
     let pattern = Substring {
         initial: pattern
             .initial
