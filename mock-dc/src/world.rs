@@ -1,6 +1,6 @@
 //! What all controllers of the domain share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use time::OffsetDateTime;
 
@@ -28,6 +28,8 @@ pub struct World {
     start: Start,
     /// Held while a bind is decided and recorded.
     turn: Mutex<()>,
+    /// Shared by those who look around beside the binds, and held alone while a whole state is put in place.
+    look: RwLock<()>,
 }
 
 /// How a domain begins.
@@ -50,6 +52,7 @@ impl World {
             metrics,
             start,
             turn: Mutex::new(()),
+            look: RwLock::new(()),
         };
         if let Some(snapshot) = &world.start.snapshot {
             world.load(snapshot);
@@ -65,8 +68,14 @@ impl World {
         what(self.clock.now())
     }
 
-    /// What a bind at a controller would come to now; see [`Domain::probe`]. Whole states are asked alone: a snapshot is
-    /// loaded account by account, and what stands between two of them is nobody's truth.
+    /// Does `what` at the domain's present time, beside binds and changes of single accounts, and before or after a whole
+    /// state is put in place: that is done account by account, and what stands between two of them is nobody's truth.
+    pub fn looking<R>(&self, what: impl FnOnce(FileTime) -> R) -> R {
+        let _look = self.look.read().unwrap_or_else(PoisonError::into_inner);
+        what(FileTime::from(self.clock.now()))
+    }
+
+    /// What a bind at a controller would come to now; see [`Domain::probe`].
     pub fn probe(&self, dc: DcId, user: &str, password: &str) -> Decision {
         self.in_turn(|now| self.domain.probe(dc, user, password, FileTime::from(now)))
     }
@@ -97,7 +106,10 @@ impl World {
 
     /// Goes on as a snapshot says, which was checked against this domain. The record of binds goes on.
     pub fn load(&self, snapshot: &Checked) {
-        self.in_turn(|_| self.take(snapshot));
+        self.in_turn(|_| {
+            let _alone = self.look.write().unwrap_or_else(PoisonError::into_inner);
+            self.take(snapshot);
+        });
     }
 
     fn take(&self, snapshot: &Checked) {
@@ -108,6 +120,7 @@ impl World {
     /// Puts accounts, clock and record back to how they began.
     pub fn reset(&self) {
         self.in_turn(|_| {
+            let _alone = self.look.write().unwrap_or_else(PoisonError::into_inner);
             self.clock.reset();
             self.domain.reset();
             if let Some(snapshot) = &self.start.snapshot {

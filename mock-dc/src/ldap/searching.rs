@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use super::Controller;
 use super::message::{Compare, Outcome, Response};
 use super::outbox::Outbox;
-use crate::domain::filetime::FileTime;
 use crate::domain::object::ObjectId;
 use crate::search::code::Refusal;
 use crate::search::controls::Options;
@@ -81,8 +80,9 @@ impl Searching {
         };
         let world = &controller.world;
         let Running { id, begun, .. } = running;
-        let now = FileTime::from(world.clock.now());
-        let (entries, end) = match running.search.step(&world.domain, controller.id, now, begun.elapsed()) {
+        let search = &mut running.search;
+        let step = world.looking(|now| search.step(&world.domain, controller.id, now, begun.elapsed()));
+        let (entries, end) = match step {
             Step::Entries(entries) => (entries, None),
             Step::Last(entries, done) => (entries, Some(done)),
         };
@@ -140,12 +140,7 @@ impl Searching {
         if who.is_none() {
             return Ok(false);
         }
-        match search.step(
-            &world.domain,
-            controller.id,
-            FileTime::from(world.clock.now()),
-            Duration::ZERO,
-        ) {
+        match world.looking(|now| search.step(&world.domain, controller.id, now, Duration::ZERO)) {
             Step::Entries(found) | Step::Last(found, _) => Ok(!found.is_empty()),
         }
     }

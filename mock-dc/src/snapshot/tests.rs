@@ -73,7 +73,7 @@ fn a_world_that_begins_with_a_snapshot_goes_back_to_it() {
 }
 
 #[test]
-fn a_probe_sees_no_snapshot_that_is_half_in_place() {
+fn whoever_looks_sees_no_snapshot_that_is_half_in_place() {
     let world = world(crate::world::Start::default(), 600);
     world.set_clock(|clock| clock.set_rate(0.0)).unwrap();
     // The last account that is put in place is the one that is asked about.
@@ -83,11 +83,15 @@ fn a_probe_sees_no_snapshot_that_is_half_in_place() {
         }
     }
     let checked = read(text(&world).as_bytes(), &world.domain).unwrap();
+    let id = world.domain.find_sam("user000600").unwrap();
     std::thread::scope(|scope| {
         let loads = scope.spawn(|| (0..200).for_each(|_| world.load(&checked)));
         while !loads.is_finished() {
             let found = world.probe(DcId::FIRST, "CORP\\user000600", "Postern-000600").result;
             assert_eq!(found, BindResult::Rejected(SubCode::LockedOut));
+            // As a search does.
+            let seen = world.looking(|now| world.domain.state(DcId::FIRST, id, now).shared.lockout_time);
+            assert!(seen.is_some());
         }
     });
 }

@@ -7,6 +7,7 @@
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -18,6 +19,22 @@ pub struct Folder {
     path: PathBuf,
     is_fresh: bool,
     _lock: File,
+}
+
+/// How long a lock may be somebody's who is about to lose it: a process that is just being started has copies of all open
+/// files until it runs its program, and this may be the program that had the lock.
+const INHERITED: Duration = Duration::from_millis(500);
+
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    let deadline = Instant::now() + INHERITED;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            locked => return locked,
+        }
+    }
 }
 
 impl Folder {
@@ -53,7 +70,7 @@ impl Folder {
             );
         }
         let lock = File::create(&lock_path).with_context(cannot)?;
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!(
                 "another postern up is running on {}; end it, or name another folder with --dir",
