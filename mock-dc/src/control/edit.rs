@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::attributes::logon_hours;
 use crate::domain::edit::Edits;
+use crate::domain::hex;
 use crate::domain::nt_hash::NtHash;
 use crate::domain::schema::{self, Syntax};
 
@@ -57,20 +58,11 @@ fn one(name: &str, value: Value) -> Result<Vec<u8>, &'static str> {
         Value::String(text) if name.eq_ignore_ascii_case("logonHours") => logon_hours(&text)
             .map(|hours| hours.to_vec())
             .ok_or("must be 42 hexadecimal digits, or null"),
-        Value::String(text) if is_bytes => hexadecimal(&text).ok_or("must be bytes as hexadecimal digits, or null"),
+        Value::String(text) if is_bytes => hex::decode(&text).ok_or("must be bytes as hexadecimal digits, or null"),
         Value::String(text) => Ok(text.into_bytes()),
         Value::Number(number) if number.is_i64() && !is_bytes => Ok(number.to_string().into_bytes()),
         _ => Err("must be a text, an integer, an array of them, or null"),
     }
-}
-
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    digits
-        .chunks_exact(2)
-        .map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok())
-        .collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::builtin::DOMAIN_USERS;
 use super::controllers::DcId;
 use super::dn::{Escape, escape};
 use super::filetime::{FileTime, ticks};
+use super::hex;
 use super::object::{Class, Object, ObjectId};
 use super::policy::{LockoutDuration, PasswordSettings, Policy};
 use super::schema::Syntax;
@@ -105,7 +106,7 @@ impl Attribute {
 }
 
 fn show(syntax: Syntax, value: &[u8]) -> String {
-    let hex = || value.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = || hex::encode(value);
     match syntax {
         Syntax::Text
         | Syntax::Class
@@ -122,16 +123,7 @@ fn show(syntax: Syntax, value: &[u8]) -> String {
 
 /// logonHours from 42 hexadecimal digits, as [`Attribute::shown`] shows it.
 pub fn logon_hours(text: &str) -> Option<[u8; 21]> {
-    let mut hours = [0; 21];
-    if text.len() != 42 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in hours.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16)
-            .ok()
-            .filter(|_| digits[0] != b'+')?;
-    }
-    Some(hours)
+    hex::decode(text)?.try_into().ok()
 }
 
 impl Domain {

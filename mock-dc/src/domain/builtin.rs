@@ -330,6 +330,14 @@ pub fn container_paths() -> impl Iterator<Item = String> {
     })
 }
 
+/// Relative identifiers of the groups that AdminSDHolder protects: those of the domain, and those of the built-in domain.
+pub fn protected_groups() -> (Vec<u32>, Vec<u32>) {
+    let protected = GROUPS.iter().filter(|group| is_protected(group.name));
+    let (builtin, of_domain): (Vec<_>, Vec<_>) = protected.partition(|group| group.scope == GroupScope::Builtin);
+    let rids = |groups: Vec<&BuiltinGroup>| groups.into_iter().map(|group| group.rid).collect();
+    (rids(of_domain), rids(builtin))
+}
+
 /// The sAMAccountNames of groups and accounts that every domain has.
 pub fn reserved_names() -> impl Iterator<Item = &'static str> {
     let groups = GROUPS.iter().map(|group| group.name);

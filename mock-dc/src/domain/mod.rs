@@ -15,6 +15,7 @@ pub mod filetime;
 pub mod fold;
 mod founding;
 pub mod generated;
+pub mod hex;
 pub mod names;
 pub mod nt_hash;
 pub mod object;

@@ -8,6 +8,7 @@ use super::Domain;
 use super::dialect::Dialect;
 use super::dn::{Dn, Escape, LONGEST, escape};
 use super::fold::fold;
+use super::hex;
 use super::object::{Object, ObjectId};
 use super::sid::{Sid, parse_guid};
 use super::tree::Key;
@@ -199,11 +200,11 @@ impl Domain {
         match kind.to_ascii_uppercase().as_str() {
             // Each may also be written in hexadecimal digits (MS-ADTS 3.1.1.3.1.2.4).
             "GUID" => {
-                let guid = parse_guid(value).or_else(|| octets(value)?.try_into().ok());
+                let guid = parse_guid(value).or_else(|| hex::decode(value)?.try_into().ok());
                 Ok(self.structure.tree.find_guid(guid.ok_or(NotAName)?))
             }
             "SID" => {
-                let sid = Sid::parse(value).or_else(|| Sid::from_bytes(&octets(value)?));
+                let sid = Sid::parse(value).or_else(|| Sid::from_bytes(&hex::decode(value)?));
                 Ok(self.structure.tree.find_sid(&sid.ok_or(NotAName)?))
             }
             "WKGUID" => {
@@ -235,13 +236,6 @@ impl Domain {
         let suffix = fold(suffix);
         self.implied_suffixes.contains(&suffix)
     }
-}
-
-/// The bytes of an identifier as ADSI writes them, two hexadecimal digits each.
-fn octets(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    let digits = |pair: &[u8]| Some(char::from(pair[0]).to_digit(16)? << 4 | char::from(*pair.get(1)?).to_digit(16)?);
-    pairs.map(|pair| u8::try_from(digits(pair)?).ok()).collect()
 }
 
 /// A text that is no distinguished name.

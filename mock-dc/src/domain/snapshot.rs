@@ -18,6 +18,7 @@ use super::attributes::Attribute;
 use super::edit::{EditError, Edits};
 use super::filetime::FileTime;
 use super::fold::fold;
+use super::hex;
 use super::object::ObjectId;
 use super::overlay::Overlay;
 use super::replica::Account;
@@ -167,7 +168,7 @@ pub(super) fn digest(settings: &DomainSettings) -> String {
     for user in &settings.users {
         add(json!(["user", user.sam, user.cn, user.path, user.guid, user.rid]));
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest.finalize())
 }
 
 impl Copied {
@@ -344,7 +345,7 @@ fn read(name: &str, values: Vec<String>) -> Result<Attribute, EditError> {
     let is_bytes = matches!(schema::known(name), Some((_, Syntax::Octets)));
     let values = values.into_iter().map(|text| match is_bytes {
         false => Ok(text.into_bytes()),
-        true => saved::bytes(&text).ok_or(EditError::Syntax("bytes as hexadecimal digits")),
+        true => hex::decode(&text).ok_or(EditError::Syntax("bytes as hexadecimal digits")),
     });
     let mut edits = Edits::default();
     edits.attribute(name, values.collect::<Result<_, _>>()?)?;

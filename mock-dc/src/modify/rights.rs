@@ -9,8 +9,7 @@ use super::password::{self, Need, Parts};
 use super::refusal::Refusal;
 use crate::domain::Domain;
 use crate::domain::builtin::{
-    ACCOUNT_OPERATORS, ADMINISTRATOR, ADMINISTRATORS, DOMAIN_ADMINS, DOMAIN_CONTROLLERS, ENTERPRISE_ADMINS, KRBTGT,
-    OPERATORS, READ_ONLY_DOMAIN_CONTROLLERS, SCHEMA_ADMINS,
+    ACCOUNT_OPERATORS, ADMINISTRATOR, ADMINISTRATORS, DOMAIN_ADMINS, ENTERPRISE_ADMINS, KRBTGT, protected_groups,
 };
 use crate::domain::object::{Class, ObjectId};
 
@@ -107,16 +106,9 @@ fn of(domain: &Domain, who: ObjectId, target: ObjectId) -> Rights {
 /// Whether AdminSDHolder takes the rights over an account away within the hour: those of the groups that it protects,
 /// and krbtgt (MS-ADTS 3.1.1.6.1).
 fn is_protected(domain: &Domain, id: ObjectId) -> bool {
-    const GROUPS: [u32; 5] = [
-        DOMAIN_ADMINS,
-        ENTERPRISE_ADMINS,
-        SCHEMA_ADMINS,
-        DOMAIN_CONTROLLERS,
-        READ_ONLY_DOMAIN_CONTROLLERS,
-    ];
     let of_themselves = [ADMINISTRATOR, KRBTGT].map(|rid| domain.with_rid(rid));
-    let builtin = [ADMINISTRATORS, ACCOUNT_OPERATORS].into_iter().chain(OPERATORS);
-    of_themselves.contains(&Some(id)) || domain.is_in(id, &GROUPS, &builtin.collect::<Vec<_>>())
+    let (of_domain, builtin) = protected_groups();
+    of_themselves.contains(&Some(id)) || domain.is_in(id, &of_domain, &builtin)
 }
 
 /// Whether somebody may do everything.

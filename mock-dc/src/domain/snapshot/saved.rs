@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::account::{Counters, Credentials, Shared};
 use crate::domain::attributes::logon_hours;
 use crate::domain::filetime::FileTime;
+use crate::domain::hex;
 use crate::domain::nt_hash::NtHash;
 use crate::domain::passwords::Passwords;
 use crate::domain::replica::Account;
@@ -75,7 +76,7 @@ impl Account {
             account_expires: shared.account_expires.0,
             lockout_time: shared.lockout_time.map(|time| time.0),
             last_logon_timestamp: shared.last_logon_timestamp.map(|time| time.0),
-            logon_hours: shared.logon_hours.as_ref().map(|hours| digits(hours.as_slice())),
+            logon_hours: shared.logon_hours.as_ref().map(|hours| hex::encode(hours.as_slice())),
             user_workstations: shared.user_workstations.as_deref().map(str::to_owned),
             when_changed: shared.when_changed.0,
             usn_changed: shared.usn_changed,
@@ -185,32 +186,17 @@ impl SavedPassword {
     }
 }
 
-/// Bytes as hexadecimal digits.
-pub(super) fn digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What [`digits`] wrote.
-pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    digits
-        .chunks_exact(2)
-        .map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok())
-        .collect()
-}
-
 impl Serialize for NtHash {
     /// As a snapshot has it. Whoever has the hash can sign in by protocols that take it for the password.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&digits(self.bytes()))
+        serializer.serialize_str(&hex::encode(self.bytes()))
     }
 }
 
 impl<'de> Deserialize<'de> for NtHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let hash = bytes(&text).and_then(|bytes| bytes.try_into().ok());
+        let hash = hex::decode(&text).and_then(|bytes| bytes.try_into().ok());
         // The text is not told: it may be a hash but for one digit.
         hash.map(Self::from_bytes)
             .ok_or_else(|| serde::de::Error::custom("an NT hash must be 32 hexadecimal digits"))
