@@ -144,12 +144,19 @@ pub fn parse<R: RawConfig>(
     }
 }
 
-/// What a parser says and where, without the line itself: there may be a password in it.
+/// What a parser says and where, without the line itself, or a value of it: it may be a password.
 pub fn located(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("line {line}, column {column}: {}", error.message())
+    // A number beyond what TOML has is told with its digits.
+    let said = match error.message().split_once('`') {
+        Some((what, _)) if what.starts_with("invalid type: ") || what.starts_with("invalid value: ") => {
+            "this value is of no type that is expected here"
+        }
+        _ => error.message(),
+    };
+    format!("line {line}, column {column}: {said}")
 }
 
 #[cfg(test)]

@@ -363,6 +363,7 @@ fn no_password_is_told_and_none_is_kept() {
     for (wrong, told) in [
         ("[\"Very-Secret-1\"]", "users[0].password"),
         ("76543210", "users[0].password: must be a text, in quotation marks"),
+        ("7654321765432176543217654321", "line 12, column 12: "),
         ("7654321.5", "users[0].password: must be a text, in quotation marks"),
         ("\"Very-Secret-1", "line 12, column 26: "),
         ("Very-Secret-1", "line 12, column 12: "),
@@ -410,6 +411,16 @@ fn accounts_of_a_file_count_like_those_of_the_configuration() {
     );
     std::fs::write(&file, "[[users]]\nsam = \"filed\"\npassword = \"x\"\ndisabld = true\n").expect("a file");
     let told = at(&text).expect_err("no such member").to_string();
+    std::fs::write(
+        &file,
+        "[[users]]\nsam = \"filed\"\npassword = 7654321765432176543217654321\n",
+    )
+    .expect("a file");
+    let number = at(&text).expect_err("no text").to_string();
+    assert!(
+        number.contains("users.toml, line 3, column 12: ") && !number.contains("7654"),
+        "{number}"
+    );
     assert!(
         told.contains("users.toml, line 4, column 1: unknown field `disabld`"),
         "{told}"

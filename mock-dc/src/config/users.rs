@@ -134,6 +134,14 @@ impl Visitor<'_> for HashedPassword {
         Err(E::custom(NOT_A_TEXT))
     }
 
+    fn visit_i128<E: Error>(self, _: i128) -> Result<NtHash, E> {
+        Err(E::custom(NOT_A_TEXT))
+    }
+
+    fn visit_u128<E: Error>(self, _: u128) -> Result<NtHash, E> {
+        Err(E::custom(NOT_A_TEXT))
+    }
+
     fn visit_f64<E: Error>(self, _: f64) -> Result<NtHash, E> {
         Err(E::custom(NOT_A_TEXT))
     }
