@@ -491,7 +491,8 @@ fn address(key: &str, text: Option<String>, problems: &mut Problems) -> Option<S
     problems.parse(key, &text)
 }
 
-fn is_dns_name(text: &str) -> bool {
+/// Whether a text is the name of a host or a domain (RFC 1123 2.1).
+pub(crate) fn is_dns_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::addresses::{Addresses, DcAddresses};
-use crate::config::{Config, DcConfig};
+use crate::config::{Config, DcConfig, is_dns_name};
 use crate::control::{self, Control};
 use crate::domain::controllers::DcId;
 use crate::faults::board::{Board, Exposure};
@@ -39,6 +39,7 @@ pub struct Server {
     web: Vec<(TcpListener, Router)>,
     faults: Arc<Faults>,
     addresses: Addresses,
+    _ca: Option<tls::PublishedCa>,
 }
 
 /// Serves the configured domain until the process ends. Once every listener is open, one line of JSON on standard
@@ -156,10 +157,11 @@ impl Server {
         let addresses = Addresses {
             control: control_address,
             admin: admin_address,
-            ca,
+            ca: ca.as_ref().map(|ca| ca.path().to_owned()),
             dcs,
         };
         Ok(Self {
+            _ca: ca,
             endpoints,
             web,
             faults,
@@ -209,9 +211,13 @@ fn certificates(
     dns_name: &str,
 ) -> Result<(tls::Certificates, Option<tls::MadeCa>), tls::TlsError> {
     let hosts = dcs.iter().map(|dc| format!("{}.{dns_name}", dc.name.to_lowercase()));
+    // OpenLDAP's clients put the machine's own name in place of localhost.
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let own = own.map(|name| name.trim().to_owned()).filter(|name| is_dns_name(name));
     let names = [dns_name.to_owned(), "localhost".to_owned()]
         .into_iter()
         .chain(hosts)
+        .chain(own)
         .collect();
     let listening = dcs
         .iter()

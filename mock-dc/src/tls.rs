@@ -1,12 +1,17 @@
 //! What the controllers show over TLS: a configured certificate, or one from a CA made for this run; and what they show
 //! instead when a fault has it so.
 
+use std::fs::{File, TryLockError};
+use std::io::Write;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postern_service::tls::{Identity, provider};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
 
@@ -14,6 +19,9 @@ use crate::faults::rule::Certificate;
 
 /// The only name in a certificate for another host; nobody can have it (RFC 6761).
 const WRONG_NAME: &str = "another-host.invalid";
+
+/// How long a certificate is good that was made here, by real time: longer than any process runs.
+const VALIDITY: Duration = Duration::days(800);
 
 /// Where the certificate comes from.
 #[derive(Debug)]
@@ -137,20 +145,76 @@ pub struct MadeCa {
 }
 
 impl MadeCa {
-    /// Writes it for clients, and tells where: an absolute path. To be done when the listeners are open: a second process that finds the ports taken must
-    /// not replace the file of the first.
+    /// Writes it for clients, and tells where. To be done when the listeners are open: a second process that finds the
+    /// ports taken must not replace the file of the first. One that runs beside the first in the same folder takes a
+    /// name of its own.
     ///
     /// # Errors
     /// [`TlsError::Write`].
-    pub fn publish(self) -> Result<PathBuf, TlsError> {
+    pub fn publish(self) -> Result<PublishedCa, TlsError> {
         let Self { file, pem } = self;
-        std::fs::write(&file, pem).map_err(|source| TlsError::Write {
-            path: file.clone(),
-            source,
+        let shown = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let published = match take(&file) {
+            Err(TryLockError::WouldBlock) => {
+                let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+                let own = file.with_file_name(format!("{stem}-{}.pem", std::process::id()));
+                let written = take(&own).map(|lock| (own.clone(), lock, true));
+                written.map_err(|error| (own, error))
+            }
+            taken => taken
+                .map(|lock| (file.clone(), lock, false))
+                .map_err(|error| (file, error)),
+        };
+        let written = published.and_then(|(path, mut lock, is_extra)| {
+            let written = lock.set_len(0).and_then(|()| lock.write_all(pem.as_bytes()));
+            match written {
+                Ok(()) => Ok(PublishedCa {
+                    path: shown(path),
+                    is_extra,
+                    _lock: lock,
+                }),
+                Err(error) => Err((path, TryLockError::Error(error))),
+            }
+        });
+        let published = written.map_err(|(path, error)| TlsError::Write {
+            path,
+            source: error.into(),
         })?;
-        let shown = std::path::absolute(&file).unwrap_or(file);
-        tracing::info!(ca = %shown.display(), "made a certificate; clients trust it by this CA");
-        Ok(shown)
+        tracing::info!(ca = %published.path.display(), "made a certificate; clients trust it by this CA");
+        Ok(published)
+    }
+}
+
+/// Opens a file that nobody else has.
+fn take(path: &Path) -> Result<File, TryLockError> {
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// The file that clients trust, kept while this lives.
+#[derive(Debug)]
+pub struct PublishedCa {
+    path: PathBuf,
+    /// Whether it stands beside the one that is named after the domain, and goes with this process.
+    is_extra: bool,
+    _lock: File,
+}
+
+impl PublishedCa {
+    /// Where it is: an absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for PublishedCa {
+    fn drop(&mut self) {
+        if self.is_extra {
+            // Somebody else may have removed it.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -171,6 +235,10 @@ fn server(names: Vec<String>, addresses: &[IpAddr]) -> Result<CertificateParams,
         .extend(addresses.iter().map(|address| rcgen::SanType::IpAddress(*address)));
     params.distinguished_name.push(DnType::CommonName, "mock-dc");
     params.use_authority_key_identifier_extension = true;
+    // Some clients want to read that it is a server's, and take none that is good for more than 825 days.
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let now = OffsetDateTime::now_utc();
+    (params.not_before, params.not_after) = (now - Duration::DAY, now + VALIDITY);
     Ok(params)
 }
 
