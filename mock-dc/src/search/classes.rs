@@ -1,5 +1,7 @@
 //! The classes of the objects here, by the names and identifiers that clients may use (MS-ADSC).
 
+mod members;
+
 use super::entry::Entry;
 
 /// A class as the schema knows it.
@@ -52,6 +54,24 @@ pub(super) const ALL: &[ClassType] = &[
     class("nTDSDSA", "1.2.840.113556.1.5.7000.47", "applicationSettings", true),
     class("subSchema", "2.5.20.1", "top", true),
 ];
+
+impl ClassType {
+    /// As a subschema describes it (RFC 4512 4.1.1).
+    pub(super) fn described(&self) -> String {
+        let above = match self.above == self.name {
+            true => String::new(),
+            false => format!("SUP {} ", self.above),
+        };
+        let kind = if self.structural { "STRUCTURAL" } else { "ABSTRACT" };
+        let [must, may] = members::of(self.name);
+        let listed = |word: &str, names: Vec<&str>| match names.is_empty() {
+            true => String::new(),
+            false => format!("{word} ({} ) ", names.join(" $ ")),
+        };
+        let members = [listed("MUST", must), listed("MAY", may)].concat();
+        format!("( {} NAME '{}' {above}{kind} {members})", self.oid, self.name)
+    }
+}
 
 /// Whether an entry is of the class that a filter names; undefined where there is no such class.
 pub(super) fn is_of(asked: &[u8], entry: &Entry) -> Option<bool> {

@@ -27,6 +27,8 @@ pub(super) fn entry(domain: &Domain) -> Entry {
         ..attribute
     };
     let created = domain.created().generalized();
+    // To be written only; clients that check before they send have to know it.
+    let unicode_pwd = "( 1.2.840.113556.1.4.90 NAME 'unicodePwd' SYNTAX '1.3.6.1.4.1.1466.115.121.1.40' SINGLE-VALUE )";
     let attribute_types = schema::ALL.iter().map(|known| {
         format!(
             "( {} NAME '{}' SYNTAX '{}' {}{})",
@@ -37,10 +39,8 @@ pub(super) fn entry(domain: &Domain) -> Entry {
             if known.constructed { "NO-USER-MODIFICATION " } else { "" },
         )
     });
-    let object_classes = classes::ALL.iter().map(|class| {
-        let kind = if class.structural { "STRUCTURAL" } else { "ABSTRACT" };
-        format!("( {} NAME '{}' SUP {} {kind} )", class.oid, class.name, class.above)
-    });
+    let attribute_types = attribute_types.chain([unicode_pwd.to_owned()]);
+    let object_classes = classes::ALL.iter().map(classes::ClassType::described);
     Entry {
         dn: name(domain),
         attributes: vec![

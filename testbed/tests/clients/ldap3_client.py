@@ -10,7 +10,7 @@ import json
 import ssl
 import sys
 
-from ldap3 import ALL, SIMPLE, SUBTREE, SYNC, Connection, Server, Tls
+from ldap3 import ALL, SCHEMA, SIMPLE, SUBTREE, SYNC, Connection, ObjectDef, Server, Tls
 
 asked = json.loads(sys.argv[1])
 name, password = asked["binds"]["right"]
@@ -82,6 +82,8 @@ def look(transport):
     ]
     connection.compare(person.entry_dn, "sAMAccountName", "GOOD")
     found["compare"] = connection.result["description"]
+    form = ObjectDef(["user"], connection)
+    found["form"] = [name for name in ("givenName", "homePhone", "sAMAccountName", "groupType") if name in form]
     connection.search("OU=nowhere," + asked["base"], "(cn=*)", SUBTREE)
     found["missing_base"] = [connection.result["description"], connection.result["message"]]
     connection.unbind()
@@ -91,7 +93,8 @@ def look(transport):
 def changes(transport):
     """What comes of changing one's own password: the old one wrong, the new one too short, and as it should be."""
     user, dn, old, new = asked["changes"][transport]
-    connection = connect(transport, user, old)
+    # With the schema, as the library has it by default: it sends no attribute that is not in there.
+    connection = connect(transport, user, old, info=SCHEMA)
     connection.bind()
     told = []
     for present, wanted in (("Wrong-1", new), (old, "short"), (old, new)):

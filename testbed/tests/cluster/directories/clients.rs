@@ -232,6 +232,8 @@ fn ldap3_of_python_shows_each_state_reads_the_schema_and_searches_in_pages() {
         paged.sort();
         assert_eq!(paged, numbered(9));
         assert_eq!(look["compare"], "compareTrue");
+        // What objects of a class may have, by the schema.
+        assert_eq!(look["form"], json!(["givenName", "homePhone", "sAMAccountName"]));
         assert_eq!(look["missing_base"][0], "noSuchObject");
         was_changed_over_tls_only(&seen["changes"], transport);
     }
