@@ -65,14 +65,14 @@ pub(super) struct RawUser {
 
 /// One value or several.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a text or an array of texts")]
 enum Values {
     One(String),
     Several(Vec<String>),
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be true, false or \"until_unlocked\"")]
 enum RawLocked {
     Now(bool),
     Until(Until),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::domain::attributes::logon_hours;
-use crate::domain::edit::Edits;
+use crate::domain::edit::{EditError, Edits};
 use crate::domain::hex;
 use crate::domain::nt_hash::NtHash;
 use crate::domain::schema::{self, Syntax};
@@ -30,6 +30,10 @@ pub(super) fn read(members: Map<String, Value>) -> Result<Edits, String> {
             ("password", _) => return Err("password: must be a text that is not empty".to_owned()),
             ("locked", Value::Bool(locked)) => edits.locked(locked),
             ("locked", _) => return Err("locked: must be true or false".to_owned()),
+            (name, _) if schema::known(name).is_none() => {
+                let hint = hint(name).map_or(String::new(), |hint| format!("; {hint}"));
+                return Err(format!("`{name}` {}{hint}", EditError::Unknown));
+            }
             (name, value) => {
                 let values = values(name, value).map_err(|problem| format!("{name}: {problem}"))?;
                 edits
@@ -39,6 +43,18 @@ pub(super) fn read(members: Map<String, Value>) -> Result<Edits, String> {
         }
     }
     Ok(edits)
+}
+
+/// What somebody has in mind who writes a member of the configuration, or the like.
+fn hint(name: &str) -> Option<&'static str> {
+    match name {
+        "disabled" | "enabled" => Some("userAccountControl 514 disables an account and 512 enables it"),
+        "lock" | "unlock" | "unlocked" => Some("locked, true or false, locks and unlocks"),
+        "must_change" => Some("pwdLastSet 0 asks for a new password"),
+        "password_expired" | "expired" => Some("pwdLastSet, or the clock, lets a password expire"),
+        "account_expires" => Some("it is written accountExpires"),
+        _ => None,
+    }
 }
 
 /// A text, a number, or an array of them; `null` and an empty array take the attribute away.
@@ -94,6 +110,14 @@ mod tests {
                 "`memberOf` cannot be changed: it is the other side of the groups' `member`",
             ),
             (json!({"favouriteColour": 1}), "`favouriteColour` is not an attribute"),
+            (
+                json!({"favouriteColour": true}),
+                "`favouriteColour` is not an attribute",
+            ),
+            (
+                json!({"disabled": true}),
+                "`disabled` is not an attribute that this directory knows; userAccountControl 514",
+            ),
             (json!({"badPwdCount": -1}), "`badPwdCount` must be"),
             (json!({"lockoutTime": "soon"}), "`lockoutTime` must be an integer"),
             (json!({"pwdLastSet": -2}), "`pwdLastSet` must be"),

@@ -271,11 +271,15 @@ fn read_array(body: &[u8], problems: &mut Problems) -> Vec<RawRule> {
                 member.retain(|_, value| !value.is_null());
             }
         }
-        serde_json::from_value(parsed)
+        serde_json::from_value::<toml::Value>(parsed)
     });
     match parsed {
         Err(error) => {
             problems.add(KEY, error);
+            Vec::new()
+        }
+        Ok(parsed) if !parsed.is_array() => {
+            problems.add(KEY, "must be an array, also of one fault: [{\"kind\":\"refuse\"}]");
             Vec::new()
         }
         Ok(parsed) => {
