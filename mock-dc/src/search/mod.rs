@@ -40,7 +40,7 @@ use references::NamingContext;
 use request::{Scope, SearchRequest};
 use rights::{Client, Reads};
 use selection::Selection;
-use sort::Sorting;
+use sort::{Sorted, Sorting};
 
 /// MaxPageSize of AD's default query policy (MS-ADTS 3.1.1.3.4.6): entries that one search returns at most.
 const MAX_PAGE_SIZE: u32 = 1000;
@@ -74,7 +74,7 @@ pub struct Search {
     sorting: Option<Sorting>,
     tells_of_sorting: bool,
     /// What is told of the sorting.
-    sorted: Option<Control>,
+    told_of_sorting: Option<Control>,
     /// Entries that may still be returned; `None`: any number.
     room: Option<u32>,
     page: Option<Page>,
@@ -88,6 +88,8 @@ pub struct Search {
 enum Candidates {
     /// These, which an index or the scope names.
     Few(Vec<ObjectId>),
+    /// These, as they are to be sent.
+    Sorted(Sorted),
     /// Every object.
     All(u32),
     /// An entry that is no object of the tree.
@@ -102,7 +104,7 @@ impl Candidates {
                 let before = ids.partition_point(|id| *id < ObjectId::from(first));
                 u32::try_from(before).unwrap_or(u32::MAX)
             }
-            Self::All(_) | Self::Only(_) => first,
+            Self::Sorted(_) | Self::All(_) | Self::Only(_) => first,
         }
     }
 }
@@ -194,9 +196,9 @@ impl Search {
         let room = dialect.limits_searches().then(|| asked.unwrap_or(most).min(most));
         let own = Some(request.time_limit).filter(|limit| *limit > 0);
         let own = own.map_or(MAX_QUERY_DURATION, |limit| Duration::from_secs(limit.into()));
-        let (sorting, sorted) = Sorting::begin(&options, dialect)?;
+        let (sorting, told_of_sorting) = Sorting::begin(&options, dialect)?;
         // Samba sends nothing that it was to sort and cannot (measured).
-        let candidates = match sorted.is_some() && dialect.sends_nothing_unsorted() {
+        let candidates = match told_of_sorting.is_some() && dialect.sends_nothing_unsorted() {
             true => Candidates::Few(Vec::new()),
             false => candidates,
         };
@@ -210,7 +212,7 @@ impl Search {
             sorting: sorting.map(|sorting| sorting.from(place)),
             batch: (COMPARISONS / request.filter.comparisons()).clamp(1, BATCH),
             tells_of_sorting: dialect.tells_of_sorting(),
-            sorted,
+            told_of_sorting,
             room,
             page: options.page.as_ref().map(|page| Page {
                 size: match dialect.limits_searches() {
@@ -278,7 +280,9 @@ impl Search {
 
     fn candidate(&mut self) -> Option<Candidate> {
         match &mut self.candidates {
-            Candidates::Few(ids) => ids.get(self.at as usize).copied().map(Candidate::Object),
+            Candidates::Few(ids) | Candidates::Sorted(Sorted { ids, .. }) => {
+                ids.get(self.at as usize).copied().map(Candidate::Object)
+            }
             Candidates::All(end) => (self.at < *end).then(|| Candidate::Object(ObjectId::from(self.at))),
             Candidates::Only(entry) => (self.at == 0).then(|| Candidate::Entry(entry.clone())),
         }
@@ -327,7 +331,7 @@ impl Search {
         }
         if let Some(id) = id {
             if let Some(name) = computed::wants_tokens(&self.selection).filter(|_| self.request.scope != Scope::Base) {
-                let by_index = self.request.scope == Scope::OneLevel || matches!(self.candidates, Candidates::Few(_));
+                let by_index = self.request.scope == Scope::OneLevel || !matches!(self.candidates, Candidates::All(_));
                 return Err(domain.dialect().refuses_tokens_below(name, by_index));
             }
             if reads == Reads::Everything {
@@ -364,15 +368,15 @@ impl Search {
 
     fn begin_sending(&mut self) {
         if let Some(sorting) = self.sorting.take() {
-            let (ids, place, told) = sorting.finish(self.tells_of_sorting);
-            self.candidates = Candidates::Few(ids);
-            self.at = place;
-            self.sorted = told;
+            let (sorted, begin, told) = sorting.finish(self.tells_of_sorting);
+            self.candidates = Candidates::Sorted(sorted);
+            self.at = begin;
+            self.told_of_sorting = told;
         }
     }
 
     fn end(&mut self, found: Vec<Entry>, result: Refusal) -> Step {
-        let mut told: Vec<_> = self.sorted.take().into_iter().collect();
+        let mut told: Vec<_> = self.told_of_sorting.take().into_iter().collect();
         if let Some(page) = self.page.as_mut().filter(|_| result.code == Code::Success) {
             if self.promises_empty_pages && page.size > 0 && page.sent == page.size {
                 // Where there is nothing more to be found.
@@ -383,6 +387,10 @@ impl Search {
                     let place = Place {
                         first: first.into(),
                         sorted,
+                        key: match &self.candidates {
+                            Candidates::Sorted(all) => all.key(sorted),
+                            _ => 0,
+                        },
                         total: page.total,
                     };
                     controls::page_told(page.total, &place.cookie(&self.request))

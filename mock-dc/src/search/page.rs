@@ -1,8 +1,9 @@
 //! Cookies of paged searches (RFC 2696).
 //!
 //! A cookie holds the object with which the next page begins, so that nothing is kept between the pages and what changes
-//! meanwhile moves nothing else. It is bound to the search that it was given to. One that somebody makes up says no more
-//! than where to begin in their own search.
+//! meanwhile moves nothing else. Of a sorted search it also tells by which key that object stood there: one that has moved
+//! takes no other with it. It is bound to the search that it was given to. One that somebody makes up says no more than
+//! where to begin in their own search.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -13,8 +14,10 @@ use super::request::SearchRequest;
 pub(super) struct Place {
     /// The first object of the page. Objects are looked at in the order of their ids, unless they are sorted.
     pub(super) first: u32,
-    /// Its place among those that are sorted: where it is no longer among them, the page begins there.
+    /// Its place among those that are sorted: where it is no longer there by the same key, the page begins there.
     pub(super) sorted: u32,
+    /// A digest of the key that it was sorted by.
+    pub(super) key: u64,
     /// Entries of all pages together, as they were counted for the first.
     pub(super) total: u32,
 }
@@ -25,6 +28,7 @@ impl Place {
         let parts = [
             &self.first.to_be_bytes()[..],
             &self.sorted.to_be_bytes(),
+            &self.key.to_be_bytes(),
             &self.total.to_be_bytes(),
             &stamp(request).to_be_bytes(),
         ];
@@ -38,6 +42,7 @@ impl Place {
     pub(super) fn read(cookie: &[u8], request: &SearchRequest) -> Result<Self, bool> {
         let (first, rest) = cookie.split_first_chunk().ok_or(false)?;
         let (sorted, rest) = rest.split_first_chunk().ok_or(false)?;
+        let (key, rest) = rest.split_first_chunk().ok_or(false)?;
         let (total, own) = rest.split_first_chunk().ok_or(false)?;
         if own != stamp(request).to_be_bytes() {
             return Err(own.len() == size_of::<u64>());
@@ -45,6 +50,7 @@ impl Place {
         Ok(Self {
             first: u32::from_be_bytes(*first),
             sorted: u32::from_be_bytes(*sorted),
+            key: u64::from_be_bytes(*key),
             total: u32::from_be_bytes(*total),
         })
     }

@@ -1,5 +1,7 @@
 //! Server-side sorting (RFC 2891, MS-ADTS 3.1.1.3.4.1.13): by one attribute; what lacks it comes last.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::code::{Code, Refusal};
 use super::controls::{Control, Options, sort_told};
 use super::entry::Entry;
@@ -17,7 +19,7 @@ const NO_SUCH_ATTRIBUTE: u8 = 16;
 const UNWILLING: u8 = 53;
 
 /// By what an entry is placed.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Key {
     Number(i64),
     Bytes(Vec<u8>),
@@ -108,7 +110,7 @@ impl Sorting {
     }
 
     /// Everything in order, where sending begins, and what is told of it.
-    pub(super) fn finish(mut self, tells: bool) -> (Vec<ObjectId>, u32, Option<Control>) {
+    pub(super) fn finish(mut self, tells: bool) -> (Sorted, u32, Option<Control>) {
         // A stable order, so that pages fit together.
         self.gathered.sort_by(|(one, _), (other, _)| {
             let order = match (one, other) {
@@ -118,13 +120,52 @@ impl Sorting {
             };
             if self.reverse { order.reverse() } else { order }
         });
-        let ids: Vec<_> = self.gathered.into_iter().map(|(_, id)| id).collect();
-        let first = ObjectId::from(self.from.first);
-        let first = ids
-            .iter()
-            .zip(0..)
-            .find(|(id, _)| **id == first && self.from != Place::default());
-        let place = first.map_or(self.from.sorted, |(_, place)| place);
-        (ids, place, tells.then(|| sort_told(0, None)))
+        let mut sorted = Sorted {
+            keys: self.gathered.iter().map(|(key, _)| digest(key.as_ref())).collect(),
+            ids: self.gathered.into_iter().map(|(_, id)| id).collect(),
+        };
+        let begin = sorted.begin(self.from);
+        (sorted, begin, tells.then(|| sort_told(0, None)))
     }
+}
+
+/// What was sorted, in order.
+#[derive(Debug, Default)]
+pub(super) struct Sorted {
+    pub(super) ids: Vec<ObjectId>,
+    /// Digests of the keys, by place.
+    keys: Vec<u64>,
+}
+
+impl Sorted {
+    /// A digest of the key of what stands at a place.
+    pub(super) fn key(&self, place: u32) -> u64 {
+        self.keys.get(place as usize).copied().unwrap_or_default()
+    }
+
+    /// The place of the first that is to be sent: the object that the page was to begin with, wherever others have moved
+    /// it. If its own key has changed, the others still stand around the place that it had.
+    fn begin(&mut self, from: Place) -> u32 {
+        if from == Place::default() {
+            return 0;
+        }
+        let first = ObjectId::from(from.first);
+        match self.ids.iter().zip(0..).find(|(id, _)| **id == first) {
+            Some((_, at)) if self.key(at) == from.key => at,
+            Some((_, at)) if at < from.sorted => {
+                // It has gone to where pages were sent already, without having been on one: it goes first instead.
+                let end = self.ids.len().min((from.sorted as usize).saturating_add(1));
+                self.ids[at as usize..end].rotate_left(1);
+                self.keys[at as usize..end].rotate_left(1);
+                u32::try_from(end - 1).unwrap_or(from.sorted)
+            }
+            _ => from.sorted,
+        }
+    }
+}
+
+fn digest(key: Option<&Key>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }

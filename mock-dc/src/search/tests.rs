@@ -443,6 +443,44 @@ fn nobody_is_left_out_of_a_page_because_somebody_else_has_changed_meanwhile() {
 }
 
 #[test]
+fn a_page_goes_on_where_the_one_before_ended_wherever_its_first_object_has_moved() {
+    let dn = |name: &str| format!("CN={name},CN=Users,{BASE}");
+    // Between the pages the user with whom the second begins moves behind the others, before them, and not at all; or
+    // another does, who was on the first.
+    for (moved, to, rest) in [
+        ("u3", "9", ["u4", "u5", "u3"]),
+        ("u3", "0", ["u3", "u4", "u5"]),
+        ("u3", "35", ["u3", "u4", "u5"]),
+        ("u3", "45", ["u4", "u3", "u5"]),
+        ("u1", "0", ["u3", "u4", "u5"]),
+        ("u4", "9", ["u3", "u5", "u4"]),
+    ] {
+        let employed = |number: u8| user_with(&format!("u{number}"), "employeeID", &number.to_string());
+        let settings = fixture::settings(Dialect::Windows, (1..=5).map(employed).collect(), 0);
+        let domain = Domain::new(&settings, NOW);
+        let page = |cookie| Options {
+            sort: vec![controls::SortKey {
+                attribute: "employeeID".to_owned(),
+                reverse: false,
+            }],
+            ..page(2, cookie)
+        };
+        let (names, _, cookie) = paged(&domain, "(employeeID=*)", page(Vec::new()));
+        assert_eq!(names, ["u1", "u2"].map(dn));
+        let mut edits = Edits::default();
+        edits.attribute("employeeID", vec![to.as_bytes().to_vec()]).unwrap();
+        domain
+            .edit(DcId::FIRST, domain.find_sam(moved).unwrap(), edits, NOW)
+            .unwrap();
+        let (mut names, _, cookie) = paged(&domain, "(employeeID=*)", page(cookie));
+        let (more, _, cookie) = paged(&domain, "(employeeID=*)", page(cookie));
+        names.extend(more);
+        assert_eq!(names, rest.map(dn), "{moved} to {to}");
+        assert!(cookie.is_empty());
+    }
+}
+
+#[test]
 fn blanks_around_a_part_of_a_value_belong_to_it_but_for_samba() {
     let told = |dialect, filter: &str| {
         let users = vec![
