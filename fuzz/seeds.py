@@ -129,6 +129,8 @@ SEEDS = {
         ["good", "Good User", "=good", "User Good", "", " "], 2)),
     "ranges": IN + message(2, search(GOOD, 0, ALL, ["servicePrincipalName;range=1-1", "servicePrincipalName;range=0-*"]))
         + message(3, search("CN=Inner,OU=Offices," + BASE, 0, ALL, ["member;range=5-2", "member;range=9-*", "member;binary"])),
+    "ranges-greatest": IN + message(2, search("CN=Outer,CN=Users," + BASE, 0, ALL, ["member;range=0-18446744073709551615",
+        "memberOf;Range=0-*"])) + message(3, search(BASE, 2, ALL, ["member;range=18446744073709551615-18446744073709551615"])),
     "base-guid": IN + message(2, search("<GUID=11223344-5566-7788-99aa-bbccddeeff00>", 0, ALL))
         + message(3, search("<GUID=443322116655887799aabbccddeeff00>", 0, ALL, ["cn"])),
     "base-sid": IN + message(2, search("<SID=S-1-5-21-1-2-3-1200>", 0, ALL, ["*", "tokenGroups", "msDS-ResultantPSO"])),

@@ -113,7 +113,7 @@ impl Range {
         let end = self.last.map_or(count, |last| last.saturating_add(1).min(count));
         let values = attribute.values.get(self.first..end).unwrap_or_default().to_vec();
         let last = match self.last {
-            Some(last) if last + 1 < count && !values.is_empty() => last.to_string(),
+            Some(last) if end < count && !values.is_empty() => last.to_string(),
             _ => "*".to_owned(),
         };
         attribute.range = Some(format!(";range={}-{last}", self.first));
@@ -150,6 +150,8 @@ mod tests {
             ("3-*", "3-*", 0),
             ("9-10", "9-*", 0),
             ("2-1", "2-*", 0),
+            ("0-18446744073709551615", "0-*", 3),
+            ("18446744073709551615-18446744073709551615", "18446744073709551615-*", 0),
         ] {
             assert_eq!(members(asked), (format!(";range={told}"), values), "{asked}");
         }
