@@ -37,6 +37,11 @@ impl Dialect {
         self == Self::Windows
     }
 
+    /// Whether a range whose option is not written in small letters is read, and then not heeded (measured).
+    pub(super) fn shows_all_of_other_ranges(self) -> bool {
+        self == Self::Samba
+    }
+
     /// Whether numbers and names of classes can be searched by parts and by their order (measured).
     pub(super) fn compares_everything_as_text(self) -> bool {
         self == Self::Samba

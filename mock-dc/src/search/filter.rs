@@ -130,7 +130,8 @@ fn opposite(truth: Option<bool>) -> Option<bool> {
 fn described(description: &str, entry: &Entry, dialect: Dialect) -> Option<(&'static str, Syntax)> {
     let name = match description.split_once(';') {
         None => description,
-        Some((name, "binary")) if dialect.knows_attribute_options() => name,
+        // Options have no case (RFC 4512 2.5).
+        Some((name, option)) if option.eq_ignore_ascii_case("binary") && dialect.knows_attribute_options() => name,
         Some(_) => return None,
     };
     match schema::find(name) {

@@ -72,21 +72,25 @@ impl Selection {
     }
 }
 
-/// What a description asks for; `None` for an option that nothing has.
+/// What a description asks for; `None` for an option that nothing has. Options have no case (RFC 4512 2.5).
 fn named(description: &str, dialect: Dialect) -> Result<Option<Named>, Refusal> {
+    const RANGE: &str = "range=";
     let (name, option) = match description.split_once(';') {
         None => (description, None),
         Some((name, option)) => (name, Some(option)),
     };
-    let range = match option.map(|option| (option, option.strip_prefix("range="))) {
+    let range = match option.map(|option| (option, option.split_at_checked(RANGE.len()))) {
         None => None,
-        Some((_, Some(range))) => Some(Range::read(range).ok_or_else(|| {
-            Refusal::new(
-                Code::UnwillingToPerform,
-                "00002035: range request error: range request malformed",
-            )
-        })?),
-        Some(("binary", None)) if dialect.knows_attribute_options() => None,
+        Some((_, Some((kind, range)))) if kind.eq_ignore_ascii_case(RANGE) => {
+            let range = Range::read(range).ok_or_else(|| {
+                Refusal::new(
+                    Code::UnwillingToPerform,
+                    "00002035: range request error: range request malformed",
+                )
+            })?;
+            (kind == RANGE || !dialect.shows_all_of_other_ranges()).then_some(range)
+        }
+        Some((option, _)) if option.eq_ignore_ascii_case("binary") && dialect.knows_attribute_options() => None,
         Some(_) => return Ok(None),
     };
     // One that is named by its identifier.
@@ -159,6 +163,33 @@ mod tests {
             let asked = [format!("member;range={odd}")];
             assert!(Selection::of(&asked, false, Dialect::Windows).is_err(), "{odd}");
         }
+    }
+
+    #[test]
+    fn options_have_no_case() {
+        let shown = |asked: &str, dialect| {
+            let selection = Selection::of(&[asked.to_owned()], false, dialect).unwrap();
+            let attributes = vec![Attribute::text("member", ["a", "b", "c"])];
+            let entry = Entry {
+                dn: String::new(),
+                attributes,
+            };
+            let shown = selection.apply(entry).attributes.pop();
+            shown.map(|member| (member.range.unwrap_or_default(), member.values.len()))
+        };
+        for asked in ["member;range=0-1", "member;Range=0-1", "MEMBER;RANGE=0-1"] {
+            let cut = Some((";range=0-1".to_owned(), 2));
+            assert_eq!(shown(asked, Dialect::Windows), cut, "{asked}");
+        }
+        for (asked, values) in [("member;binary", 3), ("member;Binary", 3), ("member;BINARY", 3)] {
+            assert_eq!(shown(asked, Dialect::Windows), Some((String::new(), values)), "{asked}");
+            assert_eq!(shown(asked, Dialect::Samba), None, "{asked}");
+        }
+        let all = Some((String::new(), 3));
+        assert_eq!(shown("member;Range=0-1", Dialect::Samba), all);
+        assert!(Selection::of(&["member;Range=x".to_owned()], false, Dialect::Samba).is_err());
+        // One whose first bytes end within a letter.
+        assert_eq!(shown("member;rangeß0-1", Dialect::Windows), None);
     }
 
     #[test]

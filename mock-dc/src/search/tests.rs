@@ -297,6 +297,7 @@ fn values_are_compared_by_their_syntax() {
         "(&(cn~=good-test)(objectClass=1.2.840.113556.1.5.9))".to_owned(),
         "(1.2.840.113556.1.4.221=good)".to_owned(),
         "(&(cn=good-test)(sAMAccountName;binary=good))".to_owned(),
+        "(&(cn=good-test)(sAMAccountName;Binary=good))".to_owned(),
         "(&(cn=good-test)(userAccountControl>=512)(userAccountControl<=512))".to_owned(),
         "(anr=goo)".to_owned(),
         "(anr==good)".to_owned(),
