@@ -86,7 +86,7 @@ impl Session {
             controls,
         } = request;
         let dialect = self.dialect();
-        let options = controls::read(controls.iter().map(controls::Control::from));
+        let options = controls::read(controls.iter().map(controls::Control::from), dialect);
         let unknown = options.is_err();
         if unknown && dialect.refuses_controls_as_extended() {
             let refusal = Outcome::from(dialect.no_such_control());

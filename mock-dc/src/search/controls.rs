@@ -2,6 +2,8 @@
 
 use postern_ldap::ber;
 
+use crate::domain::dialect::Dialect;
+
 /// Paged results (RFC 2696).
 pub const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 /// Server-side sorting (RFC 2891).
@@ -101,10 +103,10 @@ pub struct NotOffered;
 /// # Errors
 /// [`NotOffered`] for a critical one that is not known or whose value cannot be read. What is not critical and not
 /// understood is left out of account (RFC 4511 4.1.11).
-pub fn read(controls: impl Iterator<Item = Control>) -> Result<Options, NotOffered> {
+pub fn read(controls: impl Iterator<Item = Control>, dialect: Dialect) -> Result<Options, NotOffered> {
     let mut options = Options::default();
     for control in controls {
-        if options.take(&control).is_none() && control.critical {
+        if options.take(&control, dialect).is_none() && control.critical {
             return Err(NotOffered);
         }
     }
@@ -113,8 +115,10 @@ pub fn read(controls: impl Iterator<Item = Control>) -> Result<Options, NotOffer
 
 impl Options {
     /// `None` when it is not known or cannot be read.
-    fn take(&mut self, control: &Control) -> Option<()> {
+    fn take(&mut self, control: &Control, dialect: Dialect) -> Option<()> {
         let value = control.value.as_deref();
+        // Of a control that says everything by being there.
+        let no_value = || (value.is_none_or(<[u8]>::is_empty) || !dialect.refuses_needless_values()).then_some(());
         match control.oid.as_str() {
             PAGED_RESULTS => self.page = Some(page(value?)?),
             SORT => {
@@ -122,7 +126,7 @@ impl Options {
                 self.sort_is_critical = control.critical;
             }
             DOMAIN_SCOPE => {
-                absent(value)?;
+                no_value()?;
                 self.no_references = true;
             }
             SEARCH_OPTIONS => {
@@ -140,22 +144,16 @@ impl Options {
             }
             SD_FLAGS => drop(single_number(value?)?),
             // Nothing here is deleted or without force; the others mean something to changes alone.
-            SHOW_DELETED | SHOW_RECYCLED => absent(value)?,
+            SHOW_DELETED | SHOW_RECYCLED | RODC_PROMOTION => no_value()?,
             SHOW_DEACTIVATED_LINK | LAZY_COMMIT => {
                 self.of_windows = control.critical.then(|| control.oid.clone()).or(self.of_windows.take());
             }
-            RODC_PROMOTION => absent(value)?,
             PERMISSIVE_MODIFY => self.permissive_modify = true,
             TREE_DELETE => {}
             _ => return None,
         }
         Some(())
     }
-}
-
-/// What says everything by being there.
-fn absent(value: Option<&[u8]>) -> Option<()> {
-    value.is_none().then_some(())
 }
 
 /// The one element of a value, a SEQUENCE.
@@ -251,7 +249,7 @@ mod tests {
 
     #[test]
     fn only_a_critical_control_that_is_not_understood_is_refused() {
-        let code = |control| read([control].into_iter());
+        let code = |control| read([control].into_iter(), Dialect::Windows);
         let refused = Err(NotOffered);
         assert_eq!(code(asked("1.2.3.4", false, None)), Ok(Options::default()));
         assert_eq!(code(asked("1.2.3.4", true, None)), refused);
@@ -262,8 +260,28 @@ mod tests {
     }
 
     #[test]
+    fn a_value_where_none_belongs_is_ignored_but_for_samba() {
+        for oid in [DOMAIN_SCOPE, SHOW_DELETED, SHOW_RECYCLED, RODC_PROMOTION] {
+            for value in [&b"x"[..], &[0x30, 3, 2, 1, 0]] {
+                let read = |critical, dialect| read([asked(oid, critical, Some(value))].into_iter(), dialect);
+                let heeded = Options {
+                    no_references: oid == DOMAIN_SCOPE,
+                    ..Options::default()
+                };
+                assert_eq!(read(true, Dialect::Windows), Ok(heeded.clone()), "{oid}");
+                assert_eq!(read(true, Dialect::Samba), Err(NotOffered), "{oid}");
+                assert_eq!(read(false, Dialect::Samba), Ok(Options::default()), "{oid}");
+                for dialect in [Dialect::Windows, Dialect::Samba] {
+                    let empty = super::read([asked(oid, true, Some(b""))].into_iter(), dialect);
+                    assert_eq!(empty, Ok(heeded.clone()), "{oid}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn values_are_read() {
-        let read = |oid, value: &[u8]| read([asked(oid, true, Some(value))].into_iter()).unwrap();
+        let read = |oid, value: &[u8]| read([asked(oid, true, Some(value))].into_iter(), Dialect::Windows).unwrap();
         let page = read(PAGED_RESULTS, &[0x30, 6, 2, 2, 3, 0xe8, 4, 0]).page.unwrap();
         assert_eq!((page.size, page.cookie.len()), (1000, 0));
         let options = read(SEARCH_OPTIONS, &[0x30, 3, 2, 1, 3]);

@@ -57,6 +57,12 @@ impl Dialect {
         self == Self::Samba
     }
 
+    /// Whether a control that has no value is refused with one that is not empty (measured). MS-ADTS says only that it has
+    /// none.
+    pub(super) fn refuses_needless_values(self) -> bool {
+        self == Self::Samba
+    }
+
     /// The refusal of a critical control that Samba has no module for (measured).
     pub(super) fn refuses_controls_of_windows(self, oid: &str) -> Option<Refusal> {
         let text = format!("Attempt to use critical non-registered control '{oid}'");

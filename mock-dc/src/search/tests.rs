@@ -379,7 +379,7 @@ fn paged(domain: &Domain, filter: &str, options: Options) -> (Vec<String>, u32, 
         if let Some(done) = done {
             assert_eq!(done.result.code, Code::Success);
             let told = done.controls.last().unwrap().clone();
-            let told = controls::read([told].into_iter()).unwrap().page.unwrap();
+            let told = controls::read([told].into_iter(), domain.dialect()).unwrap().page.unwrap();
             return (names, told.size, told.cookie);
         }
     }

@@ -137,7 +137,10 @@ async fn others(asker: &mut Asker<'_>) {
             vec![None, Some(number(0)), Some(number(1))],
         ),
         // No references; all naming contexts.
-        (own("1339"), vec![None, Some(number(0)), Some(b"x".to_vec())]),
+        (
+            own("1339"),
+            vec![None, Some(Vec::new()), Some(number(0)), Some(b"x".to_vec())],
+        ),
         (
             own("1340"),
             vec![
@@ -155,15 +158,15 @@ async fn others(asker: &mut Asker<'_>) {
             vec![None, Some(number(7)), Some(number(0)), Some(b"x".to_vec())],
         ),
         // What was deleted.
-        (own("417"), vec![None, Some(number(1))]),
-        (own("2064"), vec![None]),
+        (own("417"), vec![None, Some(Vec::new()), Some(number(1))]),
+        (own("2064"), vec![None, Some(Vec::new()), Some(number(1))]),
         (own("2065"), vec![None]),
         // Of changes.
         (own("1413"), vec![None]),
         (own("805"), vec![None]),
         (own("619"), vec![None]),
         (own("1338"), vec![None, Some(number(0))]),
-        (own("1341"), vec![None, Some(number(0))]),
+        (own("1341"), vec![None, Some(Vec::new()), Some(number(0))]),
         // What a link leads to, which mock-dc does not follow for a control.
         (own("1504"), vec![None]),
         (own("841"), vec![None]),
