@@ -20,6 +20,8 @@ pub enum Code {
     SizeLimitExceeded = 4,
     /// The request asks for what no controller here knows.
     Referral = 10,
+    /// The request takes more work than the server is willing to do.
+    AdminLimitExceeded = 11,
     /// A control without which the client does not want the search.
     UnavailableCriticalExtension = 12,
     /// A matching rule that the attribute does not have.

@@ -22,7 +22,7 @@ const BIT_AND: &str = "1.2.840.113556.1.4.803";
 /// LDAP_MATCHING_RULE_BIT_OR (MS-ADTS 3.1.1.3.4.4.2).
 const BIT_OR: &str = "1.2.840.113556.1.4.804";
 /// LDAP_MATCHING_RULE_TRANSITIVE_EVAL (MS-ADTS 3.1.1.3.4.4.3).
-const TRANSITIVE: &str = "1.2.840.113556.1.4.1941";
+pub(super) const TRANSITIVE: &str = "1.2.840.113556.1.4.1941";
 
 /// Attributes that hold links between objects, which alone can be followed.
 const LINKS: [&str; 6] = [

@@ -1,5 +1,8 @@
 //! A search as a client asks for it (RFC 4511 4.5.1), off the wire: what is text to LDAP may be any bytes here.
 
+use super::anr;
+use super::filter::TRANSITIVE;
+
 /// What a search asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchRequest {
@@ -56,11 +59,19 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// How much there is to compare for one object: conditions, those that hold others included, and what is long in them.
+    /// How much there is to compare for one object: conditions, those that hold others included, and what is long or
+    /// dear in them.
     pub fn comparisons(&self) -> usize {
         /// Bytes that take about as long as a condition.
         const BYTES: usize = 64;
-        let of = |name: &str, value: &[u8]| 1 + (name.len() + value.len()) / BYTES;
+        /// Names that one is compared with where any will do.
+        const NAMES: usize = 16;
+        /// Objects that a chain of links leads to: each is looked at as a whole.
+        const CHAIN: usize = 1024;
+        let of = |name: &str, value: &[u8]| {
+            let names = if anr::is_meant(name) { NAMES } else { 1 };
+            names * (1 + (name.len() + value.len()) / BYTES)
+        };
         match self {
             Self::And(filters) | Self::Or(filters) => 1 + filters.iter().map(Self::comparisons).sum::<usize>(),
             Self::Not(filter) => 1 + filter.comparisons(),
@@ -73,7 +84,28 @@ impl Filter {
             | Self::LessOrEqual(name, value)
             | Self::Approx(name, value) => of(name, value),
             Self::Present(name) => of(name, b""),
-            Self::Extensible(assertion) => of(assertion.attribute.as_deref().unwrap_or_default(), &assertion.value),
+            Self::Extensible(assertion) => {
+                let is_chain = assertion.rule.as_deref() == Some(TRANSITIVE);
+                let own = of(assertion.attribute.as_deref().unwrap_or_default(), &assertion.value);
+                own + if is_chain { CHAIN } else { 0 }
+            }
+        }
+    }
+
+    /// Bytes of all values that are compared with.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::And(filters) | Self::Or(filters) => filters.iter().map(Self::bytes).sum(),
+            Self::Not(filter) => filter.bytes(),
+            Self::Substring(_, Substring { initial, any, last }) => {
+                initial.iter().chain(any).chain(last).map(Vec::len).sum()
+            }
+            Self::Equality(_, value)
+            | Self::GreaterOrEqual(_, value)
+            | Self::LessOrEqual(_, value)
+            | Self::Approx(_, value) => value.len(),
+            Self::Present(_) => 0,
+            Self::Extensible(assertion) => assertion.value.len(),
         }
     }
 }

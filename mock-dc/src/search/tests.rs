@@ -69,8 +69,47 @@ fn one_step_finds_few_entries_and_makes_few_comparisons() {
     let none = Filter::Not(Box::new(all));
     assert_eq!(first_step(none.clone()), (0, 256));
     assert_eq!(first_step(Filter::And(vec![none; 20_000])), (0, 1));
-    let long = Filter::Equality("description".to_owned(), vec![b'x'; 9_000_000]);
-    assert_eq!(first_step(long), (0, 1));
+    let long = |name: &str| Filter::Equality(name.to_owned(), vec![b'x'; VALUES]);
+    assert_eq!(first_step(long("description")), (0, 1));
+    // What is compared with every name, and what follows links.
+    let short = |name: &str| Filter::Equality(name.to_owned(), vec![b'x'; 6_400]);
+    assert_eq!(first_step(short("description")), (0, 162));
+    assert_eq!(first_step(short("anr")), (0, 10));
+    let chain = format!("(member:1.2.840.113556.1.4.1941:=CN=Users,{BASE})");
+    assert_eq!(first_step(read(&chain)), (0, 15));
+    assert_eq!(first_step(Filter::Not(Box::new(read(&chain)))).1, 15);
+}
+
+#[test]
+fn a_filter_of_too_long_values_is_refused() {
+    let domain = domain(Dialect::Windows, 0);
+    let begun = |filter: &Filter| {
+        let asked = SearchRequest {
+            filter: filter.clone(),
+            ..request(BASE, Scope::Subtree, "(cn=*)")
+        };
+        let begun = Search::begin(&domain, asked, Options::default(), Client::default());
+        begun.map(|_| ()).map_err(|refusal| refusal.code)
+    };
+    let value = |length| Filter::Equality("description".to_owned(), vec![b'x'; length]);
+    let half = || Filter::Not(Box::new(value(VALUES / 2)));
+    let two = Filter::Substring(
+        "cn".to_owned(),
+        request::Substring {
+            initial: Some(vec![b'x'; VALUES]),
+            any: Vec::new(),
+            last: Some(vec![b'x']),
+        },
+    );
+    assert_eq!(begun(&Filter::And(vec![half(), half()])), Ok(()));
+    for filter in [
+        value(VALUES + 1),
+        two,
+        Filter::Or(vec![half(), half(), value(1)]),
+        Filter::Not(Box::new(value(9_000_000))),
+    ] {
+        assert_eq!(begun(&filter), Err(Code::AdminLimitExceeded));
+    }
 }
 
 fn run(domain: &Domain, request: SearchRequest) -> (Vec<Entry>, Code) {
@@ -379,7 +418,10 @@ fn paged(domain: &Domain, filter: &str, options: Options) -> (Vec<String>, u32, 
         if let Some(done) = done {
             assert_eq!(done.result.code, Code::Success);
             let told = done.controls.last().unwrap().clone();
-            let told = controls::read([told].into_iter(), domain.dialect()).unwrap().page.unwrap();
+            let told = controls::read([told].into_iter(), domain.dialect())
+                .unwrap()
+                .page
+                .unwrap();
             return (names, told.size, told.cookie);
         }
     }
