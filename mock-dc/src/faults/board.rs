@@ -31,12 +31,23 @@ pub struct Board {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldSince(u64);
 
+/// What becomes of what faults hold when others take their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnHeld {
+    /// It goes on.
+    LetGo,
+    /// It ends with its connection.
+    Discard,
+}
+
 /// Faults that were put in force together.
 #[derive(Debug)]
 pub(super) struct InForce {
     pub(super) engine: Engine,
     since: Instant,
     replaced: AtomicBool,
+    /// Set before `replaced` is: what they hold is discarded rather than let go.
+    discards: AtomicBool,
     /// A token for every connection that goes by them.
     pub(super) followers: TaskTracker,
 }
@@ -50,6 +61,7 @@ impl InForce {
             engine: Engine::new(rules),
             since: Instant::now(),
             replaced: AtomicBool::new(false),
+            discards: AtomicBool::new(false),
             followers,
         })
     }
@@ -64,6 +76,15 @@ impl InForce {
     /// Since they were put in force.
     pub(super) fn elapsed(&self) -> Duration {
         self.since.elapsed()
+    }
+
+    /// How they ended, once others are in force.
+    fn over(&self) -> Option<Over> {
+        let replaced = self.replaced.load(Ordering::Acquire);
+        replaced.then(|| match self.discards.load(Ordering::Acquire) {
+            true => Over::Discarded,
+            false => Over::Replaced,
+        })
     }
 
     /// When the next fault begins or ends by itself, after so long a time; it may have been meanwhile.
@@ -85,12 +106,13 @@ impl Board {
     }
 
     /// Puts faults in the place of those in force, which are returned.
-    pub(super) fn replace(&self, rules: Vec<Rule>) -> Arc<InForce> {
+    pub(super) fn replace(&self, rules: Vec<Rule>, held: OnHeld) -> Arc<InForce> {
         let new = InForce::new(rules);
         self.quiet.store(new.engine.is_empty(), Ordering::Release);
         let mut old = None;
         self.in_force.send_modify(|now| {
             // Marked before anybody can be told: nobody waits for a word that has been said.
+            now.discards.store(held == OnHeld::Discard, Ordering::Release);
             now.replaced.store(true, Ordering::Release);
             old = Some(std::mem::replace(now, new.clone()));
         });
@@ -190,12 +212,13 @@ impl Exposure {
     }
 
     /// Waits for as long, or until other faults are in force: taking a fault back lets go what it holds.
-    pub fn pause(&self, Delayed { by, delay }: Delayed) -> impl Future<Output = ()> + Send + 'static {
+    pub fn pause(&self, Delayed { by, delay }: Delayed) -> impl Future<Output = Over> + Send + 'static {
         let mut changes = self.board.subscribe();
         async move {
             // An end of its time takes nothing back that it struck; whoever could replace it is gone with the process.
             let replaced = changes.wait_for(|now| !Arc::ptr_eq(now, &by));
             let _ = tokio::time::timeout(delay, replaced).await;
+            by.over().unwrap_or(Over::Ended)
         }
     }
 
@@ -213,15 +236,20 @@ impl Exposure {
     }
 
     /// Returns at once, or, if the server is to fall silent before or after a TLS handshake, when that is over.
-    pub async fn hang(&self, stage: Stage) {
+    ///
+    /// # Errors
+    /// Whatever has come meanwhile is to be discarded.
+    pub async fn hang(&self, stage: Stage) -> Result<(), Discarded> {
         loop {
             let now = self.board.in_force();
             let Some(place) = now.engine.hang(now.at(self.dc), stage, &mut chance) else {
-                return;
+                return Ok(());
             };
             // A fault whose time is over lets go; one that was replaced leaves it to those in its place.
-            if self.struck(now, place).over().await == Over::Ended {
-                return;
+            match self.struck(now, place).over().await {
+                Over::Ended => return Ok(()),
+                Over::Replaced => {}
+                Over::Discarded => return Err(Discarded),
             }
         }
     }
@@ -259,7 +287,13 @@ pub enum Over {
     Ended,
     /// Others are in force.
     Replaced,
+    /// Others are in force since a reset: what this one held is not to be carried out.
+    Discarded,
 }
+
+/// What a fault held was discarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Discarded;
 
 /// A fault that strikes for a while.
 #[derive(Debug, Clone)]
@@ -272,11 +306,10 @@ pub struct Struck {
 impl Struck {
     /// Whether it is over, and how.
     pub fn is_over(&self) -> Option<Over> {
-        if self.by.replaced.load(Ordering::Acquire) {
-            return Some(Over::Replaced);
-        }
-        let lasts = self.by.engine.lasts(self.place, self.by.since.elapsed());
-        (!lasts).then_some(Over::Ended)
+        self.by.over().or_else(|| {
+            let lasts = self.by.engine.lasts(self.place, self.by.since.elapsed());
+            (!lasts).then_some(Over::Ended)
+        })
     }
 
     /// Waits until it is over.

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::controllers::DcId;
 use crate::world::World;
-use board::Board;
+use board::{Board, OnHeld};
 use engine::At;
 use rule::{Known, RawRule, Rule};
 
@@ -135,7 +135,7 @@ impl Faults {
             replacing: tokio::sync::Mutex::default(),
             setting: Mutex::default(),
         };
-        faults.board.replace(configured);
+        faults.board.replace(configured, OnHeld::LetGo);
         faults.set();
         faults
     }
@@ -172,8 +172,12 @@ impl Faults {
     /// # Errors
     /// [`FaultError`]; the new faults are in force wherever they could be.
     pub async fn replace(&self, rules: Vec<Rule>) -> Result<(), FaultError> {
+        self.put_in_force(rules, OnHeld::LetGo).await
+    }
+
+    async fn put_in_force(&self, rules: Vec<Rule>, held: OnHeld) -> Result<(), FaultError> {
         let _replacing = self.replacing.lock().await;
-        let old = self.board.replace(rules);
+        let old = self.board.replace(rules, held);
         self.set();
         if timeout(EFFECT_LIMIT, old.followers.wait()).await.is_err() {
             return Err(FaultError::Stuck);
@@ -190,13 +194,13 @@ impl Faults {
     }
 
     /// Puts the configured faults back in force, none of which has happened yet. Requests that were held back are
-    /// discarded: none of them is carried out after this.
+    /// discarded, read or not, and so is what came behind an answer that was: none of them is carried out after this.
     ///
     /// # Errors
     /// As [`Faults::replace`].
     pub async fn reset(&self) -> Result<(), FaultError> {
         self.board.discard_held();
-        let replaced = self.replace(self.configured.clone()).await;
+        let replaced = self.put_in_force(self.configured.clone(), OnHeld::Discard).await;
         // What came while the old faults were still in force.
         self.board.discard_held();
         replaced

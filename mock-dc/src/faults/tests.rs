@@ -46,7 +46,7 @@ impl Rig {
 
     /// Puts faults in force and waits for nobody.
     fn put(&self, faults: &serde_json::Value) {
-        self.faults.board.replace(self.rules(faults));
+        self.faults.board.replace(self.rules(faults), OnHeld::LetGo);
         self.faults.set();
     }
 

@@ -17,7 +17,7 @@ use super::Controller;
 use super::conversation::{Conversation, Cut};
 use super::frame::FrameError;
 use super::wire::{End, GOODBYE, GOODBYE_BYTES, WireError, converse};
-use crate::faults::board::{Connection, Over, Struck};
+use crate::faults::board::{Connection, Discarded, Over, Struck};
 use crate::faults::drip::Dripping;
 use crate::faults::engine::OnConnection;
 use crate::faults::rule::Stage;
@@ -76,8 +76,10 @@ pub(super) async fn serve(
                         biased;
                         () = reset.cancelled() => break Ended::Reset,
                         () = drain.cancelled() => {}
-                        held = timeout(HOLD_LIMIT, struck.over()) => if held.is_err() {
-                            break Ended::Reset;
+                        held = timeout(HOLD_LIMIT, struck.over()) => match held {
+                            Ok(Over::Ended | Over::Replaced) => {}
+                            // Requests may have come that nobody has read.
+                            Ok(Over::Discarded) | Err(_) => break Ended::Reset,
                         },
                     }
                 }
@@ -89,8 +91,8 @@ pub(super) async fn serve(
         Ended::Reset | Ended::Itself(Ok(End::Cut(Cut::Reset))) => true,
         // As measured.
         Ended::Itself(Err(WireError::Frame(FrameError::NotLdap))) => dialect.disconnection().is_none(),
+        Ended::Itself(Err(WireError::Discarded)) | Ended::Forgotten(_) => true,
         Ended::Itself(_) | Ended::Closed => false,
-        Ended::Forgotten(_) => true,
     };
     if let Ended::Itself(Err(error)) = &ended {
         tracing::debug!(dc = &*controller.name, %peer, %error, "connection ended");
@@ -142,7 +144,7 @@ async fn close(stream: &mut TcpStream, exposed: Connection) {
 async fn hold(exposed: &mut Connection, mut struck: Struck) {
     loop {
         exposed.settled();
-        let Ok(Over::Replaced) = timeout(HOLD_LIMIT, struck.over()).await else {
+        let Ok(Over::Replaced | Over::Discarded) = timeout(HOLD_LIMIT, struck.over()).await else {
             return;
         };
         // Those in its place may say the same.
@@ -186,7 +188,10 @@ async fn encrypt<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controlle
     let hang = async |stream: &TcpStream, stage| {
         tokio::select! {
             biased;
-            held = timeout(HOLD_LIMIT, exposure.hang(stage)) => held.map_err(|_| WireError::Held),
+            held = timeout(HOLD_LIMIT, exposure.hang(stage)) => match held {
+                Ok(let_go) => let_go.map_err(|Discarded| WireError::Discarded),
+                Err(_) => Err(WireError::Held),
+            },
             () = gone(stream) => Err(WireError::Gone),
         }
     };

@@ -11,6 +11,7 @@ use super::outbox::Outbox;
 use super::searching::Searching;
 use super::session::{Session, Then};
 
+use crate::faults::board::Over;
 use crate::faults::engine::{self, Fate, OnBind};
 use crate::faults::gate::Pass;
 
@@ -107,9 +108,14 @@ impl Conversation {
                     // There will be no answer: whoever waits for it learns that by the reset.
                     carried_out.unwrap_or(Ok(Then::Cut(Cut::Reset)))?
                 }
-                Due::Answer(late) => {
+                Due::Answer(late, over) => {
                     self.outbox.append(late.answer);
-                    late.then
+                    // Requests behind it were held back with it.
+                    if over == Over::Discarded && self.inbox.has_unread() {
+                        Then::Cut(Cut::Reset)
+                    } else {
+                        late.then
+                    }
                 }
             };
             if then != Then::Continue {

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::message::{Operation, Request};
 use super::outbox::Outbox;
 use super::session::Then;
-use crate::faults::board::{Delayed, Exposure, HeldSince};
+use crate::faults::board::{Delayed, Exposure, HeldSince, Over};
 use crate::faults::engine;
 use crate::faults::gate::Pass;
 
@@ -27,7 +27,7 @@ pub(crate) enum Held {
     /// An answer that is late.
     Answer {
         late: Late,
-        wait: Pin<Box<dyn Future<Output = ()> + Send>>,
+        wait: Pin<Box<dyn Future<Output = Over> + Send>>,
     },
     /// What waited long enough.
     Due(Due),
@@ -38,8 +38,8 @@ pub(crate) enum Held {
 pub(crate) enum Due {
     /// A whole message, since when it was held back, and its place among the binds at once if it is one.
     Request(Zeroizing<Vec<u8>>, HeldSince, Option<Pass>),
-    /// The answer to a bind.
-    Answer(Late),
+    /// The answer to a bind, and why it is due.
+    Answer(Late, Over),
 }
 
 /// An answer that is late, or the lack of one.
@@ -91,7 +91,7 @@ impl Held {
     /// Holds an answer back.
     pub(crate) fn answer(exposure: &Exposure, late: Late, delay: Option<Delayed>) -> Self {
         match delay {
-            None => Self::Due(Due::Answer(late)),
+            None => Self::Due(Due::Answer(late, Over::Ended)),
             Some(delay) => Self::Answer {
                 late,
                 wait: Box::pin(exposure.pause(delay)),
@@ -120,12 +120,13 @@ impl Held {
                 Due::Request(std::mem::take(message), *since, pass)
             }
             Some(Self::Answer { late, wait }) => {
-                ready!(wait.as_mut().poll(cx));
-                Due::Answer(Late {
+                let over = ready!(wait.as_mut().poll(cx));
+                let late = Late {
                     answer: std::mem::take(&mut late.answer),
                     then: late.then,
                     pass: late.pass.take(),
-                })
+                };
+                Due::Answer(late, over)
             }
         };
         *held = Some(Self::Due(due));

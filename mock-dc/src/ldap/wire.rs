@@ -52,6 +52,9 @@ pub(super) enum WireError {
     /// A fault held a TLS handshake back for as long as it holds anything.
     #[error("a fault kept the client waiting for TLS; nothing is held longer")]
     Held,
+    /// A fault held a TLS handshake back, or what followed it, until a reset.
+    #[error("a reset discarded what a fault held back")]
+    Discarded,
     /// The TLS handshake was not finished in time.
     #[error("the TLS handshake took too long")]
     Handshake,
@@ -182,6 +185,12 @@ impl<S: AsyncRead + AsyncWrite + Stalls + Unpin> Wire<'_, '_, S> {
         if self.drained.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(Event::Drain));
         }
+        // Before what is held is let go: a reset that does so discards what came behind it.
+        if self.conversation.is_held()
+            && let Poll::Ready(event) = self.poll_receive(cx)
+        {
+            return Poll::Ready(event);
+        }
         if self.conversation.poll_held(cx).is_ready() {
             return Poll::Ready(Ok(Event::Moved));
         }
@@ -199,19 +208,23 @@ impl<S: AsyncRead + AsyncWrite + Stalls + Unpin> Wire<'_, '_, S> {
         if !had_room && self.conversation.outbox().has_room() {
             return Poll::Ready(Ok(Event::Moved));
         }
-        if self.conversation.wants_bytes() && !self.finished {
-            let buffer = self.conversation.inbox().room()?;
-            match pin!(self.stream.read_buf(buffer)).poll(cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Event::Finished)),
-                Poll::Ready(Ok(_)) => return Poll::Ready(Ok(Event::Moved)),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => {}
-            }
+        if let Poll::Ready(event) = self.poll_receive(cx) {
+            return Poll::Ready(event);
         }
         if !wait || self.finished && self.conversation.is_idle() {
             return Poll::Ready(Ok(Event::Moved));
         }
         self.poll_time(cx)
+    }
+
+    /// Receives what the conversation wants.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, WireError>> {
+        if self.finished || !self.conversation.wants_bytes() {
+            return Poll::Pending;
+        }
+        let buffer = self.conversation.inbox().room()?;
+        let read = ready!(pin!(self.stream.read_buf(buffer)).poll(cx))?;
+        Poll::Ready(Ok(if read == 0 { Event::Finished } else { Event::Moved }))
     }
 
     /// Sends as much as goes. Ready when everything has left.

@@ -51,6 +51,14 @@ async fn until_decided(domain: &Domain, binds: u64) {
     }
 }
 
+/// Waits until every fault has happened as often as it may.
+async fn until_spent(domain: &Domain) {
+    let spent = |faults: Value| faults.as_array().unwrap().iter().all(|fault| fault["left"] == 0);
+    while !spent(domain.get("/faults").await) {
+        tokio::task::yield_now().await;
+    }
+}
+
 fn answered(binds: &[Value]) -> Vec<(Option<u64>, Option<bool>)> {
     let told = |bind: &Value| (bind["result"].as_u64(), bind["answered"].as_bool());
     binds.iter().map(told).collect()
@@ -499,6 +507,43 @@ async fn configured_faults_are_in_force_from_the_start_and_again_after_a_reset()
         put(&domain, json!([{"kind": "refuse"}])).await;
         domain.send(Method::POST, "/reset", json!({})).await;
         assert_eq!(domain.get("/faults").await, configured);
+    }
+    domain.end().await;
+}
+
+#[tokio::test]
+async fn nothing_that_was_said_to_a_server_that_hangs_is_carried_out_after_a_reset() {
+    let domain = Domain::serve();
+    let other = domain.addresses.dcs[1].ldaps.expect("an LDAPS listener");
+    for round in 0..20 {
+        let mut existing = TcpStream::connect(address(&domain, 0)).await.expect("a connection");
+        existing.write_all(&BIND).await.expect("a write");
+        existing.read_exact(&mut [0; ANSWER]).await.expect("an answer");
+        put(
+            &domain,
+            json!([
+                {"kind": "hang", "when": "connection", "dc": "dc-1", "times": 2},
+                {"kind": "hang", "when": "after_tls", "times": 1},
+            ]),
+        )
+        .await;
+        let mut new = TcpStream::connect(address(&domain, 0)).await.expect("a connection");
+        // The other controller takes a handshake, and then says nothing.
+        let encrypted = TcpStream::connect(other).await.expect("a connection");
+        let mut encrypted = domain.handshake(encrypted).await.expect("TLS");
+        for client in [&mut existing, &mut new] {
+            client.write_all(&raw_bind()).await.expect("a write");
+        }
+        encrypted.write_all(&raw_bind()).await.expect("a write");
+        encrypted.flush().await.expect("a write");
+        until_spent(&domain).await;
+        domain.send(Method::POST, "/reset", json!({})).await;
+        assert_eq!(domain.binds("").await, Vec::<Value>::new(), "{round}");
+        for mut client in [existing, new, encrypted.into_inner().0] {
+            let ended = client.read_to_end(&mut Vec::new()).await.map_err(|error| error.kind());
+            assert_eq!(ended, Err(ErrorKind::ConnectionReset), "{round}");
+        }
+        assert_eq!(domain.get("/binds/counts").await, json!({}), "{round}");
     }
     domain.end().await;
 }

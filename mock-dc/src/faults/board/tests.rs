@@ -24,17 +24,21 @@ fn slow() -> Vec<Rule> {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_waits_no_longer_than_the_fault_that_delayed_it_is_in_force() {
-    for replaced_with in [Vec::new(), slow()] {
+    for (replaced_with, held, over) in [
+        (Vec::new(), OnHeld::LetGo, Over::Replaced),
+        (slow(), OnHeld::LetGo, Over::Replaced),
+        (slow(), OnHeld::Discard, Over::Discarded),
+    ] {
         let board = Arc::new(Board::new(1));
         let exposure = Exposure::new(board.clone(), 0);
         assert!(exposure.delay(Operation::Bind, None).is_none());
-        board.replace(slow());
+        board.replace(slow(), OnHeld::LetGo);
         let [before, after] = [(); 2].map(|()| exposure.delay(Operation::Bind, None).expect("a delay"));
         let mut waits = Box::pin(exposure.pause(before));
         assert!((&mut waits).now_or_never().is_none());
-        board.replace(replaced_with);
-        assert!(waits.now_or_never().is_some());
+        board.replace(replaced_with, held);
+        assert_eq!(waits.now_or_never(), Some(over));
         // Also when it begins to wait only then.
-        assert!(exposure.pause(after).now_or_never().is_some());
+        assert_eq!(exposure.pause(after).now_or_never(), Some(over));
     }
 }

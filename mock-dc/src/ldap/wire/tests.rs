@@ -333,8 +333,8 @@ async fn a_bind_whose_answer_could_not_be_sent_is_not_told_as_answered() {
     assert_eq!(told.answered(), Some(false));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_reset_discards_what_faults_hold_back() {
+/// A controller, and its faults.
+fn exposed() -> (Arc<Controller>, Faults) {
     let mut controller = Arc::into_inner(controller()).expect("nobody else has it");
     let board = Arc::new(Board::new(1));
     controller.exposure = Exposure::new(board.clone(), 0);
@@ -346,7 +346,13 @@ async fn a_reset_discards_what_faults_hold_back() {
         refuse: watch::Sender::new(false),
         refusing: Vec::new(),
     };
-    let faults = Faults::new(world.clone(), board, vec![switch], Vec::new(), true);
+    (controller, Faults::new(world, board, vec![switch], Vec::new(), true))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_discards_what_faults_hold_back() {
+    let (controller, faults) = exposed();
+    let world = controller.world.clone();
     let slow = br#"[{"kind": "limit", "binds": 1}, {"kind": "latency", "ms": 3600000, "operations": "all"}]"#;
     faults.replace(faults.read(slow).unwrap()).await.unwrap();
 
@@ -373,4 +379,37 @@ async fn a_reset_discards_what_faults_hold_back() {
     ask(again, ANONYMOUS_BIND).await.unwrap();
     again.client.read_exact(&mut [0; ANSWER]).await.unwrap();
     assert_eq!(world.journal.last(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_discards_what_came_behind_an_answer_that_it_lets_go_and_nothing_else_does() {
+    let slow = br#"[{"kind": "latency", "ms": 3600000}]"#;
+    for (resets, seconds) in [(true, 0), (true, 60), (false, 60)] {
+        let (controller, faults) = exposed();
+        let world = controller.world.clone();
+        faults.replace(faults.read(slow).unwrap()).await.unwrap();
+        let (client, server) = duplex(4096);
+        let server = Dripping::new(server, Exposure::new(Arc::new(Board::new(1)), 0));
+        let mut served = serve_over(server, client, controller.clone());
+        ask(&mut served, ANONYMOUS_BIND).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(world.journal.last(), 1);
+        ask(&mut served, ANONYMOUS_BIND).await.unwrap();
+        // Read already, or still on its way.
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        if resets {
+            faults.reset().await.unwrap();
+            world.reset();
+        } else {
+            faults.replace(Vec::new()).await.unwrap();
+        }
+        served.client.read_exact(&mut [0; ANSWER]).await.unwrap();
+        if resets {
+            assert!(matches!(served.end().await, Ok(End::Cut(Cut::Reset))));
+            assert_eq!(world.journal.last(), 0);
+        } else {
+            served.client.read_exact(&mut [0; ANSWER]).await.unwrap();
+            assert_eq!(world.journal.last(), 2);
+        }
+    }
 }
