@@ -228,6 +228,12 @@ impl Exposure {
         now.engine.certificate(now.at(self.dc), &mut chance)
     }
 
+    /// Whether a TLS handshake that may take so long, and begins now, may be sent little by little.
+    pub fn may_drip(&self, within: Duration) -> bool {
+        let now = self.board.in_force.borrow();
+        now.engine.may_drip(now.at(self.dc), within)
+    }
+
     /// How little at a time a bundle of bytes is sent, as long as [`Struck`] says.
     pub(super) fn drip(&self) -> Option<(Struck, usize, Duration)> {
         let now = self.board.in_force();

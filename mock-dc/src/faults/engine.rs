@@ -241,6 +241,18 @@ impl Engine {
         whole
     }
 
+    /// Whether a bundle of bytes may be sent little by little that is sent now or so much later.
+    pub fn may_drip(&self, at: At, within: Duration) -> bool {
+        self.rules.iter().any(|armed| {
+            let Rule { dc, from, lasts, .. } = &armed.rule;
+            matches!(armed.rule.fault, Fault::Drip { .. })
+                && dc.is_none_or(|dc| dc == at.dc)
+                && *from <= at.elapsed + within
+                && lasts.is_none_or(|lasts| at.elapsed < *from + lasts)
+                && armed.may_strike()
+        })
+    }
+
     /// How little at a time a bundle of bytes is sent; with the place of the fault.
     pub fn drip(&self, at: At, draw: Draw<'_>) -> Option<(usize, usize, Duration)> {
         self.open(at).find_map(|(place, armed)| match armed.rule.fault {
@@ -266,6 +278,12 @@ impl Armed {
 
     fn concerns(&self, user: Option<&str>) -> bool {
         self.rule.users.is_empty() || user.is_some_and(|user| self.rule.users.contains(user))
+    }
+
+    /// Whether it can happen another time.
+    fn may_strike(&self) -> bool {
+        let spent = self.left.as_ref().is_some_and(|left| left.load(Ordering::Acquire) == 0);
+        self.rule.probability > 0.0 && !spent
     }
 
     /// Whether it happens this time. Chance comes first: a fault that did not strike is not one that happened.

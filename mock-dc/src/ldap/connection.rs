@@ -25,7 +25,7 @@ use crate::faults::rule::Stage;
 /// A TLS handshake that takes longer is one that does not come.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
-/// A handshake that faults may make slow.
+/// The same where a fault may send it little by little. Nowhere else: each takes the place of a connection as long.
 const SLOW_HANDSHAKE_LIMIT: Duration = Duration::from_secs(900);
 
 /// How long a fault may hold a connection of which the server neither reads nor notices that the client has closed it:
@@ -196,10 +196,10 @@ async fn encrypt<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controlle
         }
     };
     hang(stream.inner(), Stage::BeforeTls).await?;
-    let limit = if exposure.is_quiet() {
-        HANDSHAKE_LIMIT
-    } else {
+    let limit = if exposure.may_drip(HANDSHAKE_LIMIT) {
         SLOW_HANDSHAKE_LIMIT
+    } else {
+        HANDSHAKE_LIMIT
     };
     let encrypted = timeout(limit, handshake(stream, controller)).await;
     let encrypted = encrypted.map_err(|_| WireError::Handshake)??;

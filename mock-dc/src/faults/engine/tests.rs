@@ -116,6 +116,21 @@ fn a_fault_strikes_at_its_controller_and_within_its_time() {
 }
 
 #[test]
+fn bytes_may_drip_where_a_fault_can_still_have_it_so() {
+    let engine = engine(json!([
+        {"kind": "latency", "ms": 1},
+        {"kind": "drip", "bytes": 1, "every_ms": 1, "probability": 0},
+        {"kind": "drip", "bytes": 1, "every_ms": 1, "dc": "dc-2", "from_ms": 100, "for_ms": 20},
+        {"kind": "drip", "bytes": 1, "every_ms": 1, "dc": "dc-1", "from_ms": 200, "times": 1},
+    ]));
+    let may = |dc, ms| engine.may_drip(at(dc, ms), Duration::from_millis(10));
+    assert!(!may(1, 89) && may(1, 90) && may(1, 119) && !may(1, 120));
+    assert!(!may(0, 189) && may(0, 190) && may(0, 3_600_000));
+    assert!(engine.drip(at(0, 200), &mut || 0.5).is_some());
+    assert!(!may(0, 200), "it has happened as often as it may");
+}
+
+#[test]
 fn whom_nobody_reaches_the_other_controllers_do_not_reach_either() {
     let cut_off = |raw| engine(json!([raw])).cuts_off(NOW);
     assert!(cut_off(json!({"kind": "refuse"})));
