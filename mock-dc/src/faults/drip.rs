@@ -1,12 +1,14 @@
 //! A stream whose bytes a fault lets go little by little: below TLS, so that handshakes and records come in pieces too.
-//! Here is also seen whether the client takes what is sent: TLS above takes bytes long before the network does.
+//! Here is also seen whether the client takes what is sent, and whether it has left: TLS above takes bytes long before
+//! the network does, and sees no end behind bytes that it has not read.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::server::TlsStream;
 
@@ -41,6 +43,41 @@ impl<S: Stalls> Stalls for TlsStream<S> {
 impl<S: Stalls> Stalls for &mut S {
     fn stalled_since(&self) -> Option<Instant> {
         (**self).stalled_since()
+    }
+}
+
+/// A stream that tells when its other end has left.
+pub trait Leaves {
+    /// Waits until the other end has closed the connection, or its half of it, whatever it said before that nobody has
+    /// read.
+    fn gone(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl Leaves for TcpStream {
+    async fn gone(&self) {
+        // Ready for urgent data, of which no word comes, or at the end; what can be read does not count.
+        let ready = self.ready(Interest::PRIORITY).await;
+        if ready.is_ok_and(|ready| !ready.is_read_closed()) {
+            std::future::pending().await
+        }
+    }
+}
+
+impl<S: Leaves> Leaves for Dripping<S> {
+    fn gone(&self) -> impl Future<Output = ()> + Send {
+        self.stream.gone()
+    }
+}
+
+impl<S: Leaves> Leaves for TlsStream<S> {
+    fn gone(&self) -> impl Future<Output = ()> + Send {
+        self.get_ref().0.gone()
+    }
+}
+
+impl<S: Leaves> Leaves for &mut S {
+    fn gone(&self) -> impl Future<Output = ()> + Send {
+        (**self).gone()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -18,7 +18,7 @@ use super::conversation::{Conversation, Cut};
 use super::frame::FrameError;
 use super::wire::{End, GOODBYE, GOODBYE_BYTES, WireError, converse};
 use crate::faults::board::{Connection, Discarded, Over, Struck};
-use crate::faults::drip::Dripping;
+use crate::faults::drip::{Dripping, Leaves};
 use crate::faults::engine::OnConnection;
 use crate::faults::rule::Stage;
 
@@ -192,7 +192,7 @@ async fn encrypt<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controlle
                 Ok(let_go) => let_go.map_err(|Discarded| WireError::Discarded),
                 Err(_) => Err(WireError::Held),
             },
-            () = gone(stream) => Err(WireError::Gone),
+            () = stream.gone() => Err(WireError::Gone),
         }
     };
     hang(stream.inner(), Stage::BeforeTls).await?;
@@ -205,15 +205,6 @@ async fn encrypt<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controlle
     let encrypted = encrypted.map_err(|_| WireError::Handshake)??;
     hang(encrypted.get_ref().0.inner(), Stage::AfterTls).await?;
     Ok(encrypted)
-}
-
-/// Waits until the client has closed the connection, whatever it said before that nobody has read.
-async fn gone(stream: &TcpStream) {
-    // Ready for urgent data, of which no word comes, or at the end; what can be read does not count.
-    let ready = stream.ready(Interest::PRIORITY).await;
-    if ready.is_ok_and(|ready| !ready.is_read_closed()) {
-        std::future::pending().await
-    }
 }
 
 async fn handshake<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controller) -> std::io::Result<Encrypted<'a>> {

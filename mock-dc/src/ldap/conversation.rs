@@ -216,6 +216,12 @@ impl Conversation {
         self.held.is_some()
     }
 
+    /// Whether there is nothing to do until a fault lets go what it holds back: there is no place for more requests,
+    /// either.
+    pub(crate) fn waits_for_held_alone(&self) -> bool {
+        self.is_held() && !self.inbox.has_free_room() && self.searches.is_empty() && self.outbox.is_empty()
+    }
+
     /// Whether the client waits for nothing.
     pub(crate) fn is_idle(&self) -> bool {
         self.searches.is_empty() && self.outbox.is_empty() && self.held.is_none()

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::conversation::{Conversation, Cut, Turn};
 use super::frame::FrameError;
-use crate::faults::drip::Stalls;
+use crate::faults::drip::{Leaves, Stalls};
 
 /// InitRecvTimeout of AD's default query policy: how long the first request may be in coming, whole.
 const FIRST_REQUEST: Duration = Duration::from_secs(120);
@@ -107,7 +107,7 @@ pub(super) async fn converse<S>(
     drain: &CancellationToken,
 ) -> Result<End, WireError>
 where
-    S: AsyncRead + AsyncWrite + Stalls + Unpin,
+    S: AsyncRead + AsyncWrite + Stalls + Leaves + Unpin,
 {
     let now = Instant::now();
     let mut wire = Wire {
@@ -160,7 +160,12 @@ where
             };
         }
         let wait = turn == Turn::Wait;
-        match poll_fn(|cx| wire.poll(cx, wait)).await? {
+        let event = if wait && wire.waits_for_held_alone() {
+            wire.until_let_go().await
+        } else {
+            poll_fn(|cx| wire.poll(cx, wait)).await?
+        };
+        match event {
             Event::Moved => {}
             Event::Finished => wire.finished = true,
             Event::Gone => {
@@ -180,7 +185,7 @@ where
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Stalls + Unpin> Wire<'_, '_, S> {
+impl<S: AsyncRead + AsyncWrite + Stalls + Leaves + Unpin> Wire<'_, '_, S> {
     fn poll(&mut self, cx: &mut Context<'_>, wait: bool) -> Poll<Result<Event, WireError>> {
         if self.drained.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(Event::Drain));
@@ -211,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Stalls + Unpin> Wire<'_, '_, S> {
         if let Poll::Ready(event) = self.poll_receive(cx) {
             return Poll::Ready(event);
         }
-        if !wait || self.finished && self.conversation.is_idle() {
+        if !wait || self.waits_for_held_alone() || self.finished && self.conversation.is_idle() {
             return Poll::Ready(Ok(Event::Moved));
         }
         self.poll_time(cx)
@@ -225,6 +230,32 @@ impl<S: AsyncRead + AsyncWrite + Stalls + Unpin> Wire<'_, '_, S> {
         let buffer = self.conversation.inbox().room()?;
         let read = ready!(pin!(self.stream.read_buf(buffer)).poll(cx))?;
         Poll::Ready(Ok(if read == 0 { Event::Finished } else { Event::Moved }))
+    }
+
+    /// Whether only a fault's end can let anything go on, and no more is received that could end with the client's end.
+    fn waits_for_held_alone(&self) -> bool {
+        self.conversation.waits_for_held_alone() && !self.to_flush && !self.finished
+    }
+
+    /// Waits for that, or for the client to leave.
+    async fn until_let_go(&mut self) -> Event {
+        let Self {
+            stream,
+            conversation,
+            drained,
+            ..
+        } = self;
+        let mut gone = pin!(stream.gone());
+        poll_fn(|cx| {
+            if drained.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Drain);
+            }
+            if conversation.poll_held(cx).is_ready() {
+                return Poll::Ready(Event::Moved);
+            }
+            gone.as_mut().poll(cx).map(|()| Event::Gone)
+        })
+        .await
     }
 
     /// Sends as much as goes. Ready when everything has left.

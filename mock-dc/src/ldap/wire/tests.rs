@@ -66,6 +66,19 @@ impl AsyncWrite for Broken {
     }
 }
 
+impl Leaves for DuplexStream {
+    /// It tells only whoever reads it.
+    async fn gone(&self) {
+        std::future::pending().await
+    }
+}
+
+impl Leaves for Broken {
+    async fn gone(&self) {
+        std::future::pending().await
+    }
+}
+
 fn controller() -> Arc<Controller> {
     let settings = settings(Dialect::Windows, Vec::new(), 1);
     Rehearsal::new(&settings).unwrap().controller()
@@ -80,7 +93,7 @@ fn serve(network: usize) -> Served {
 
 fn serve_over<S>(server: S, client: impl Stream + 'static, controller: Arc<Controller>) -> Served
 where
-    S: Stream + Stalls + 'static,
+    S: Stream + Stalls + Leaves + 'static,
 {
     let drain = CancellationToken::new();
     let token = drain.clone();
