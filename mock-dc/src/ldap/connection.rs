@@ -94,8 +94,14 @@ pub(super) async fn serve(
         Ended::Itself(Err(WireError::Discarded)) | Ended::Forgotten(_) => true,
         Ended::Itself(_) | Ended::Closed => false,
     };
-    if let Ended::Itself(Err(error)) = &ended {
-        tracing::debug!(dc = &*controller.name, %peer, %error, "connection ended");
+    let dc = &*controller.name;
+    match &ended {
+        // The client shows its user little more than that it cannot connect.
+        Ended::Itself(Err(error @ (WireError::Tls(_) | WireError::Frame(FrameError::NotLdap)))) => {
+            tracing::info!(dc, %peer, %error, "connection ended");
+        }
+        Ended::Itself(Err(error)) => tracing::debug!(dc, %peer, %error, "connection ended"),
+        _ => {}
     }
     let closes = matches!(ended, Ended::Closed | Ended::Itself(Ok(End::Cut(Cut::Closed))));
     if let Ended::Forgotten(struck) = ended {
@@ -207,9 +213,15 @@ async fn encrypt<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controlle
     Ok(encrypted)
 }
 
-async fn handshake<'a>(stream: Dripping<&'a mut TcpStream>, controller: &Controller) -> std::io::Result<Encrypted<'a>> {
-    // Whoever says nothing takes no memory.
-    stream.inner().readable().await?;
+async fn handshake<'a>(
+    stream: Dripping<&'a mut TcpStream>,
+    controller: &Controller,
+) -> Result<Encrypted<'a>, WireError> {
+    // Whoever says nothing takes no memory, and has not failed at anything.
+    if stream.inner().peek(&mut [0]).await? == 0 {
+        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+    }
     let certificate = controller.certificates.shown(controller.exposure.certificate());
-    TlsAcceptor::from(certificate.clone()).accept(stream).await
+    let accepted = TlsAcceptor::from(certificate.clone()).accept(stream).await;
+    accepted.map_err(WireError::Tls)
 }

@@ -11,6 +11,7 @@ use super::outbox::Outbox;
 use super::searching::Searching;
 use super::session::{Session, Then};
 
+use crate::domain::dialect::Dialect;
 use crate::faults::board::Over;
 use crate::faults::engine::{self, Fate, OnBind};
 use crate::faults::gate::Pass;
@@ -126,8 +127,7 @@ impl Conversation {
             let Some(frame) = self.inbox.take(self.session.limit())? else {
                 break;
             };
-            let length = frame.len();
-            let then = match message::decode(frame) {
+            let then = match read(frame, self.session.dialect()) {
                 Ok(request) => {
                     self.has_begun = true;
                     let exposure = &self.controller.exposure;
@@ -140,7 +140,7 @@ impl Conversation {
                         Ok(self.session.handle(request, &mut self.searches, &mut self.outbox))
                     }
                 }
-                Err(_) => Err(FrameError::Malformed(length)),
+                Err(error) => Err(error),
             };
             self.inbox.wipe();
             if then != Ok(Then::Continue) {
@@ -152,7 +152,7 @@ impl Conversation {
 
     /// Carries out a request that was held back.
     fn held_request(&mut self, message: &[u8], pass: Option<Pass>) -> Result<Then, FrameError> {
-        let request = message::decode(message).map_err(|_| FrameError::Malformed(message.len()))?;
+        let request = read(message, self.session.dialect())?;
         match request.operation {
             Operation::Bind(_) => Ok(self.bind_under_faults(request, pass)),
             _ => Ok(self.session.handle(request, &mut self.searches, &mut self.outbox)),
@@ -246,6 +246,14 @@ impl Conversation {
     pub(crate) fn is_now_encrypted(&mut self) {
         self.session.is_now_encrypted();
     }
+}
+
+/// Reads a message. Samba has never heard of Sicily, and closes on whatever choice of credentials it does not know
+/// (measured of another).
+fn read(frame: &[u8], dialect: Dialect) -> Result<Request<'_>, FrameError> {
+    let request = message::decode(frame).ok();
+    let request = request.filter(|request| !request.is_sicily() || dialect.reads_sicily());
+    request.ok_or(FrameError::Malformed(frame.len()))
 }
 
 #[cfg(test)]

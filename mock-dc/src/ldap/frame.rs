@@ -28,7 +28,7 @@ pub(crate) const SHARED: usize = 192 * 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
     /// The outer tag is not a SEQUENCE, or its length is indefinite or absurd.
-    #[error("what came is not LDAP: no message begins so")]
+    #[error("what came is not LDAP: no message begins so (TLS or HTTP, perhaps)")]
     NotLdap,
     /// The message is longer than whoever sends it may send.
     #[error("a message of {length} bytes; the limit is {limit}")]

@@ -55,6 +55,11 @@ pub(super) enum WireError {
     /// A fault held a TLS handshake back, or what followed it, until a reset.
     #[error("a reset discarded what a fault held back")]
     Discarded,
+    /// The TLS handshake failed, or the client left in the middle of it.
+    #[error(
+        "the TLS handshake failed: {0}; does the client trust the CA, and call the server by a name of its certificate?"
+    )]
+    Tls(io::Error),
     /// The TLS handshake was not finished in time.
     #[error("the TLS handshake took too long")]
     Handshake,

@@ -109,6 +109,11 @@ impl Dialect {
         Refused::new(1, text)
     }
 
+    /// Whether NTLM in binds of its own, Sicily, is something to refuse rather than something that cannot be read.
+    pub fn reads_sicily(self) -> bool {
+        self == Self::Windows
+    }
+
     /// A mechanism of SASL. None is offered; Samba has some and says of them that what they were given is no good
     /// (measured).
     pub fn no_such_method(self, mechanism: &[u8]) -> Refused {

@@ -355,6 +355,22 @@ fn sasl_is_refused_with_the_dialects_code() {
 }
 
 #[test]
+fn sicily_is_refused_as_a_method_by_windows_and_is_nothing_to_samba() {
+    for choice in 0x89..=0x8b {
+        let ask_for = |dialect| {
+            let request = message(1, 0x60, &[], |bind| {
+                bind.number(INTEGER, 3);
+                bind.element(OCTET_STRING, b"NTLM");
+                bind.element(choice, b"NTLMSSP");
+            });
+            codes(&ask(&mut rehearse(&domain(dialect)).connect(false), &[request]))
+        };
+        assert_eq!(ask_for(Dialect::Windows), [(1, BIND, 7)]);
+        assert!(ask_for(Dialect::Samba).is_empty());
+    }
+}
+
+#[test]
 fn a_compare_tells_whether_an_entry_has_a_value_to_whoever_is_signed_in() {
     let domain = rehearse(&domain(Dialect::Windows));
     let asked = ask(&mut domain.connect(false), &[compare(1, "good")]);

@@ -16,6 +16,8 @@ pub(super) const PARTS: usize = 50_000;
 const CONTROLS: u8 = 0xa0;
 const SIMPLE: u8 = 0x80;
 const SASL: u8 = 0xa3;
+/// sicilyPackageDiscovery, sicilyNegotiate and sicilyResponse (MS-ADTS 5.1.1.1.3).
+const SICILY: std::ops::RangeInclusive<u8> = 0x89..=0x8b;
 const EXTENDED_NAME: u8 = 0x80;
 const EXTENDED_VALUE: u8 = 0x81;
 const NEW_SUPERIOR: u8 = 0x80;
@@ -101,6 +103,7 @@ fn bind<'a>(reader: &mut Reader<'a>) -> Result<Bind<'a>, Malformed> {
             end(inside)?;
             Credentials::Sasl(mechanism)
         }
+        (tag, _) if SICILY.contains(&tag) => Credentials::Sicily,
         _ => return Err(Malformed),
     };
     Ok(Bind {

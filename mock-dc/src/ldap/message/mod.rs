@@ -26,6 +26,19 @@ pub(crate) struct Request<'a> {
     pub(crate) controls: Controls<'a>,
 }
 
+impl Request<'_> {
+    /// Whether it is a bind by [`Credentials::Sicily`].
+    pub(crate) fn is_sicily(&self) -> bool {
+        matches!(
+            self.operation,
+            Operation::Bind(Bind {
+                credentials: Credentials::Sicily,
+                ..
+            })
+        )
+    }
+}
+
 /// What a request asks for.
 #[derive(Debug)]
 pub(crate) enum Operation<'a> {
@@ -74,12 +87,15 @@ pub(crate) enum Credentials<'a> {
     Simple(&'a [u8]),
     /// A mechanism of SASL by its name. What it would be given is not kept: none is offered.
     Sasl(&'a [u8]),
+    /// NTLM as Windows clients had it before SASL (MS-ADTS 5.1.1.1.3). What came is not kept: it is not offered.
+    Sicily,
 }
 
 impl std::fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Simple(_) => "Simple(***)",
+            Self::Sicily => "Sicily",
             Self::Sasl(_) => "Sasl",
         })
     }

@@ -29,7 +29,8 @@ impl Session {
             return Some(dialect.no_such_version());
         }
         match bind.credentials {
-            Credentials::Sasl(_) if self.fast_bind => Some(dialect.not_in_fast_bind()),
+            Credentials::Sasl(_) | Credentials::Sicily if self.fast_bind => Some(dialect.not_in_fast_bind()),
+            Credentials::Sicily => Some(dialect.no_such_method(b"")),
             Credentials::Sasl(mechanism) => Some(dialect.no_such_method(mechanism)),
             Credentials::Simple(_) => {
                 let strong = self.controller.world.domain.wants_strong_auth();
