@@ -166,8 +166,8 @@ impl<'a> Asker<'a> {
         self.compare(question, &answers, false);
     }
 
-    /// Compares pages: which entry is on which is up to the server, as long as nothing is asked of their order.
-    fn compare_pages(&mut self, question: &str, answers: &[Answer; 2]) {
+    /// Compares a page: which entry is on which is up to the server, as long as nothing is asked of their order.
+    fn compare_page(&mut self, question: &str, answers: &[Answer; 2]) {
         let facts = |side: usize| {
             let mut facts = Facts::from([("entries".to_owned(), answers[side].entries.len().to_string())]);
             let all = answers[side].facts(&self.map.landscapes[side], &self.map.alone, false);
@@ -175,6 +175,23 @@ impl<'a> Asker<'a> {
             facts
         };
         let [left, right] = differences(facts(0), facts(1));
+        self.comparison.compare(|| question.to_owned(), &left, &right);
+    }
+
+    /// Compares the entries of all pages together, by their names. `in_order`: their order, too.
+    fn compare_all_pages(&mut self, question: &str, pages: &[Vec<Answer>; 2], in_order: bool) {
+        let names = |side: usize| {
+            let entries = pages[side].iter().flat_map(|page| &page.entries);
+            let mut names: Vec<_> = entries.map(|(name, _)| name.as_str()).collect();
+            let once = names.iter().collect::<BTreeSet<_>>().len();
+            assert_eq!(once, names.len(), "{question}: one came twice: {names:?}");
+            names.retain(|name| !self.map.alone.contains(*name));
+            if !in_order {
+                names.sort_unstable();
+            }
+            names.join(" | ")
+        };
+        let [left, right] = [names(0), names(1)];
         self.comparison.compare(|| question.to_owned(), &left, &right);
     }
 
