@@ -138,8 +138,10 @@ impl Answer {
             let name = landscape.shown(name.as_bytes());
             let twice = tell(name.clone(), "found".to_owned());
             assert_eq!(twice, None, "{name} came twice");
+            let set = attributes.iter().find(|(attribute, _)| attribute == "pwdLastSet");
+            let set = set.and_then(|(_, values)| values.first()).map(Vec::as_slice);
             for (attribute, values) in attributes {
-                if let Some(shown) = excuses::shown(&name, attribute, values, landscape) {
+                if let Some(shown) = excuses::shown(&name, (attribute, values), set, landscape) {
                     // The same attribute may be sent twice.
                     let key = format!("{name}, {attribute}");
                     let before = tell(key.clone(), shown.clone());

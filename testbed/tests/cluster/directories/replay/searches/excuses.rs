@@ -4,7 +4,7 @@ use super::super::domain::BASE;
 use super::landscape::Landscape;
 
 /// Where Samba has objects that mock-dc does not: none of them is a person, a group or a policy, and none signs in.
-const PLACES: [(&str, &str); 10] = [
+const PLACES: [(&str, &str); 15] = [
     (
         "CN=dns-DC1,CN=Users",
         "an account of a service that Samba would offer itself",
@@ -17,6 +17,26 @@ const PLACES: [(&str, &str); 10] = [
         "CN=Configuration",
         "display specifiers, extended rights, the schema's thousands of objects",
     ),
+    (
+        "CN=Enterprise Configuration,CN=Partitions,CN=Configuration",
+        "names of a naming context in which nobody signs in",
+    ),
+    (
+        "CN=Enterprise Schema,CN=Partitions,CN=Configuration",
+        "names of a naming context in which nobody signs in",
+    ),
+    (
+        "CN=Subnets,CN=Sites,CN=Configuration",
+        "which addresses are of which site",
+    ),
+    (
+        "CN=Inter-Site Transports,CN=Sites,CN=Configuration",
+        "how sites replicate with each other",
+    ),
+    (
+        "CN=NTDS Site Settings,CN=Default-First-Site-Name,CN=Sites,CN=Configuration",
+        "how controllers of a site replicate with each other",
+    ),
     ("CN=Program Data", "other programs' data"),
     (
         "CN=RID Set,CN=DC1,OU=Domain Controllers",
@@ -27,6 +47,13 @@ const PLACES: [(&str, &str); 10] = [
     ("CN=NTDS Quotas", "how many objects somebody may own"),
     ("CN=TPM Devices", "what Windows keeps of machines' security chips"),
     ("CN=Deleted Objects", "nothing is ever deleted here"),
+];
+
+/// What clients look at below those places: policies for passwords, the domain's names, controllers by site.
+const LOOKED_AT: [&str; 3] = [
+    "CN=Password Settings Container,CN=System",
+    "CN=Partitions,CN=Configuration",
+    "CN=Sites,CN=Configuration",
 ];
 
 /// Attributes that Samba alone has. None of them says anything of signing in.
@@ -132,7 +159,7 @@ const NOT_HELD_BY: [(&[&str], &str, &str); 4] = [
 ];
 
 /// Attributes that tell when something was done: not what, and the two were not founded at the same moment.
-const MOMENTS: [&str; 14] = [
+const MOMENTS: [&str; 13] = [
     "whenCreated",
     "whenChanged",
     "createTimeStamp",
@@ -146,14 +173,18 @@ const MOMENTS: [&str; 14] = [
     "creationTime",
     "currentTime",
     "highestCommittedUSN",
-    "msDS-UserPasswordExpiryTimeComputed",
 ];
 
 /// Whether one of the two may have this object alone.
 pub(super) fn may_be_alone(name: &str) -> bool {
-    PLACES.iter().any(|(place, _)| {
+    let is_within = |place: &str| {
         let place = format!("{place},{BASE}");
         name == place || name.ends_with(&format!(",{place}"))
+    };
+    let looked_at = LOOKED_AT.iter().find(|place| is_within(place));
+    PLACES.iter().any(|(place, _)| {
+        // An excuse for a whole tree is none for what clients look at in it.
+        is_within(place) && looked_at.is_none_or(|kept| place.ends_with(kept))
     })
 }
 
@@ -168,8 +199,14 @@ fn is_excused(object: &str, attribute: &str) -> bool {
             .any(|(list, place, _)| names(list) && !is_own && object.contains(place))
 }
 
-/// The values of an object's attribute as far as they have to be the same; `None` if they need not at all.
-pub(super) fn shown(object: &str, attribute: &str, values: &[Vec<u8>], landscape: &Landscape) -> Option<String> {
+/// The values of an object's attribute as far as they have to be the same; `None` if they need not at all. `set`: the
+/// entry's pwdLastSet, where it is shown.
+pub(super) fn shown(
+    object: &str,
+    (attribute, values): (&str, &[Vec<u8>]),
+    set: Option<&[u8]>,
+    landscape: &Landscape,
+) -> Option<String> {
     let (name, _) = attribute.split_once(';').unwrap_or((attribute, ""));
     if is_excused(object, name) {
         return None;
@@ -179,6 +216,11 @@ pub(super) fn shown(object: &str, attribute: &str, values: &[Vec<u8>], landscape
         // Never, and not yet.
         b"0" | b"9223372036854775807" => landscape.shown(value),
         _ if is(&MOMENTS) => "a moment".to_owned(),
+        // How long the password lives, which has to be the same.
+        _ if is(&["msDS-UserPasswordExpiryTimeComputed"]) => match set.and_then(number).zip(number(value)) {
+            Some((set, expires)) => format!("{} behind pwdLastSet", expires - set),
+            None => "a moment".to_owned(),
+        },
         _ if is(&["primaryGroupToken"]) => landscape.whose_rid(value),
         _ => landscape.shown(value),
     };
@@ -192,4 +234,8 @@ pub(super) fn shown(object: &str, attribute: &str, values: &[Vec<u8>], landscape
         true => Some(format!("{} values", shown.len())),
         false => Some(shown.join(" | ")),
     }
+}
+
+fn number(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }

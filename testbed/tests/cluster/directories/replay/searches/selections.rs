@@ -61,6 +61,8 @@ const OTHER_OBJECTS: [&str; 12] = [
 const COMPUTED: &[&str] = &[
     "msDS-User-Account-Control-Computed",
     "msDS-UserPasswordExpiryTimeComputed",
+    // Which the one before it is compared with.
+    "pwdLastSet",
     "msDS-ResultantPSO",
     "msDS-KeyVersionNumber",
     "tokenGroups",
