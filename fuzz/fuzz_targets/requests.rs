@@ -3,7 +3,7 @@
 #![no_main]
 
 #[path = "../../mock-dc/tests/corpus/exam.rs"]
-mod exam;
+pub(crate) mod exam;
 
 use std::sync::LazyLock;
 

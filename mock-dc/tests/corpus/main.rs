@@ -1,14 +1,32 @@
 //! The fuzzing corpus, replayed: whatever a client says, in both dialects, whole or in pieces, the connection keeps to
 //! the rules of `exam`. `fuzz/README.md` tells how the corpus is made.
 
+/// The fuzzer's own program, so that no change leaves it behind unbuilt: what it takes from libfuzzer-sys is here.
 #[cfg(test)]
-mod exam;
+#[path = "../../../fuzz/fuzz_targets/requests.rs"]
+#[expect(
+    unused_attributes,
+    reason = "it is a program's root where it is built with a sanitizer"
+)]
+mod target;
+
+extern crate self as libfuzzer_sys;
+
+/// As libfuzzer-sys has it, to be called by hand.
+#[macro_export]
+macro_rules! fuzz_target {
+    (|$bytes:ident: &[u8]| $body:block) => {
+        pub(crate) fn run($bytes: &[u8]) {
+            $body
+        }
+    };
+}
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use exam::{Answer, controllers, examine};
 use postern_mock_dc::domain::dialect::Dialect;
+use target::exam::{Answer, controllers, examine};
 
 /// How long it may be beside the sources.
 const CORPUS_BYTES: usize = 1024 * 1024;
@@ -49,6 +67,12 @@ fn every_input_of_the_corpus_keeps_to_the_rules() {
     }
     assert!(inputs >= 60 && answered > 600, "{inputs} inputs, {answered} answers");
     assert!(bytes_of_all < CORPUS_BYTES, "{bytes_of_all} bytes");
+}
+
+#[test]
+fn the_fuzzer_puts_an_input_to_the_same_rules() {
+    let seed = std::fs::read(corpus().join("password-tls")).expect("a seed");
+    target::run(&seed);
 }
 
 /// What the seeds are for: that each comes as far as its name says.
