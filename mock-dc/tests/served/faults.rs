@@ -577,7 +577,10 @@ async fn everything_wrong_with_faults_is_told_at_once_and_changes_nothing() {
     ] {
         assert!(told.contains(part), "{part} is not in: {told}");
     }
-    for (body, part) in [(json!({}), "expected a sequence"), (json!([1]), "faults[0]")] {
+    for (body, part) in [
+        (json!({"kind": "refuse"}), "faults: must be an array"),
+        (json!([1]), "faults[0]"),
+    ] {
         let (status, told) = domain.ask(Method::PUT, "/faults", Some(body)).await;
         assert!(status == 400 && told.contains(part), "{told}");
     }
