@@ -21,7 +21,7 @@ pub const CAPACITY: usize = 1_000_000;
 /// Bytes of a name that are kept: one who sends names of 10 MB must not fill the memory with them.
 const NAME_LIMIT: usize = 1024;
 
-/// A name as it is written down: as far as it is text, and not beyond [`NAME_LIMIT`].
+/// A name as it is written down: as far as it is text, and no more than a kilobyte of it.
 pub fn written(name: &[u8]) -> Box<str> {
     // Cut before anything is made of it. A letter that the cut parts reads as one that is none.
     match name.split_at_checked(NAME_LIMIT) {
