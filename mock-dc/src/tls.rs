@@ -153,33 +153,30 @@ impl MadeCa {
     /// [`TlsError::Write`].
     pub fn publish(self) -> Result<PublishedCa, TlsError> {
         let Self { file, pem } = self;
-        let shown = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        let published = match take(&file) {
+        let (file, taken, is_extra) = match take(&file) {
             Err(TryLockError::WouldBlock) => {
                 let stem = file.file_stem().unwrap_or_default().to_string_lossy();
                 let own = file.with_file_name(format!("{stem}-{}.pem", std::process::id()));
-                let written = take(&own).map(|lock| (own.clone(), lock, true));
-                written.map_err(|error| (own, error))
+                let taken = take(&own);
+                (own, taken, true)
             }
-            taken => taken
-                .map(|lock| (file.clone(), lock, false))
-                .map_err(|error| (file, error)),
+            taken => (file, taken, false),
         };
-        let written = published.and_then(|(path, mut lock, is_extra)| {
-            let written = lock.set_len(0).and_then(|()| lock.write_all(pem.as_bytes()));
-            match written {
-                Ok(()) => Ok(PublishedCa {
-                    path: shown(path),
-                    is_extra,
-                    _lock: lock,
-                }),
-                Err(error) => Err((path, TryLockError::Error(error))),
-            }
-        });
-        let published = written.map_err(|(path, error)| TlsError::Write {
-            path,
-            source: error.into(),
+        let write = |mut taken: File| {
+            taken.set_len(0)?;
+            taken.write_all(pem.as_bytes())?;
+            Ok(taken)
+        };
+        let written = taken.map_err(std::io::Error::from).and_then(write);
+        let lock = written.map_err(|source| TlsError::Write {
+            path: file.clone(),
+            source,
         })?;
+        let published = PublishedCa {
+            path: std::path::absolute(&file).unwrap_or(file),
+            is_extra,
+            _lock: lock,
+        };
         tracing::info!(ca = %published.path.display(), "made a certificate; clients trust it by this CA");
         Ok(published)
     }
