@@ -111,7 +111,7 @@ impl Edits {
         if let Some(Fixed(reason)) = constraints::fixed(name) {
             return Err(EditError::Fixed(reason));
         }
-        if values.len() > 1 && !constraints::is_multi_valued(name) {
+        if values.len() > 1 && !schema::is_multi_valued(name) {
             return Err(EditError::SingleValued);
         }
         let mut seen: Vec<_> = values

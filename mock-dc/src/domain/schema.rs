@@ -80,6 +80,11 @@ pub fn known(name: &str) -> Option<(&'static str, Syntax)> {
         .map(|known| (known.name, known.syntax))
 }
 
+/// Whether an attribute may have several values (isSingleValued FALSE).
+pub fn is_multi_valued(name: &str) -> bool {
+    find(name).is_some_and(|known| !known.single)
+}
+
 const fn one(name: &'static str, oid: &'static str, syntax: Syntax) -> AttributeType {
     AttributeType {
         name,

@@ -45,14 +45,6 @@ const OF_POLICIES: &[&str] = &[
     "pwdHistoryLength",
 ];
 
-/// Whether an attribute may have several values (isSingleValued FALSE).
-pub(super) fn is_multi_valued(name: &str) -> bool {
-    matches!(
-        name,
-        "description" | "proxyAddresses" | "servicePrincipalName" | "uid" | "url" | "postalAddress"
-    )
-}
-
 /// Letters that a text has at most.
 fn longest(name: &str) -> usize {
     match name {

@@ -211,3 +211,20 @@ fn computed_bits_of_the_account_control_are_ignored_and_a_smart_card_forgets_the
     apply(&mut state, edits(&[("userAccountControl", "262656")]));
     assert_eq!(state.credentials.passwords, Passwords::unknown());
 }
+
+#[test]
+fn an_attribute_takes_several_values_exactly_where_the_schema_says_so() {
+    for known in schema::ALL.iter().filter(|known| known.syntax == Syntax::Text) {
+        let two = vec![b"one".to_vec(), b"two".to_vec()];
+        match Edits::default().attribute(known.name, two) {
+            // It follows from something else.
+            Err(EditError::Fixed(_)) => {}
+            taken => assert_eq!(
+                taken == Err(EditError::SingleValued),
+                known.single,
+                "{}: {taken:?}",
+                known.name
+            ),
+        }
+    }
+}
