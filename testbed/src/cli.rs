@@ -67,6 +67,9 @@ struct UpArgs {
     /// Serve the sign-in API with TLS
     #[arg(long)]
     tls_api: bool,
+    /// Put a proxy between each agent and each relay; the control makes it lose, delay and reorder what passes
+    #[arg(long)]
+    net_faults: bool,
     /// mock-dc configuration (TOML) whose keys win over the generated ones; its users are added
     #[arg(long, value_name = "FILE")]
     dc_config: Option<PathBuf>,
@@ -142,6 +145,7 @@ impl From<UpArgs> for Request {
             ports: args.ports.unwrap_or(default),
             json: args.json,
             tls_api: args.tls_api,
+            net_faults: args.net_faults,
             dc_config: args.dc_config,
             directory,
         }
@@ -151,7 +155,9 @@ impl From<UpArgs> for Request {
 fn after_help() -> String {
     format!(
         "{LAYOUT_HELP}\n\nPOSTERN_LOG__LEVEL=debug in the environment makes every part say more. `POST /children/NAME` of the\n\
-         control takes {{\"do\":\"kill|stop|cont|term|restart\"}}."
+         control takes {{\"do\":\"kill|stop|cont|term|restart\"}}; with --net-faults, `PUT /links/AGENT/RELAY` takes\n\
+         {{\"drop\":true,\"loss\":0.05,\"delay_ms\":[0,50],\"reorder\":true}}, all optional, for both directions; {{}} mends\n\
+         the link, and `GET /links` tells of all."
     )
 }
 

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod cluster;
 pub mod control;
 pub mod directory;
+pub mod links;
 pub mod pki;
 pub mod report;
 #[cfg(test)]
