@@ -10,6 +10,7 @@ pub mod control;
 pub mod directory;
 pub mod links;
 pub mod pki;
+pub mod prove;
 pub mod report;
 #[cfg(test)]
 mod scratch;
