@@ -2,7 +2,7 @@
 //!
 //! It dials every relay, opens the sealed passwords that they pass on, asks the directory with one LDAP bind, and
 //! answers with the directory's verdict. The way of a sign-in: `link` → `sign_in` → `opener` → `directory` and
-//! back. Decisions are in `core`, which asks no clock and no socket.
+//! back. Decisions are in [`core`], which asks no clock and no socket.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ use sign_in::Agent;
 mod check;
 mod clock;
 pub mod config;
-mod core;
+pub mod core;
 mod directory;
 mod ldap;
 mod link;
