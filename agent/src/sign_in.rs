@@ -13,11 +13,12 @@ use postern_protocol::wire::{WireError, read_frame, write_frame};
 use postern_protocol::{AgentIdentity, Moment, NotStarted, Subject, Verdict};
 use quinn::{RecvStream, SendStream};
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::core::fence::{Attempt, Permit, Replays};
 use crate::core::names::{Names, NoWay, Way};
 use crate::directory::{self, Account, Bind, BindResult, DcId, Directory, LookedUp, NoConnection, Reading, Ready};
 use crate::link::session::Session;
+use crate::machine::Machine;
 use crate::metrics::Metrics;
 use crate::opener::{Opened, Opener, Refusal};
 use crate::opening_keys::OpeningKeys;
@@ -38,6 +39,7 @@ const LOGGED_TEXT: usize = 200;
 /// What all sign-ins share.
 #[derive(Debug)]
 pub(crate) struct Agent {
+    pub(crate) clock: Clock,
     pub(crate) identity: AgentIdentity,
     pub(crate) keys: OpeningKeys,
     pub(crate) workers: Workers,
@@ -73,17 +75,18 @@ impl From<Account> for Target {
 impl Agent {
     /// An agent that has bound nothing yet.
     pub(crate) fn new(
+        machine: &Machine,
         identity: AgentIdentity,
         names: Names,
         keys: OpeningKeys,
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            clock: machine.clock.clone(),
             identity,
             keys,
-            workers: Workers::new(cores),
+            workers: Workers::new(machine.workshop),
             directory,
             metrics,
             names,
@@ -162,7 +165,7 @@ impl Agent {
             workers: &self.workers,
             memory: &session.memory,
         };
-        let opened = opener.open(request, clock::now(), clock::unix_ms()).await;
+        let opened = opener.open(request, self.clock.now(), self.clock.unix_ms()).await;
         let result = opened
             .as_ref()
             .map_or_else(|refusal| refusal.reason().as_str(), |_| "opened");
@@ -202,7 +205,7 @@ impl Agent {
         };
         // Whoever has waited too long already is told so, and the directory is not asked.
         let patience = {
-            let (mut fence, now) = (session.fence(), clock::now());
+            let (mut fence, now) = (session.fence(), self.clock.now());
             fence
                 .may_start(now, attempt)
                 .inspect_err(|reason| self.count(*reason))?;
@@ -230,7 +233,7 @@ impl Agent {
 
     /// A fault of two configurations: loud, but not once for each sign-in.
     fn tell_disagreement(&self, session: &Session, request: &Request, opened: &Opened, error: NoWay) {
-        let now = clock::now();
+        let now = self.clock.now();
         let due = {
             let mut told = self.told_disagreement.lock().unwrap_or_else(PoisonError::into_inner);
             let due = told.is_none_or(|told| now.since(told) >= DISAGREEMENT_INTERVAL);
@@ -252,14 +255,14 @@ impl Agent {
         let (mut fence, mut marks) = (session.fence(), self.marks());
         // Asked for after the locks, which may have to be waited for.
         fence
-            .start(clock::now(), attempt, keep, &mut marks)
+            .start(self.clock.now(), attempt, keep, &mut marks)
             .inspect_err(|reason| self.count(*reason))
     }
 
     fn start_again(&self, session: &Session, attempt: &Attempt) -> Result<Permit, NotStarted> {
         let (mut fence, marks) = (session.fence(), self.marks());
         fence
-            .start_again(clock::now(), attempt, &marks)
+            .start_again(self.clock.now(), attempt, &marks)
             .inspect_err(|reason| self.count(*reason))
     }
 

@@ -4,7 +4,9 @@
 //! where the design leaves a choice, every choice is right. What is wrong is a [`Broken`] rule.
 
 mod ends;
+mod opinions;
 mod sends;
+mod session;
 mod settles;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_protocol::{Moment, NotStarted, Outcome, Verdict};
-use postern_relay::core::{AgentSession, Answer, AttemptNumber, FlightId, RealmRules, SessionId, SignIn};
+use postern_relay::core::{AgentSession, Answer, AttemptNumber, FlightId, RealmRules, SessionId, Shed, SignIn};
 
-pub(super) use ends::health;
+pub(super) use ends::{Health, health};
+use opinions::Bucket;
+use session::Session;
 
 /// A rule that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +75,13 @@ pub(super) struct Attempt {
     pub(super) session: SessionId,
     pub(super) agent: Arc<str>,
     pub(super) number: AttemptNumber,
+    pub(super) sent: Moment,
     pub(super) start_by: Moment,
     pub(super) started: bool,
     /// It was cancelled, and the agent has until then to say what it did.
     pub(super) cancelled: Option<Moment>,
+    /// The relay gave it up, and could.
+    pub(super) given_up: bool,
     pub(super) end: Option<End>,
 }
 
@@ -99,39 +106,6 @@ pub(super) struct View {
     pub(super) settled: Option<Outcome>,
 }
 
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) realm: usize,
-    pub(super) name: Arc<str>,
-    slots: u32,
-    ready: bool,
-    draining: bool,
-    in_doubt: bool,
-    kids: Vec<String>,
-    rtt: Duration,
-    /// What was sent and has not ended.
-    open: BTreeSet<(FlightId, AttemptNumber)>,
-    /// It has answered for what it was not sent. What it does to its own slots is its own loss.
-    pub(super) forges: bool,
-}
-
-impl Session {
-    fn takes_work(&self) -> bool {
-        self.ready && !self.draining && !self.in_doubt
-    }
-
-    fn can_open(&self, facts: &SignIn) -> bool {
-        facts
-            .recipients
-            .as_ref()
-            .is_none_or(|recipients| self.kids.iter().any(|kid| recipients.contains(kid)))
-    }
-
-    fn has_room(&self) -> bool {
-        self.open.len() < self.slots as usize
-    }
-}
-
 /// Everything that the relay was told and said.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -139,13 +113,22 @@ pub(super) struct Model {
     pub(super) sign_ins: BTreeMap<FlightId, View>,
     unsettled: BTreeSet<FlightId>,
     pub(super) sessions: BTreeMap<SessionId, Session>,
-    /// The last extra attempt of each user of a realm.
-    extras: BTreeMap<(usize, u64), Moment>,
+    /// When the extra attempts of each user of a realm were decided.
+    extras: BTreeMap<(usize, u64), Vec<Moment>>,
+    /// What each realm may hand on, at most and at least.
+    hand_offs: Vec<(Bucket, Bucket)>,
+    /// The longest that a verdict took, by realm.
+    slowest: Vec<Duration>,
+    /// Why the relay just said that it refuses something.
+    shed: Option<Shed>,
 }
 
 impl Model {
     pub(super) fn new(realms: Vec<RealmRules>) -> Self {
         Self {
+            hand_offs: realms.iter().map(|_| (Bucket::new(), Bucket::new())).collect(),
+            slowest: vec![Duration::ZERO; realms.len()],
+            shed: None,
             realms,
             sign_ins: BTreeMap::new(),
             unsettled: BTreeSet::new(),
@@ -156,6 +139,7 @@ impl Model {
 
     pub(super) fn sign_in(&mut self, now: Moment, id: FlightId, facts: &SignIn) {
         self.unsettled.insert(id);
+        self.deposit(now, facts.realm.0);
         self.sign_ins.insert(
             id,
             View {
@@ -169,10 +153,20 @@ impl Model {
         );
     }
 
-    pub(super) fn ambiguous(&mut self, now: Moment, id: FlightId) {
-        if let Some(view) = self.sign_ins.get_mut(&id) {
-            view.ambiguous = Some(now);
+    /// The relay says that nobody knows whether `id` was bound.
+    pub(super) fn ambiguous(&mut self, now: Moment, id: FlightId) -> Result<(), Broken> {
+        let Some(view) = self.sign_ins.get_mut(&id) else {
+            return Ok(());
+        };
+        view.ambiguous = Some(now);
+        let (realm, user) = (view.facts.realm.0, view.facts.user);
+        for attempt in &view.attempts {
+            if let Some(session) = self.sessions.get_mut(&attempt.session) {
+                session.failed.insert(user);
+            }
         }
+        self.spend(now, realm);
+        self.give_up(now, id)
     }
 
     pub(super) fn caller_gone(&mut self, id: FlightId) {
@@ -181,22 +175,8 @@ impl Model {
         }
     }
 
-    pub(super) fn session_up(&mut self, id: SessionId, session: &AgentSession) {
-        self.sessions.insert(
-            id,
-            Session {
-                realm: session.realm.0,
-                name: session.name.clone(),
-                slots: session.slots,
-                ready: session.directory_ready,
-                draining: false,
-                in_doubt: false,
-                kids: vec![session.kid.clone()],
-                rtt: session.rtt,
-                open: BTreeSet::new(),
-                forges: false,
-            },
-        );
+    pub(super) fn session_up(&mut self, now: Moment, id: SessionId, session: &AgentSession) {
+        self.sessions.insert(id, Session::new(now, session));
     }
 
     pub(super) fn session_down(&mut self, id: SessionId) {
@@ -222,14 +202,20 @@ impl Model {
 
     pub(super) fn key_change(&mut self, id: SessionId, kid: &str) {
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.kids.insert(0, kid.to_owned());
-            session.kids.truncate(2);
+            session.key_change(kid);
         }
     }
 
-    pub(super) fn heard(&mut self, id: SessionId, rtt: Duration) {
+    /// A frame came on the session.
+    pub(super) fn heard(&mut self, now: Moment, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
-            (session.rtt, session.in_doubt) = (rtt, false);
+            session.hear(now);
+        }
+    }
+
+    pub(super) fn round_trip(&mut self, id: SessionId, rtt: Duration) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.rtt = rtt;
         }
     }
 
@@ -244,22 +230,46 @@ impl Model {
     }
 
     /// An answer on a stream of `id`, or one that the agent made up.
-    pub(super) fn answer(&mut self, id: SessionId, flight: FlightId, number: AttemptNumber, answer: &Answer) {
+    pub(super) fn answer(
+        &mut self,
+        now: Moment,
+        id: SessionId,
+        flight: FlightId,
+        number: AttemptNumber,
+        answer: &Answer,
+    ) {
         let end = match answer {
             Answer::Verdict(verdict, _) => End::Verdict(*verdict),
             Answer::NotStarted(reason) => End::NotStarted(*reason),
             Answer::NotChecked => End::NotChecked,
             Answer::Lost => End::Unknown,
         };
+        let callers = self.is_callers_doing(flight, answer);
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        if !session.open.remove(&(flight, number)) {
-            session.forges = true;
+        if !session.ends((flight, number)) {
             return;
+        }
+        if *answer != Answer::Lost {
+            session.hear(now);
         }
         let unsettled = self.unsettled.contains(&flight);
         session.draining |= unsettled && end == End::NotStarted(NotStarted::Draining);
+        let view = &self.sign_ins[&flight];
+        match answer {
+            // A late one of an attempt that was given up takes nothing back.
+            Answer::Verdict(..) if view.ambiguous.is_none() => session.failed.clear(),
+            Answer::Verdict(..) => {}
+            _ if callers => {}
+            _ => drop(session.failed.insert(view.facts.user)),
+        }
+        if let Answer::Verdict(..) = answer {
+            let sent = view.attempts.iter().find(|attempt| attempt.number == number);
+            let took = sent.map_or(Duration::ZERO, |attempt| now.since(attempt.sent));
+            let slowest = &mut self.slowest[view.facts.realm.0];
+            *slowest = took.max(*slowest);
+        }
         self.attempt(flight, id, number, |attempt| attempt.end = Some(end));
     }
 

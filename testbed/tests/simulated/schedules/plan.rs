@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postern_protocol::{Moment, Verdict};
 use postern_relay::config::Ambiguous;
-use postern_relay::core::RealmRules;
+use postern_relay::core::{QueueRules, RealmRules};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
@@ -121,8 +121,11 @@ fn realm(random: &mut SmallRng, deadline: u64) -> Realm {
             ambiguous: one_of(random, &[Ambiguous::Fail, Ambiguous::RetryOnce, Ambiguous::RetryOnce]),
             // Short ones end within the schedule.
             lockout_window: Duration::from_millis(one_of(random, &[2_000, 1_800_000])),
-            queue_length: one_of(random, &[2, 8, 1_000]),
-            queue_bytes: one_of(random, &[1_000, 1_000_000]),
+            queue: QueueRules {
+                length: one_of(random, &[2, 8, 1_000]),
+                bytes: one_of(random, &[1_000, 1_000_000, 1_000_000]),
+                wait: Duration::from_millis(one_of(random, &[20, 500, 4_000])),
+            },
             agent_return: Duration::from_millis(deadline),
         },
         people,

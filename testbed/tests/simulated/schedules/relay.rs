@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use postern_protocol::{Moment, NotStarted, Outcome};
 use postern_relay::core::{
-    AgentSession, Answer, AttemptNumber, Command, Core, FlightId, RealmRules, SessionId, SignIn,
+    AgentSession, AgentState, Answer, AttemptNumber, Command, Core, FlightId, Opinion, RealmRules, SessionId, SignIn,
 };
 use rand::Rng;
 
 use super::chance::up_to;
 use super::ledger::ProcessId;
-use super::model::{Broken, health};
+use super::model::{Broken, Health, health};
 use super::wire::{Request, Stream, ToAgent};
 use super::world::{Happening, World};
 pub(super) use links::IDLE;
@@ -59,6 +59,7 @@ pub(super) struct Link {
     pub(super) previous_kid: Option<String>,
     pub(super) rtt: Duration,
     pub(super) last_heard: Moment,
+    /// Pings under way.
     pub(super) pings: BTreeMap<u64, Moment>,
     pub(super) next_ping: u64,
     /// Something was heard since the probe; `None` while there is none.
@@ -138,6 +139,10 @@ impl World {
         }
         loop {
             if due(&self.relay) {
+                if self.relay.core.next_timeout().is_some_and(|at| now.since(at) > LATE) {
+                    self.log.count("driver late");
+                    self.model.stood_still(now);
+                }
                 self.relay.core.handle_timeout(now);
                 self.carry_out()?;
                 self.model.nothing_overdue(now)?;
@@ -181,7 +186,7 @@ impl World {
             }
             Event::Up(id, session) => {
                 self.relay.known.insert(id);
-                model.session_up(id, &session);
+                model.session_up(now, id, &session);
                 core.handle_session_up(now, id, session);
             }
             Event::Down(id) => {
@@ -190,27 +195,32 @@ impl World {
                 core.handle_session_down(now, id);
             }
             Event::Status { session, slots, ready } => {
+                model.heard(now, session);
                 model.status(session, slots, ready);
                 core.handle_status(now, session, slots, ready);
             }
             Event::Draining(id) => {
+                model.heard(now, id);
                 model.draining(id);
                 core.handle_draining(now, id);
                 self.close_when_idle(id);
             }
             Event::KeyChange(id, kid) => {
+                model.heard(now, id);
                 model.key_change(id, &kid);
                 core.handle_key_change(now, id, kid);
             }
             Event::Heard(id, rtt) => {
-                model.heard(id, rtt);
-                core.handle_alive(now, id, rtt);
+                model.heard(now, id);
+                model.round_trip(id, rtt);
+                core.handle_heard(now, id, rtt);
             }
             Event::Superseded(id) => {
                 model.superseded(id);
-                core.handle_superseded(id);
+                core.handle_superseded(now, id);
             }
             Event::Started(id, (flight, attempt)) => {
+                model.heard(now, id);
                 model.started(id, flight, attempt);
                 core.handle_started(now, id, flight, attempt);
             }
@@ -221,8 +231,8 @@ impl World {
 
     fn take_answer(&mut self, id: SessionId, (flight, attempt): Stream, answer: Answer) -> Result<(), Broken> {
         let callers = self.model.is_callers_doing(flight, &answer);
-        let before = callers.then(|| health(&self.relay.core, self.relay.realms));
-        self.model.answer(id, flight, attempt, &answer);
+        let before = callers.then(|| health(&self.relay.core, self.now, self.relay.realms));
+        self.model.answer(self.now, id, flight, attempt, &answer);
         self.log.count(match &answer {
             Answer::Verdict(..) => "answered: verdict",
             Answer::NotStarted(reason) => reason.as_str(),
@@ -233,8 +243,8 @@ impl World {
         self.relay.core.handle_answer(self.now, id, flight, attempt, answer);
         if let Some(before) = before {
             self.log.count("answer that the caller caused");
-            let after = health(&self.relay.core, self.relay.realms);
-            if before != after {
+            let after = health(&self.relay.core, self.now, self.relay.realms);
+            if is_worse(&before, &after) {
                 let text = format!("{what} of {id:?} changed {before:?} to {after:?}");
                 return Err(Broken::new("callers-harm-no-agent", self.now, flight, text));
             }
@@ -277,10 +287,31 @@ impl World {
                 Command::Settle {
                     flight, outcome, by, ..
                 } => self.settle(flight, outcome, by)?,
-                Command::HandedOff { .. } => self.log.count("handed off"),
+                Command::Ping { session } => {
+                    self.model.pinged(self.now, session);
+                    self.ping(session);
+                }
+                Command::Opinion { session, opinion } => {
+                    self.note(|| format!("relay: {session:?} is {opinion:?}"));
+                    self.log.count(match opinion {
+                        Opinion::Suspect => "suspected",
+                        Opinion::Heard => "heard again",
+                        Opinion::Ejected => "ejected",
+                        Opinion::Back => "back",
+                    });
+                    self.model.opinion(self.now, session, opinion)?;
+                }
+                Command::Shed(shed) => {
+                    self.log.count(shed.as_str());
+                    self.model.shed(shed);
+                }
+                Command::HandedOff { realm, reason } => {
+                    self.log.count("handed off");
+                    self.model.handed_off(self.now, realm.0, reason)?;
+                }
                 Command::BecameAmbiguous { flight, .. } => {
                     self.note(|| format!("relay: nobody knows whether {} was bound", flight.0));
-                    self.model.ambiguous(self.now, flight);
+                    self.model.ambiguous(self.now, flight)?;
                     self.log.count("ambiguous");
                 }
             }
@@ -333,6 +364,18 @@ impl World {
         self.send_to_agent(session, ToAgent::Request(request));
     }
 }
+
+/// Whether the relay thinks worse of somebody.
+fn is_worse(before: &Health, after: &Health) -> bool {
+    after.iter().any(|(id, (state, handicap))| {
+        let (state_before, handicap_before) = before[id];
+        let turned = state_before == AgentState::Ready && *state != AgentState::Ready;
+        turned || *handicap > handicap_before * 1.001
+    })
+}
+
+/// A relay that looks at its timers so late has not been there (DESIGN 6).
+const LATE: Duration = Duration::from_millis(100);
 
 /// How long the relay's end of a stream waits past the sign-in's deadline (relay/src/session/sign_in.rs).
 const PATIENCE: Duration = Duration::from_secs(3);

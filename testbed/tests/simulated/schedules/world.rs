@@ -32,7 +32,6 @@ pub(super) enum Happening {
     /// The relay's driver: an event waits, or a timer is due.
     DriverWakes,
     AtRelay(SessionId, ToRelay),
-    RelayPings(SessionId),
     /// The relay's end of a connection looks whether anything came.
     RelayLooks(SessionId),
     ProbeEnds(SessionId),
@@ -154,7 +153,6 @@ impl World {
             }
             Happening::DriverWakes => self.driver_wakes()?,
             Happening::AtRelay(session, frame) => self.at_relay(session, frame),
-            Happening::RelayPings(session) => self.relay_pings(session),
             Happening::RelayLooks(session) => self.relay_looks(session),
             Happening::ProbeEnds(session) => self.probe_ends(session),
             Happening::PatienceEnds(session, stream) => self.patience_ends(session, stream),
@@ -179,7 +177,7 @@ impl World {
         }
         self.relay.asleep_until = self.now;
         self.turn()?;
-        self.model.at_the_end(self.now, &self.relay.core)?;
+        self.model.at_the_end(self.now, &mut self.relay.core)?;
         for (flight, view) in &self.model.sign_ins {
             let untried = !matches!(
                 view.settled,

@@ -1,14 +1,18 @@
 //! The rules of the relay's state between events: nothing overdue, nothing unbounded, nobody waiting for nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postern_protocol::Moment;
-use postern_relay::core::{AgentSession, Core, RealmIndex};
+use postern_relay::core::{AgentState, Core, FlightId, RealmIndex, SessionId};
 
 use super::{Broken, Model};
 
 /// The most that a relay's driver is late in these schedules, with the granularity of its timers.
 pub(in super::super) const GRACE: Duration = Duration::from_millis(1_010);
+
+/// With more than so many the relay need not look at all of them at once.
+const LOOKED_AT: usize = 32;
 
 impl Model {
     /// The core was given the time, with all timers that were due.
@@ -36,34 +40,39 @@ impl Model {
             return broken("settled-is-forgotten", text);
         }
         for (index, rules) in self.realms.iter().enumerate() {
-            let waiting = core.queued(RealmIndex(index));
-            if waiting > rules.queue_length {
-                return broken("queue-within-bounds", format!("{waiting} of {}", rules.queue_length));
+            let realm = RealmIndex(index);
+            let (waiting, bytes) = (core.queued(realm), core.queued_bytes(realm));
+            if waiting > rules.queue.length || bytes > rules.queue.bytes {
+                let text = format!("{waiting} and {bytes} bytes, with {:?}", rules.queue);
+                return broken("queue-within-bounds", text);
             }
-            for (id, session) in core.sessions(RealmIndex(index)) {
+            for (id, agent) in core.sessions(realm) {
                 let Some(known) = self.sessions.get(&id) else {
                     return broken("sessions-as-told", format!("{id:?} has ended"));
                 };
                 let open = known.open.len();
-                if session.outstanding as usize != open && !known.forges {
-                    let text = format!("{id:?}: {} by the core, {open} in truth", session.outstanding);
+                if agent.outstanding() as usize != open {
+                    let text = format!("{id:?}: {} by the core, {open} in truth", agent.outstanding());
                     return broken("in-flight-is-counted", text);
                 }
             }
         }
+        self.silence_is_noticed(now)?;
         self.nobody_waits_in_vain(now)
     }
 
-    /// Whoever was never sent goes to an agent that takes work and has room, at once.
+    /// Whoever was never sent goes to an agent that is well and has room, at once.
     fn nobody_waits_in_vain(&self, now: Moment) -> Result<(), Broken> {
-        for id in &self.unsettled {
+        let waiting = |id: &&FlightId| self.sign_ins[id].attempts.is_empty();
+        let waiting: Vec<&FlightId> = self.unsettled.iter().filter(waiting).collect();
+        if waiting.len() > LOOKED_AT {
+            return Ok(());
+        }
+        for id in waiting {
             let view = &self.sign_ins[id];
-            if !view.attempts.is_empty() {
-                continue;
-            }
             let free = self.sessions.iter().find(|(_, session)| {
-                let could = session.takes_work() && session.can_open(&view.facts);
-                could && session.realm == view.facts.realm.0 && session.has_room() && !session.forges
+                let could = session.is_well() && session.can_open(&view.facts);
+                could && session.realm == view.facts.realm.0 && session.has_room()
             });
             if let Some((session, _)) = free {
                 let text = format!("waits, and {session:?} is free");
@@ -73,34 +82,29 @@ impl Model {
         Ok(())
     }
 
-    /// Nothing arrives any more, and every deadline is past.
-    pub(in super::super) fn at_the_end(&self, now: Moment, core: &Core) -> Result<(), Broken> {
+    /// Nothing arrives any more, every session has ended, and every deadline is past.
+    pub(in super::super) fn at_the_end(&self, now: Moment, core: &mut Core) -> Result<(), Broken> {
         let broken = |rule, what: String| Err(Broken::of_all(rule, now, what));
         if let Some(id) = self.unsettled.first() {
             return Err(Broken::new("one-outcome", now, *id, "none"));
         }
+        if !core.is_quiet() {
+            return broken("nothing-is-left", "something is kept of a sign-in".to_owned());
+        }
+        core.handle_timeout(now + Duration::from_secs(10));
         if let Some(at) = core.next_timeout() {
             return broken("nothing-is-left", format!("a timer at {at:?}"));
-        }
-        let queued: usize = (0..self.realms.len()).map(|realm| core.queued(RealmIndex(realm))).sum();
-        if core.unsettled() != 0 || queued != 0 {
-            return broken(
-                "nothing-is-left",
-                format!("{} sign-ins, {queued} queued", core.unsettled()),
-            );
         }
         Ok(())
     }
 }
 
-/// What the relay holds against a session, as far as anybody can see.
-pub(in super::super) fn health(core: &Core, realms: usize) -> Vec<String> {
-    let told = |session: &AgentSession| {
-        let AgentSession { slots, .. } = session;
-        format!("{slots} {:?} {} {}", session.rtt, session.draining, session.in_doubt)
-    };
+/// What the relay holds against each session, as far as anybody can see.
+pub(in super::super) type Health = BTreeMap<SessionId, (AgentState, f64)>;
+
+pub(in super::super) fn health(core: &Core, now: Moment, realms: usize) -> Health {
     (0..realms)
         .flat_map(|realm| core.sessions(RealmIndex(realm)))
-        .map(|(id, session)| format!("{id:?} {}", told(session)))
+        .map(|(id, agent)| (id, (agent.state(), core.handicap(now, id).unwrap_or_default())))
         .collect()
 }

@@ -6,10 +6,14 @@ use postern_protocol::Moment;
 use postern_relay::config::Ambiguous;
 use postern_relay::core::{AttemptNumber, FlightId, SessionId};
 
+use super::session::Session;
 use super::{Attempt, Broken, End, Model};
 
 /// All hand-offs included (DESIGN 5).
 const MAX_ATTEMPTS: usize = 3;
+
+/// What an agent that is there owes its answer within.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The least that a start window is long, and what a `Cancel` is given to be answered beside two round trips.
 const WINDOW: Duration = Duration::from_millis(250);
@@ -47,14 +51,14 @@ impl Model {
         if session.realm != view.facts.realm.0 {
             return broken("sent-within-its-realm", format!("{to:?} is of realm {}", session.realm));
         }
-        if !session.takes_work() {
-            let state = (session.ready, session.draining, session.in_doubt);
+        if !session.serves() {
+            let state = (session.ready, session.draining);
             return broken(
                 "sent-to-who-takes-work",
-                format!("{to:?} has ready, draining, in doubt {state:?}"),
+                format!("{to:?} has ready, draining {state:?}"),
             );
         }
-        if !session.has_room() && !session.forges {
+        if !session.has_room() {
             return broken(
                 "sent-within-slots",
                 format!("{to:?} has {} of {} slots in use", session.open.len(), session.slots),
@@ -89,7 +93,7 @@ impl Model {
             .filter(|attempt| attempt.may_have_bound())
             .collect();
         for attempt in &unknown {
-            if !given_up(attempt, now, self.sessions.contains_key(&attempt.session)) {
+            if !attempt.given_up {
                 return broken(
                     "binds-are-not-hedged",
                     format!(
@@ -102,7 +106,8 @@ impl Model {
         if let Some(first) = unknown.first() {
             self.extra(now, flight, unknown.len(), first.number, number)?;
         }
-        self.note_sent(flight, to, number, start_by);
+        self.rightly_chosen(now, flight, &self.sign_ins[&flight], to)?;
+        self.note_sent(now, flight, to, number, start_by);
         Ok(())
     }
 
@@ -138,27 +143,50 @@ impl Model {
             let Some(decided) = view.ambiguous else {
                 return broken("ambiguity-is-told", format!("attempt {first} may have been bound"));
             };
-            let last = self.extras.insert((realm, user), decided);
-            if let Some(last) = last.filter(|last| decided.since(*last) < rules.lockout_window) {
-                return broken(
-                    "one-extra-attempt-per-user",
-                    format!("attempt {number}; user {user} had one {:?} before", decided.since(last)),
+            let apart = |other: &Moment| decided.since(*other).max(other.since(decided));
+            let extras = self.extras.entry((realm, user)).or_default();
+            if let Some(other) = extras.iter().find(|other| apart(other) < rules.lockout_window) {
+                let text = format!(
+                    "attempt {number}; user {user} had one {:?} before or after",
+                    apart(other)
                 );
+                return broken("one-extra-attempt-per-user", text);
             }
+            extras.push(decided);
         }
         Ok(())
     }
 
-    fn note_sent(&mut self, flight: FlightId, to: SessionId, number: AttemptNumber, start_by: Moment) {
+    /// The relay gives up an attempt of `flight`; which, it does not say.
+    pub(super) fn give_up(&mut self, now: Moment, flight: FlightId) -> Result<(), Broken> {
+        let attempts = &mut self.sign_ins.get_mut(&flight).unwrap().attempts;
+        let mut any = false;
+        for attempt in attempts {
+            if !attempt.given_up && may_be_given_up(attempt, now, self.sessions.get(&attempt.session)) {
+                attempt.given_up = true;
+                any |= attempt.may_have_bound();
+            }
+        }
+        if any {
+            Ok(())
+        } else {
+            let text = format!("{:?}", self.sign_ins[&flight].attempts);
+            Err(Broken::new("nobody-is-given-up-early", now, flight, text))
+        }
+    }
+
+    fn note_sent(&mut self, now: Moment, flight: FlightId, to: SessionId, number: AttemptNumber, start_by: Moment) {
         let session = self.sessions.get_mut(&to).unwrap();
-        session.open.insert((flight, number));
+        session.takes(now, (flight, number));
         let attempt = Attempt {
             session: to,
             agent: session.name.clone(),
             number,
+            sent: now,
             start_by,
             started: false,
             cancelled: None,
+            given_up: false,
             end: None,
         };
         self.sign_ins.get_mut(&flight).unwrap().attempts.push(attempt);
@@ -182,12 +210,14 @@ impl Model {
     }
 }
 
-/// Whether nobody has to wait any longer for the attempt (DESIGN 5): its session is lost, or it is silent past its
-/// window, and past the time that a `Cancel` has to be answered unless it said that it began.
-fn given_up(attempt: &Attempt, now: Moment, in_session: bool) -> bool {
-    if attempt.end.is_some() || !in_session {
+/// Whether nobody has to wait any longer for the attempt (DESIGN 5): its session is lost; or its window is past, a
+/// `Cancel` was sent unless it said that it began, and its agent is silent, or there and without a word for 2 s.
+fn may_be_given_up(attempt: &Attempt, now: Moment, session: Option<&Session>) -> bool {
+    let (None, Some(session)) = (attempt.end, session) else {
         return true;
-    }
-    let asked = attempt.cancelled.is_some_and(|until| now >= until);
-    now >= attempt.start_by && (asked || attempt.started)
+    };
+    let asked = attempt.started || attempt.cancelled.is_some();
+    let silent = session.suspect || now.since(session.heard.max(attempt.sent)) >= CANCEL;
+    let wordless = now >= attempt.sent + PATIENCE;
+    now >= attempt.start_by && asked && (silent || wordless)
 }

@@ -1,7 +1,7 @@
 //! The rules of outcomes: one, in time, true, and with a cause.
 
 use postern_protocol::{Moment, NotStarted, Outcome, Unavailable, Verdict};
-use postern_relay::core::{FlightId, SessionId};
+use postern_relay::core::{FlightId, SessionId, Shed};
 
 use super::ends::GRACE;
 use super::{Attempt, Broken, End, Model, View};
@@ -65,6 +65,7 @@ impl Model {
                 }
             }
         }
+        self.shed = None;
         let view = self.sign_ins.get_mut(&flight).unwrap();
         view.settled = Some(outcome);
         self.unsettled.remove(&flight);
@@ -88,11 +89,9 @@ impl Model {
         };
         let asked = |name: &str| view.attempts.iter().any(|attempt| *attempt.agent == *name);
         let staying = || self.of_realm(realm).filter(|session| !session.draining);
-        // Who has not been asked and could be; whoever is in doubt may come back.
-        let left = staying().any(|session| {
-            (session.ready || session.in_doubt) && session.can_open(&view.facts) && !asked(&session.name)
-        });
-        let exhausted = view.attempts.len() == 3 || !left;
+        // Who has not been asked and could be.
+        let left = staying().any(|session| session.ready && session.can_open(&view.facts) && !asked(&session.name));
+        let exhausted = view.attempts.len() == 3 || !left || self.hands_nothing_on(realm);
         match outcome {
             Outcome::Unavailable(Unavailable::Timeout) => {
                 let reasons = [
@@ -107,7 +106,7 @@ impl Model {
                 now >= view.facts.deadline || exhausted && said(&reasons)
             }
             Outcome::Unavailable(Unavailable::Overloaded) => {
-                exhausted && said(&[NotStarted::Busy]) || self.queue_may_be_full(flight, view)
+                exhausted && said(&[NotStarted::Busy]) || self.queue_may_be_full(now, flight, view)
             }
             Outcome::Unavailable(Unavailable::NoAgent) => {
                 staying().next().is_none() || exhausted && said(&[NotStarted::Draining])
@@ -115,7 +114,8 @@ impl Model {
             Outcome::Unavailable(Unavailable::DirectoryDown) => {
                 let unchecked = view.attempts.iter().any(|attempt| attempt.end == Some(End::NotChecked));
                 let refused = said(&[NotStarted::NoDirectory, NotStarted::NoLookUp]);
-                unchecked || exhausted && refused || !left && view.attempts.is_empty()
+                let nobody_has_one = !staying().any(|session| session.ready);
+                unchecked || exhausted && refused || nobody_has_one || !left && view.attempts.is_empty()
             }
             Outcome::Unavailable(Unavailable::CannotOpen) => {
                 exhausted && said(&[NotStarted::NoKey, NotStarted::CannotOpen])
@@ -129,16 +129,36 @@ impl Model {
         }
     }
 
-    /// Whether as many others may be waiting as the realm lets wait.
-    fn queue_may_be_full(&self, flight: FlightId, view: &View) -> bool {
+    /// Whether the relay refuses to hand on, and may.
+    fn hands_nothing_on(&self, realm: usize) -> bool {
+        self.shed == Some(Shed::HandOffs) && self.budget_may_be_spent(realm)
+    }
+
+    /// Whether the relay refuses to let it wait, and as many others may be waiting as that needs.
+    fn queue_may_be_full(&self, now: Moment, flight: FlightId, view: &View) -> bool {
         let realm = view.facts.realm;
-        let rules = &self.realms[realm.0];
+        let rules = &self.realms[realm.0].queue;
         let others = self.unsettled.iter().filter(|other| **other != flight);
         let of_realm: Vec<&View> = others
             .map(|other| &self.sign_ins[other])
             .filter(|other| other.facts.realm == realm)
             .collect();
-        let bytes: usize = of_realm.iter().map(|other| other.facts.bytes).sum();
-        of_realm.len() >= rules.queue_length || bytes + view.facts.bytes > rules.queue_bytes
+        match self.shed {
+            Some(Shed::QueueLength) => of_realm.len() >= rules.length,
+            Some(Shed::QueueBytes) => {
+                let bytes: usize = of_realm.iter().map(|other| other.facts.bytes).sum();
+                bytes + view.facts.bytes > rules.bytes
+            }
+            Some(Shed::QueueWait) => {
+                // No verdict took longer than the slowest, so nobody can expect more than this.
+                let serving = self.of_realm(realm.0).filter(|session| session.serves());
+                let slots: u32 = serving.map(|session| session.slots).sum();
+                let slowest = self.slowest[realm.0];
+                let ahead = u32::try_from(of_realm.len() + 1).unwrap();
+                let wait = slowest * ahead / slots.max(1);
+                wait > rules.wait || wait + slowest > view.facts.deadline.since(now)
+            }
+            Some(Shed::HandOffs) | None => false,
+        }
     }
 }

@@ -12,8 +12,6 @@ use crate::schedules::ledger::ProcessId;
 use crate::schedules::wire::{Lane, Last, Stream, ToAgent, ToRelay};
 use crate::schedules::world::{Happening, World};
 
-const PING_INTERVAL: Duration = Duration::from_millis(500);
-
 /// Without a packet for so long the connection is lost (DESIGN 3).
 pub(in crate::schedules) const IDLE: Duration = Duration::from_secs(3);
 
@@ -67,11 +65,7 @@ impl World {
             slots: process.connections,
             directory_ready: self.has_directory(realm),
             kid: link.kid.clone(),
-            previous_kid: None,
             rtt,
-            draining: false,
-            in_doubt: false,
-            outstanding: 0,
         };
         self.relay.links.insert(session, link);
         self.process_of.insert(session, id);
@@ -81,7 +75,6 @@ impl World {
             self.post(Event::Superseded(older));
             self.probe(older);
         }
-        self.after(Duration::ZERO, Happening::RelayPings(session));
         self.after(IDLE, Happening::RelayLooks(session));
         Some(session)
     }
@@ -105,10 +98,7 @@ impl World {
         }
     }
 
-    pub(in crate::schedules) fn relay_pings(&mut self, session: SessionId) {
-        if self.relay.frozen_until > self.now {
-            return self.at(self.relay.frozen_until, Happening::RelayPings(session));
-        }
+    pub(super) fn ping(&mut self, session: SessionId) {
         let now = self.now;
         let Some(link) = self.relay.links.get_mut(&session) else {
             return;
@@ -117,7 +107,6 @@ impl World {
         link.next_ping += 1;
         link.pings.insert(number, now);
         self.send_to_agent(session, ToAgent::Ping(number));
-        self.after(PING_INTERVAL, Happening::RelayPings(session));
     }
 
     pub(in crate::schedules) fn relay_looks(&mut self, session: SessionId) {
@@ -147,7 +136,11 @@ impl World {
         };
         link.last_heard = now;
         match frame {
-            ToRelay::Ping(number) => self.send_to_agent(session, ToAgent::Pong { number, time: now }),
+            ToRelay::Ping(number) => {
+                let rtt = link.rtt;
+                self.send_to_agent(session, ToAgent::Pong { number, time: now });
+                self.post(Event::Heard(session, rtt));
+            }
             ToRelay::Pong(number) => {
                 if let Some(sent) = link.pings.remove(&number) {
                     link.rtt = (link.rtt * 7 + now.since(sent)) / 8;
