@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::DirectoryConfig;
+use crate::core::fence::Permit;
 use crate::core::kind::{Kind, Kinds};
 use crate::machine::Machine;
 use crate::metrics::{Metrics, no_verdict};
@@ -218,9 +219,9 @@ impl Directory {
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.connections.wait()).await;
     }
 
-    /// Makes one bind. Dropped in the middle, it closes the connection.
+    /// Makes the one bind that the fence has given leave for. Dropped in the middle, it closes the connection.
     /// `name` is a user name that passed [`UserName::parse`](postern_protocol::UserName::parse), or the DN of an account.
-    pub(crate) async fn bind(&self, ready: Ready, name: &str, password: &Password) -> Bind {
+    pub(crate) async fn bind(&self, ready: Ready, name: &str, password: &Password, _permit: Permit) -> Bind {
         let Ready { dc, mut kept } = ready;
         let began = Instant::now();
         let local = kept.connection.local;

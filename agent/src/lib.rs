@@ -2,7 +2,7 @@
 //!
 //! It dials every relay, opens the sealed passwords that they pass on, asks the directory with one LDAP bind, and
 //! answers with the directory's verdict. The way of a sign-in: `link` → `sign_in` → `opener` → `directory` and
-//! back. Decisions are in `core`, which asks no clock and no socket. What the rest asks of the machine goes through
+//! back. Decisions are in [`core`], which asks no clock and no socket. What the rest asks of the machine goes through
 //! [`machine`].
 
 use std::ffi::OsString;
@@ -30,7 +30,7 @@ pub mod chance;
 mod check;
 pub mod clock;
 pub mod config;
-mod core;
+pub mod core;
 mod directory;
 mod ldap;
 mod link;

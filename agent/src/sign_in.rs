@@ -1,7 +1,7 @@
 //! One sign-in, from its stream's first byte to the answer: at most one bind that may have been checked.
 //!
 //! The order is what counts: open, look the name up where it is not bound as it is, take a connection, and with it in
-//! hand judge the start window, mark the id, bind.
+//! hand ask the fence, then bind.
 //! Whatever goes wrong before is `NotStarted`, and the relay may ask another agent; after it there is a verdict, a
 //! refusal by the directory to check, or the honest word that nobody knows.
 
@@ -14,9 +14,8 @@ use postern_protocol::{AgentIdentity, Moment, NotStarted, Subject, Verdict};
 use quinn::{RecvStream, SendStream};
 
 use crate::clock::Clock;
+use crate::core::fence::{Attempt, Permit, Replays};
 use crate::core::names::{Names, NoWay, Way};
-use crate::core::replay::{self, Replays};
-use crate::core::start_window;
 use crate::directory::{self, Account, Bind, BindResult, DcId, Directory, LookedUp, NoConnection, Reading, Ready};
 use crate::link::session::Session;
 use crate::machine::Machine;
@@ -47,7 +46,7 @@ pub(crate) struct Agent {
     pub(crate) directory: Arc<Directory>,
     pub(crate) metrics: Arc<Metrics>,
     names: Names,
-    replays: Mutex<Replays>,
+    marks: Mutex<Replays>,
     told_disagreement: Mutex<Option<Moment>>,
 }
 
@@ -92,7 +91,7 @@ impl Agent {
             metrics,
             names,
             told_disagreement: Mutex::default(),
-            replays: Mutex::new(Replays::new(REPLAY_CAPACITY)),
+            marks: Mutex::new(Replays::new(REPLAY_CAPACITY)),
         }
     }
 
@@ -122,11 +121,16 @@ impl Agent {
     }
 
     async fn attempt(&self, session: &Session, request: &Request, received: Moment, send: &mut SendStream) -> Answer {
+        let attempt = Attempt {
+            id: request.request_id,
+            received,
+            start_by: request.start_by,
+        };
         let opened = match self.open(session, request).await {
             Ok(opened) => opened,
             Err(reason) => return not_started(reason),
         };
-        let target = match self.target(session, request, received, &opened, &[]).await {
+        let target = match self.target(session, request, &attempt, &opened, &[]).await {
             Ok(target) => target,
             Err(reason) => return not_started(reason),
         };
@@ -134,15 +138,18 @@ impl Agent {
             Ok(ready) => ready,
             Err(error) => return not_started(no_connection(error)),
         };
-        if let Err(reason) = self.start(session, request, received, opened.keep) {
-            self.directory.give_back(ready);
-            return not_started(reason);
-        }
+        let permit = match self.start(session, &attempt, opened.keep) {
+            Ok(permit) => permit,
+            Err(reason) => {
+                self.directory.give_back(ready);
+                return not_started(reason);
+            }
+        };
         // The bind is handed over first; `Started` is a hint and may wait for room on the wire.
         let started = Answer::Started.encode();
         let (answer, hint) = tokio::join!(
             biased;
-            self.bind(session, request, received, &opened, target, ready),
+            self.bind(session, request, &attempt, &opened, target, (ready, permit)),
             write_frame(send, &started),
         );
         if let Err(error) = hint {
@@ -174,7 +181,7 @@ impl Agent {
         &self,
         session: &Session,
         request: &Request,
-        received: Moment,
+        attempt: &Attempt,
         opened: &Opened,
         avoid: &[DcId],
     ) -> Result<Target, NotStarted> {
@@ -197,8 +204,13 @@ impl Agent {
             }
         };
         // Whoever has waited too long already is told so, and the directory is not asked.
-        self.window_open(session, request, received)?;
-        let patience = session.window().time_left(self.clock.now(), request.start_by);
+        let patience = {
+            let (mut fence, now) = (session.fence(), self.clock.now());
+            fence
+                .may_start(now, attempt)
+                .inspect_err(|reason| self.count(*reason))?;
+            fence.time_left(now, request.start_by)
+        };
         match self.directory.look_up(attribute, value, avoid, patience).await {
             Ok(LookedUp::One(account)) => {
                 tracing::debug!(request_id = %id, user = opened.user.as_str(), dn = account.dn, "found");
@@ -238,38 +250,28 @@ impl Agent {
         }
     }
 
-    /// The last checks, with a connection in hand. The mark is set here and nowhere else.
-    fn start(&self, session: &Session, request: &Request, received: Moment, keep: Duration) -> Result<(), NotStarted> {
-        self.window_open(session, request, received)?;
-        self.replays()
-            .start(self.clock.now(), request.request_id, keep)
-            .map_err(|refusal| match refusal {
-                replay::Refusal::Bound => {
-                    self.metrics.replays_refused.inc();
-                    NotStarted::Replayed
-                }
-                replay::Refusal::Full => NotStarted::Busy,
-            })
+    /// The last checks and the mark, with a connection in hand.
+    fn start(&self, session: &Session, attempt: &Attempt, keep: Duration) -> Result<Permit, NotStarted> {
+        let (mut fence, mut marks) = (session.fence(), self.marks());
+        // Asked for after the locks, which may have to be waited for.
+        fence
+            .start(self.clock.now(), attempt, keep, &mut marks)
+            .inspect_err(|reason| self.count(*reason))
     }
 
-    fn window_open(&self, session: &Session, request: &Request, received: Moment) -> Result<(), NotStarted> {
-        if session.is_over() {
-            // Nobody would hear the verdict, and the relay may be asking another agent already.
-            return Err(NotStarted::Cancelled);
+    fn start_again(&self, session: &Session, attempt: &Attempt) -> Result<Permit, NotStarted> {
+        let (mut fence, marks) = (session.fence(), self.marks());
+        fence
+            .start_again(self.clock.now(), attempt, &marks)
+            .inspect_err(|reason| self.count(*reason))
+    }
+
+    fn count(&self, refused: NotStarted) {
+        match refused {
+            NotStarted::Replayed => self.metrics.replays_refused.inc(),
+            NotStarted::WindowPassed => self.metrics.window_refusals.inc(),
+            _ => {}
         }
-        if session.cancelled().contains(request.request_id) {
-            return Err(NotStarted::Cancelled);
-        }
-        session
-            .window()
-            .judge(self.clock.now(), received, request.start_by)
-            .map_err(|refusal| match refusal {
-                start_window::Refusal::NoClock => NotStarted::NoClock,
-                start_window::Refusal::Passed => {
-                    self.metrics.window_refusals.inc();
-                    NotStarted::WindowPassed
-                }
-            })
     }
 
     /// Binds, at another domain controller as well if the first says that it cannot check now.
@@ -277,15 +279,15 @@ impl Agent {
         &self,
         session: &Session,
         request: &Request,
-        received: Moment,
+        attempt: &Attempt,
         opened: &Opened,
         mut target: Target,
-        first: Ready,
+        first: (Ready, Permit),
     ) -> Answer {
-        let mut ready = first;
+        let (mut ready, mut permit) = first;
         let mut avoid = Vec::new();
         loop {
-            let bind = self.directory.bind(ready, &target.name, &opened.password).await;
+            let bind = self.directory.bind(ready, &target.name, &opened.password, permit).await;
             self.log_bind(request, opened, &bind);
             match bind.result {
                 BindResult::Answered {
@@ -313,11 +315,11 @@ impl Agent {
                 BindResult::NeverSent => {}
             }
             // Nothing was checked, so another try is safe while the relay still waits for this agent.
-            let again = self.ready_again(session, request, received, opened, &mut target, &avoid);
-            ready = match again.await {
+            let again = self.ready_again(session, request, attempt, opened, &mut target, &avoid);
+            (ready, permit) = match again.await {
                 Ok(next) => next,
                 Err(reason) if avoid.is_empty() => {
-                    self.replays().never_started(request.request_id);
+                    self.marks().never_started(request.request_id);
                     return not_started(reason);
                 }
                 Err(_) => return self.failed(&bind, false),
@@ -331,20 +333,22 @@ impl Agent {
         &self,
         session: &Session,
         request: &Request,
-        received: Moment,
+        attempt: &Attempt,
         opened: &Opened,
         target: &mut Target,
         avoid: &[DcId],
-    ) -> Result<Ready, NotStarted> {
+    ) -> Result<(Ready, Permit), NotStarted> {
         if target.dc.is_some_and(|dc| avoid.contains(&dc)) {
-            *target = self.target(session, request, received, opened, avoid).await?;
+            *target = self.target(session, request, attempt, opened, avoid).await?;
         }
         let ready = self.directory.ready(target.dc, avoid).await.map_err(no_connection)?;
-        if let Err(reason) = self.window_open(session, request, received) {
-            self.directory.give_back(ready);
-            return Err(reason);
+        match self.start_again(session, attempt) {
+            Ok(permit) => Ok((ready, permit)),
+            Err(reason) => {
+                self.directory.give_back(ready);
+                Err(reason)
+            }
         }
-        Ok(ready)
     }
 
     fn failed(&self, bind: &Bind, indeterminate: bool) -> Answer {
@@ -385,9 +389,10 @@ impl Agent {
         }
     }
 
-    fn replays(&self) -> MutexGuard<'_, Replays> {
+    /// Taken inside a session's fence, never the other way round.
+    fn marks(&self) -> MutexGuard<'_, Replays> {
         // The set is whole after every call, so a panic elsewhere cannot have left it half-written.
-        self.replays.lock().unwrap_or_else(PoisonError::into_inner)
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -208,14 +208,16 @@ impl Core {
 
     /// What an agent tells of itself has changed.
     pub fn handle_status(&mut self, now: Moment, id: SessionId, slots: u32, directory_ready: bool) {
-        self.hear(now, id);
         let Some(agent) = self.agents.get_mut(id) else { return };
         let session = &mut agent.session;
-        if (session.slots, session.directory_ready) == (slots, directory_ready) {
-            return;
-        }
+        let changed = (session.slots, session.directory_ready) != (slots, directory_ready);
         (session.slots, session.directory_ready) = (slots, directory_ready);
         let realm = session.realm;
+        // A suspect that is heard gets work, and by what it says now.
+        self.hear(now, id);
+        if !changed {
+            return;
+        }
         self.note_presence(now, realm);
         self.dispatch(now, realm);
         self.settle_hopeless(now, realm);
@@ -223,19 +225,19 @@ impl Core {
 
     /// An agent takes nothing new.
     pub fn handle_draining(&mut self, now: Moment, id: SessionId) {
-        self.hear(now, id);
         let Some(agent) = self.agents.get_mut(id) else { return };
         agent.draining = true;
         let realm = agent.session.realm;
+        self.hear(now, id);
         self.note_presence(now, realm);
     }
 
     /// An agent has a new opening key. What is sealed to the old one still opens for a while.
     pub fn handle_key_change(&mut self, now: Moment, id: SessionId, kid: String) {
-        self.hear(now, id);
         let Some(agent) = self.agents.get_mut(id) else { return };
         agent.previous_kid = Some(std::mem::replace(&mut agent.session.kid, kid));
         let realm = agent.session.realm;
+        self.hear(now, id);
         self.dispatch(now, realm);
     }
 
@@ -371,14 +373,16 @@ impl Core {
         if look.suspected {
             self.suspicion_began(now, id, realm);
             for flight in self.flights_at(id) {
-                let past = |attempt: &flight::Attempt| attempt.phase != Phase::Unknown && now >= attempt.start_by;
                 let state = self.flights.get_mut(&flight);
-                if state
-                    .and_then(|state| state.attempt_on(id))
-                    .is_some_and(|attempt| past(attempt))
-                {
-                    self.attempt_lost(now, flight, id, true);
+                let past = |attempt: &&mut flight::Attempt| attempt.phase != Phase::Unknown && now >= attempt.start_by;
+                let Some(attempt) = state.and_then(|state| state.attempt_on(id)).filter(past) else {
+                    continue;
+                };
+                if attempt.phase == Phase::Sent {
+                    // Its own timer is due as well, and comes too late to say so.
+                    self.commands.push_back(Command::Cancel { flight, session: id });
                 }
+                self.attempt_lost(now, flight, id, true);
             }
         }
         self.watch(now, id);
@@ -398,6 +402,8 @@ impl Core {
             let realm = agent.session.realm;
             let opinion = Opinion::Heard;
             self.commands.push_back(Command::Opinion { session: id, opinion });
+            // Suspects are pinged less often; from now on its silence counts as anybody's.
+            self.watch(now, id);
             self.dispatch(now, realm);
         }
     }

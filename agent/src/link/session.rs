@@ -25,9 +25,8 @@ use super::board::Joined;
 use super::dial::{Dialer, Dialled};
 use super::explain::{Trouble, TroubleKind};
 use crate::clock::Clock;
-use crate::core::cancelled::Cancelled;
+use crate::core::fence::Fence;
 use crate::core::slots::slots;
-use crate::core::start_window::StartWindow;
 use crate::directory::Capacity;
 use crate::unwrapping::KeyMemory;
 
@@ -59,19 +58,18 @@ pub(crate) struct Session {
     pub(crate) memory: KeyMemory,
     clock: Clock,
     connection: Connection,
-    window: Mutex<StartWindow>,
-    cancelled: Mutex<Cancelled>,
+    fence: Mutex<Fence>,
 }
 
 impl Session {
-    /// What is known of the relay's clock.
-    pub(crate) fn window(&self) -> MutexGuard<'_, StartWindow> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the relay no longer waits for.
-    pub(crate) fn cancelled(&self) -> MutexGuard<'_, Cancelled> {
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The gate before this session's binds. It knows whether the connection is lost.
+    pub(crate) fn fence(&self) -> MutexGuard<'_, Fence> {
+        // Whole after every call, so a panic elsewhere cannot have left it half-written.
+        let mut fence = self.fence.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_over() {
+            fence.end();
+        }
+        fence
     }
 
     /// Whether the connection has ended.
@@ -158,9 +156,8 @@ impl Established {
             relay,
             memory: KeyMemory::default(),
             connection,
-            window: Mutex::new(StartWindow::new(clock.now())),
+            fence: Mutex::new(Fence::new(clock.now())),
             clock,
-            cancelled: Mutex::default(),
         });
         Ok(Self {
             context,
@@ -339,7 +336,7 @@ impl Parts<'_> {
                     }
                 }
                 Control::Pong(pong) => self.pings.answered(pong),
-                Control::Cancel(cancel) => self.session.cancelled().insert(cancel.request_id),
+                Control::Cancel(cancel) => self.session.fence().cancel(cancel.request_id),
                 Control::GoAway(go_away) => {
                     tracing::info!(
                         relay = %self.session.relay, reason = ?go_away.reason,

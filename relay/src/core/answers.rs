@@ -53,9 +53,7 @@ impl Core {
             agent.liveness.owes_nothing();
         }
         let realm = agent.session.realm;
-        if answer != Answer::Lost {
-            self.hear(now, id);
-        }
+        let heard = answer != Answer::Lost;
         let state = self.flights.get(&flight).filter(|state| state.has_attempt(id, attempt));
         let known = state.map(|state| state.sign_in.recipients.is_some());
         self.credit(now, id, in_hand, &answer, known);
@@ -68,6 +66,10 @@ impl Core {
                 Answer::NotStarted(reason) => self.not_started(now, flight, id, reason),
                 Answer::Lost => self.attempt_lost(now, flight, id, false),
             }
+        }
+        if heard {
+            // A suspect that is heard gets work, but not one that has just said that it drains.
+            self.hear(now, id);
         }
         self.dispatch(now, realm);
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::{Outgoing, Session};
-use crate::core::start_window::TICK;
+use crate::core::fence::TICK;
 
 /// Pings sent one tick apart at the start and after a gap: the first sign-in needs a sample, and one of several
 /// makes a better one.
@@ -59,7 +59,7 @@ impl Pings {
         for number in 0.. {
             ticks.tick().await;
             let now = self.session.clock.now();
-            if self.session.window().tick(now) {
+            if self.session.fence().tick(now) {
                 tracing::warn!(
                     relay = %self.session.relay,
                     "this process stood still for more than 250 ms; sign-ins received before it are handed back",
@@ -100,7 +100,7 @@ impl Pings {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&pong.number);
         if let Some(sent) = sent {
-            self.session.window().record(sent, received, pong.time);
+            self.session.fence().record(sent, received, pong.time);
         }
     }
 

@@ -102,3 +102,70 @@ fn a_relay_that_stood_still_suspects_nobody_and_gives_nobody_up() {
     rig.answer((flight, session, attempt), RIGHT);
     assert_eq!(rig.settled(), [(id, Outcome::Verdict(Verdict::Success))]);
 }
+
+#[test]
+fn what_a_suspect_says_counts_before_it_gets_work_for_having_said_it() {
+    let tells: [fn(&mut Rig); 2] = [
+        |rig| rig.core.handle_draining(rig.now, SessionId(1)),
+        |rig| rig.core.handle_status(rig.now, SessionId(1), 2, false),
+    ];
+    for tell in tells {
+        let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+        rig.silent.insert(SessionId(1));
+        rig.sign_in();
+        rig.pass(Duration::from_millis(300));
+        rig.sign_in();
+        rig.commands();
+        tell(&mut rig);
+        assert_eq!(rig.sends(), []);
+    }
+}
+
+#[test]
+fn a_suspect_that_says_that_it_drains_gets_nothing_for_its_answer() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    rig.silent.insert(SessionId(1));
+    rig.sign_in();
+    let sent = rig.sent();
+    // Inside the window, so that it is not given up.
+    rig.core.handle_superseded(rig.now, SessionId(1));
+    rig.sign_in();
+    rig.answer(sent, Answer::NotStarted(NotStarted::Draining));
+    assert_eq!(rig.sends(), []);
+}
+
+#[test]
+fn one_that_was_heard_again_and_still_owes_is_pinged_as_soon_as_anybody() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    rig.silent.insert(SessionId(1));
+    rig.sign_in();
+    rig.pass(Duration::from_millis(400));
+    rig.core.handle_heard(rig.now, SessionId(1), RTT);
+    rig.commands();
+    rig.pass(Duration::from_millis(100));
+    rig.listen();
+    let pinged = |command: &Command| matches!(command, Command::Ping { .. });
+    assert!(rig.given.iter().any(pinged));
+}
+
+#[test]
+fn whoever_is_given_up_for_its_silence_is_told_first() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    rig.silent.insert(SessionId(1));
+    rig.sign_in();
+    rig.now = rig.now + Duration::from_millis(5);
+    let id = rig.sign_in();
+    rig.up(2);
+    rig.commands();
+    rig.pass(Duration::from_millis(100));
+    // The relay is a little late: the agent's silence is looked at before the second sign-in's window.
+    rig.now = rig.now + Duration::from_millis(160);
+    rig.core.handle_timeout(rig.now);
+    let of_it = |command: Command| match command {
+        Command::Cancel { flight, session } if flight == id => Some(("told", session)),
+        Command::Send { flight, session, .. } if flight == id => Some(("sent", session)),
+        _ => None,
+    };
+    let given: Vec<_> = rig.commands().into_iter().filter_map(of_it).collect();
+    assert_eq!(given, [("told", SessionId(1)), ("sent", SessionId(2))]);
+}

@@ -13,7 +13,7 @@ const CAPACITY: usize = 4096;
 
 /// The ids, the oldest forgotten for a new one.
 #[derive(Debug, Default)]
-pub(crate) struct Cancelled {
+pub(super) struct Cancelled {
     ids: HashSet<RequestId>,
     /// The same ids, the oldest first.
     order: VecDeque<RequestId>,
@@ -21,7 +21,7 @@ pub(crate) struct Cancelled {
 
 impl Cancelled {
     /// The relay no longer waits for `id`.
-    pub(crate) fn insert(&mut self, id: RequestId) {
+    pub(super) fn insert(&mut self, id: RequestId) {
         if !self.ids.insert(id) {
             return;
         }
@@ -34,7 +34,7 @@ impl Cancelled {
     }
 
     /// Whether `id` was cancelled.
-    pub(crate) fn contains(&self, id: RequestId) -> bool {
+    pub(super) fn contains(&self, id: RequestId) -> bool {
         self.ids.contains(&id)
     }
 }

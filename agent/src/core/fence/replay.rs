@@ -8,20 +8,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use postern_protocol::{Moment, RequestId};
-
-/// Why a bind may not be started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// A bind for this id was started before.
-    Bound,
-    /// No room to remember another one.
-    Full,
-}
+use postern_protocol::{Moment, NotStarted, RequestId};
 
 /// The marks, each until the sign-in that it belongs to has expired.
 #[derive(Debug)]
-pub(crate) struct Replays {
+pub struct Replays {
     /// The local moment at which each may be forgotten.
     marks: HashMap<RequestId, Moment>,
     /// The same, the next to be forgotten first.
@@ -31,7 +22,7 @@ pub(crate) struct Replays {
 
 impl Replays {
     /// An empty set of at most `capacity` marks.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         Self {
             marks: HashMap::new(),
             ends: BTreeSet::new(),
@@ -40,14 +31,14 @@ impl Replays {
     }
 
     /// A bind for `id` is about to be started. The mark stays for `keep`, which must reach beyond the sign-in's
-    /// expiry.
-    pub(crate) fn start(&mut self, now: Moment, id: RequestId, keep: Duration) -> Result<(), Refusal> {
+    /// expiry. `Replayed` when there is one already, `Busy` when there is no room for another.
+    pub(super) fn start(&mut self, now: Moment, id: RequestId, keep: Duration) -> Result<(), NotStarted> {
         self.forget_expired(now);
         if self.marks.contains_key(&id) {
-            return Err(Refusal::Bound);
+            return Err(NotStarted::Replayed);
         }
         if self.marks.len() >= self.capacity {
-            return Err(Refusal::Full);
+            return Err(NotStarted::Busy);
         }
         let end = now + keep;
         self.marks.insert(id, end);
@@ -56,10 +47,14 @@ impl Replays {
     }
 
     /// The bind for `id` was not sent after all, and will not be.
-    pub(crate) fn never_started(&mut self, id: RequestId) {
+    pub fn never_started(&mut self, id: RequestId) {
         if let Some(end) = self.marks.remove(&id) {
             self.ends.remove(&(end, id));
         }
+    }
+
+    pub(super) fn contains(&self, id: RequestId) -> bool {
+        self.marks.contains_key(&id)
     }
 
     fn forget_expired(&mut self, now: Moment) {
@@ -90,8 +85,8 @@ mod tests {
         let mut replays = Replays::new(8);
         let start = Moment(1_000);
         assert_eq!(replays.start(start, id(1), KEEP), Ok(()));
-        assert_eq!(replays.start(start, id(1), KEEP), Err(Refusal::Bound));
-        assert_eq!(replays.start(start + KEEP, id(1), KEEP), Err(Refusal::Bound));
+        assert_eq!(replays.start(start, id(1), KEEP), Err(NotStarted::Replayed));
+        assert_eq!(replays.start(start + KEEP, id(1), KEEP), Err(NotStarted::Replayed));
         assert_eq!(
             replays.start(start + KEEP + Duration::from_micros(1), id(1), KEEP),
             Ok(())
@@ -103,9 +98,9 @@ mod tests {
         let mut replays = Replays::new(2);
         assert_eq!(replays.start(Moment(0), id(1), KEEP), Ok(()));
         assert_eq!(replays.start(Moment(0), id(2), KEEP), Ok(()));
-        assert_eq!(replays.start(Moment(1), id(3), KEEP), Err(Refusal::Full));
-        assert_eq!(replays.start(Moment(1), id(1), KEEP), Err(Refusal::Bound));
-        assert_eq!(replays.start(Moment(1), id(2), KEEP), Err(Refusal::Bound));
+        assert_eq!(replays.start(Moment(1), id(3), KEEP), Err(NotStarted::Busy));
+        assert_eq!(replays.start(Moment(1), id(1), KEEP), Err(NotStarted::Replayed));
+        assert_eq!(replays.start(Moment(1), id(2), KEEP), Err(NotStarted::Replayed));
         // The room that came free is used.
         assert_eq!(replays.start(Moment(10_000_001), id(3), KEEP), Ok(()));
     }
@@ -117,7 +112,7 @@ mod tests {
         replays.never_started(id(1));
         assert_eq!(replays.start(Moment(0), id(2), KEEP), Ok(()));
         replays.never_started(id(1));
-        assert_eq!(replays.start(Moment(0), id(2), KEEP), Err(Refusal::Bound));
+        assert_eq!(replays.start(Moment(0), id(2), KEEP), Err(NotStarted::Replayed));
         assert_eq!(replays.ends.len(), 1);
     }
 
@@ -136,9 +131,9 @@ mod tests {
                 model.retain(|_, end| *end >= now);
                 let key = id(which);
                 let expected = if model.contains_key(&key) {
-                    Err(Refusal::Bound)
+                    Err(NotStarted::Replayed)
                 } else if model.len() >= capacity {
-                    Err(Refusal::Full)
+                    Err(NotStarted::Busy)
                 } else {
                     Ok(())
                 };

@@ -7,27 +7,18 @@
 
 use std::time::Duration;
 
-use postern_protocol::Moment;
 use postern_protocol::relay_time::ClockSamples;
+use postern_protocol::{Moment, NotStarted};
 
 /// A gap between two ticks that a healthy process does not have; ticks come every [`TICK`].
 const LONGEST_GAP: Duration = Duration::from_millis(250);
 
-/// How often [`StartWindow::tick`] wants to be called: four late ones in a row are still no gap.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
-
-/// Why a bind may not be started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The relay's time is not known.
-    NoClock,
-    /// The window has passed, or may have.
-    Passed,
-}
+/// How often [`Fence::tick`](super::Fence::tick) wants to be called: four late ones in a row are still no gap.
+pub const TICK: Duration = Duration::from_millis(50);
 
 /// What one session knows of its relay's clock.
 #[derive(Debug)]
-pub(crate) struct StartWindow {
+pub(super) struct StartWindow {
     samples: ClockSamples,
     last_tick: Moment,
     /// The end of the last gap: what was received until then is not started.
@@ -38,7 +29,7 @@ pub(crate) struct StartWindow {
 
 impl StartWindow {
     /// A session that began at `now` (local time).
-    pub(crate) fn new(now: Moment) -> Self {
+    pub(super) fn new(now: Moment) -> Self {
         Self {
             samples: ClockSamples::default(),
             last_tick: now,
@@ -49,7 +40,7 @@ impl StartWindow {
 
     /// Time passes. True when there was a gap since the last call, whoever noticed it: the relay's clock must be asked
     /// again.
-    pub(crate) fn tick(&mut self, now: Moment) -> bool {
+    pub(super) fn tick(&mut self, now: Moment) -> bool {
         self.pass(now);
         std::mem::take(&mut self.untold)
     }
@@ -64,29 +55,30 @@ impl StartWindow {
     }
 
     /// A ping sent at `sent` was answered at `received`; the relay's clock showed `relay`.
-    pub(crate) fn record(&mut self, sent: Moment, received: Moment, relay: Moment) {
+    pub(super) fn record(&mut self, sent: Moment, received: Moment, relay: Moment) {
         self.samples.record(sent, received, relay);
     }
 
     /// How long it certainly is until `start_by`. Nothing where the relay's time is not known: what is judged then will
     /// not start.
-    pub(crate) fn time_left(&self, now: Moment, start_by: Moment) -> Duration {
+    pub(super) fn time_left(&self, now: Moment, start_by: Moment) -> Duration {
         self.samples
             .latest_relay_time(now)
             .map_or(Duration::ZERO, |latest| start_by.since(latest))
     }
 
-    /// Whether a bind for a request received at `received` may be started at `now`, before the relay's `start_by`.
-    pub(crate) fn judge(&mut self, now: Moment, received: Moment, start_by: Moment) -> Result<(), Refusal> {
+    /// Whether a bind for a request received at `received` may be started at `now`, before the relay's `start_by`:
+    /// `NoClock` when the relay's time is not known, `WindowPassed` when the window is past, or may be.
+    pub(super) fn judge(&mut self, now: Moment, received: Moment, start_by: Moment) -> Result<(), NotStarted> {
         // After a freeze this may run before the ticker does.
         self.pass(now);
         if self.resumed.is_some_and(|resumed| received <= resumed) {
-            return Err(Refusal::NoClock);
+            return Err(NotStarted::NoClock);
         }
         match self.samples.latest_relay_time(now) {
-            None => Err(Refusal::NoClock),
+            None => Err(NotStarted::NoClock),
             Some(latest) if latest < start_by => Ok(()),
-            Some(_) => Err(Refusal::Passed),
+            Some(_) => Err(NotStarted::WindowPassed),
         }
     }
 }
@@ -112,9 +104,12 @@ mod tests {
         assert_eq!(sampled().judge(now, Moment(9 * MS), Moment(5_012 * MS)), Ok(()));
         assert_eq!(
             sampled().judge(now, Moment(9 * MS), Moment(5_011 * MS)),
-            Err(Refusal::Passed)
+            Err(NotStarted::WindowPassed)
         );
-        assert_eq!(sampled().judge(now, Moment(9 * MS), Moment(0)), Err(Refusal::Passed));
+        assert_eq!(
+            sampled().judge(now, Moment(9 * MS), Moment(0)),
+            Err(NotStarted::WindowPassed)
+        );
     }
 
     #[test]
@@ -137,7 +132,7 @@ mod tests {
         let mut window = StartWindow::new(Moment(0));
         assert_eq!(
             window.judge(Moment(1), Moment(1), Moment(u64::MAX)),
-            Err(Refusal::NoClock)
+            Err(NotStarted::NoClock)
         );
     }
 
@@ -149,15 +144,15 @@ mod tests {
         assert!(window.tick(resumed));
         assert_eq!(
             window.judge(resumed, Moment(502 * MS), Moment(u64::MAX)),
-            Err(Refusal::NoClock)
+            Err(NotStarted::NoClock)
         );
         window.record(resumed, resumed + Duration::from_millis(2), Moment(5_502 * MS));
         let now = Moment(510 * MS);
         assert_eq!(
             window.judge(now, Moment(400 * MS), Moment(u64::MAX)),
-            Err(Refusal::NoClock)
+            Err(NotStarted::NoClock)
         );
-        assert_eq!(window.judge(now, resumed, Moment(u64::MAX)), Err(Refusal::NoClock));
+        assert_eq!(window.judge(now, resumed, Moment(u64::MAX)), Err(NotStarted::NoClock));
         assert_eq!(window.judge(now, Moment(505 * MS), Moment(u64::MAX)), Ok(()));
     }
 
@@ -167,7 +162,7 @@ mod tests {
         let received = Moment(10 * MS);
         assert_eq!(
             window.judge(Moment(300 * MS), received, Moment(u64::MAX)),
-            Err(Refusal::NoClock)
+            Err(NotStarted::NoClock)
         );
         // The ticker hears of it all the same, once, and asks for new samples at once.
         assert!(window.tick(Moment(301 * MS)));

@@ -1,0 +1,190 @@
+//! The core asks no clock, no socket, no file and no entropy, and waits for nothing.
+//!
+//! Its sources are read word by word, and every path in them must begin with something that is listed here. A list of
+//! what is allowed cannot be got around by a crate or a module that nobody thought of when it was written.
+
+use std::path::{Path, PathBuf};
+
+/// What a path may begin with, beside types and the core's own modules.
+const ROOTS: [&str; 17] = [
+    "self",
+    "super",
+    "std",
+    "postern_protocol",
+    "thiserror",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "usize",
+    "i64",
+    "i128",
+    "f64",
+    "str",
+    // Of `std`, imported by name.
+    "fmt",
+    "mem",
+    "cmp",
+];
+
+/// The parts of `std` that only compute. Of `std::time` there is `Duration` and nothing else.
+const STD: [&str; 8] = ["cmp", "collections", "error", "fmt", "iter", "mem", "num", "ops"];
+
+/// What needs no path to do harm.
+const WORDS: [&str; 7] = ["async", "await", "unsafe", "extern", "include", "print", "println"];
+
+/// The sources of the core, tests apart.
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core");
+    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
+    let mut files = vec![root.with_extension("rs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path != root.join("tests.rs") {
+                files.push(path);
+            }
+        }
+    }
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
+        sources.push((path, code));
+    }
+    sources
+}
+
+/// The code without comments and without the contents of texts and letters.
+fn bare(code: &str) -> String {
+    let mut bare = String::new();
+    let mut rest = code.chars().peekable();
+    while let Some(letter) = rest.next() {
+        match letter {
+            '/' if rest.peek() == Some(&'/') => while rest.next_if(|next| *next != '\n').is_some() {},
+            '/' if rest.peek() == Some(&'*') => panic!("a comment of a kind that this reader does not know"),
+            '"' => loop {
+                match rest.next() {
+                    Some('\\') => drop(rest.next()),
+                    Some('"') | None => break,
+                    Some(_) => {}
+                }
+            },
+            '\'' => {
+                let (first, second) = (rest.next(), rest.next());
+                if first == Some('\\') {
+                    while rest.next_if(|next| *next != '\'').is_some() {}
+                    rest.next();
+                } else if second != Some('\'') {
+                    // A lifetime.
+                    bare.extend(first.into_iter().chain(second));
+                }
+            }
+            _ => bare.push(letter),
+        }
+    }
+    bare
+}
+
+/// Words, `::`, and every other sign by itself.
+fn tokens(code: &str) -> Vec<String> {
+    let spaced: String = bare(code)
+        .replace("::", " \u{1} ")
+        .chars()
+        .flat_map(|letter| match letter {
+            _ if letter.is_alphanumeric() || letter == '_' || letter.is_whitespace() => vec![letter],
+            _ => vec![' ', letter, ' '],
+        })
+        .collect();
+    let word = |word: &str| word.replace('\u{1}', "::");
+    spaced.split_whitespace().map(word).collect()
+}
+
+/// What is wrong with the code, `modules` being the core's own.
+fn faults(code: &str, modules: &[String]) -> Vec<String> {
+    let tokens = tokens(code);
+    let at = |place: usize| tokens.get(place).map_or("", String::as_str);
+    let is_word = |token: &str| token.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    let may_begin = |token: &str| {
+        token.starts_with(char::is_uppercase) || ROOTS.contains(&token) || modules.iter().any(|module| module == token)
+    };
+    let mut faults = Vec::new();
+    for (place, token) in tokens.iter().enumerate() {
+        let before = place.checked_sub(1).map_or("", at);
+        let (next, second, fourth) = (at(place + 1), at(place + 2), at(place + 4));
+        let begins_path = next == "::" && before != "::";
+        let wrong = match token.as_str() {
+            "std" => !(next == "::" && (STD.contains(&second) || second == "time" && fourth == "Duration")),
+            "crate" => begins_path && second != "core",
+            "super" => next == "::" && second == "super",
+            // With nothing before it, the name of a crate follows.
+            "::" => before != ">" && !is_word(before),
+            word if WORDS.contains(&word) => true,
+            // After a dot it is a method.
+            root => begins_path && before != "." && is_word(root) && !may_begin(root),
+        };
+        if wrong {
+            faults.push(format!("{token} {next} {second} … {fourth}"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_core_asks_no_clock_no_socket_and_no_entropy_and_waits_for_nothing() {
+    let sources = sources();
+    let modules: Vec<String> = sources
+        .iter()
+        .map(|(path, _)| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    for module in ["core", "fence", "start_window", "tiers"] {
+        assert!(
+            modules.contains(&module.to_owned()),
+            "{module} was not read: {modules:?}"
+        );
+    }
+    for (path, code) in &sources {
+        assert!(
+            !path.ends_with("core.rs") || !code.contains("use "),
+            "the root has modules only"
+        );
+        let faults = faults(code, &modules);
+        assert!(faults.is_empty(), "{}: {faults:?}", path.display());
+    }
+}
+
+#[test]
+fn what_must_not_creep_in_is_found_however_it_is_written() {
+    for code in [
+        "use std::net::UdpSocket;",
+        "use std::{fmt, net};",
+        "use std::time::{Duration, Instant};",
+        "let now = std::time::SystemTime::now();",
+        "use std::time::Instant as Duration;",
+        "use std::time;",
+        "use std as s;",
+        "let dice = rand::rng();",
+        "use rand::random as pure;",
+        "let socket = ::quinn::Endpoint::server();",
+        "pub(crate) async fn wait() {}",
+        "use crate::clock;",
+        "let now = crate::clock::now();",
+        "use super::super::clock;",
+        "tokio::spawn(work)",
+        "std::thread::sleep(pause)",
+        "std::env::var(name)",
+        "unsafe { clock_gettime() }",
+    ] {
+        assert!(!faults(code, &["fence".to_owned()]).is_empty(), "not found: {code}");
+    }
+    for code in [
+        "use std::collections::{BTreeSet, HashMap};",
+        "use std::time::Duration;",
+        "use crate::core::fence::Fence;",
+        "let end = now + Duration::from_secs(1); // tokio::time::sleep",
+        "let text = \"std::net\"; fence::TICK; u64::MAX; Vec::<u8>::new()",
+    ] {
+        assert_eq!(faults(code, &["fence".to_owned()]), Vec::<String>::new(), "{code}");
+    }
+}

@@ -1,0 +1,144 @@
+//! A session as the relay was told of it, and what its silence and its failures allow.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_protocol::Moment;
+use postern_relay::core::{AgentSession, AttemptNumber, FlightId, SignIn};
+
+/// After so much silence an agent that owes something is pinged (DESIGN 6).
+pub(super) const PING_AFTER: Duration = Duration::from_millis(100);
+
+/// After so much it is a suspect, where the link is short.
+const SILENCE: Duration = Duration::from_millis(250);
+
+/// So is one that answered none of so many pings, whatever it owes.
+const UNANSWERED: usize = 3;
+
+#[derive(Debug)]
+pub(in super::super) struct Session {
+    pub(super) realm: usize,
+    pub(super) name: Arc<str>,
+    pub(super) slots: u32,
+    pub(super) ready: bool,
+    pub(super) draining: bool,
+    kids: Vec<String>,
+    pub(super) rtt: Duration,
+    /// What was sent and has not ended.
+    pub(super) open: BTreeSet<(FlightId, AttemptNumber)>,
+    owes_since: Option<Moment>,
+    /// The last frame.
+    pub(super) heard: Moment,
+    /// The end of the last time in which the relay stood still: silence before it may say nothing.
+    pub(super) excused: Moment,
+    pinged: Moment,
+    /// Pings since the last frame.
+    unanswered: Vec<Moment>,
+    /// A newer session of the same agent exists, and nothing came since.
+    pub(super) in_doubt: bool,
+    /// The relay said that it is a suspect, and nothing came since.
+    pub(super) suspect: bool,
+    /// Users whose sign-ins it failed since its last verdict. Some count here that the relay need not count.
+    pub(super) failed: BTreeSet<u64>,
+    pub(super) ejected: Option<Moment>,
+}
+
+impl Session {
+    pub(super) fn new(now: Moment, session: &AgentSession) -> Self {
+        Self {
+            realm: session.realm.0,
+            name: session.name.clone(),
+            slots: session.slots,
+            ready: session.directory_ready,
+            draining: false,
+            kids: vec![session.kid.clone()],
+            rtt: session.rtt,
+            open: BTreeSet::new(),
+            owes_since: None,
+            heard: now,
+            excused: now,
+            pinged: now,
+            unanswered: Vec::new(),
+            in_doubt: false,
+            suspect: false,
+            failed: BTreeSet::new(),
+            ejected: None,
+        }
+    }
+
+    pub(super) fn serves(&self) -> bool {
+        self.ready && !self.draining
+    }
+
+    /// Nothing speaks against it.
+    pub(super) fn is_well(&self) -> bool {
+        self.serves() && !self.suspect && self.ejected.is_none()
+    }
+
+    pub(super) fn can_open(&self, facts: &SignIn) -> bool {
+        facts
+            .recipients
+            .as_ref()
+            .is_none_or(|recipients| self.kids.iter().any(|kid| recipients.contains(kid)))
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.open.len() < self.slots as usize
+    }
+
+    pub(super) fn key_change(&mut self, kid: &str) {
+        self.kids.insert(0, kid.to_owned());
+        self.kids.truncate(2);
+    }
+
+    pub(super) fn takes(&mut self, now: Moment, stream: (FlightId, AttemptNumber)) {
+        self.open.insert(stream);
+        self.owes_since.get_or_insert(now);
+    }
+
+    /// False for what it was never sent, or has answered.
+    pub(super) fn ends(&mut self, stream: (FlightId, AttemptNumber)) -> bool {
+        let had = self.open.remove(&stream);
+        if self.open.is_empty() {
+            self.owes_since = None;
+        }
+        had
+    }
+
+    /// A frame came.
+    pub(super) fn hear(&mut self, now: Moment) {
+        self.heard = now;
+        self.unanswered.clear();
+        (self.in_doubt, self.suspect) = (false, false);
+    }
+
+    pub(super) fn ping(&mut self, now: Moment) {
+        self.pinged = now;
+        self.unanswered.push(now);
+    }
+
+    pub(super) fn was_pinged_since(&self, moment: Moment) -> bool {
+        self.pinged >= moment
+    }
+
+    /// Since when it is silent while it owes something, the relay's own absence left out.
+    pub(super) fn silent_since(&self) -> Option<Moment> {
+        self.owes_since.map(|since| since.max(self.heard).max(self.excused))
+    }
+
+    /// The silence that makes a suspect of one that owes something.
+    pub(super) fn patience(&self) -> Duration {
+        let patience = SILENCE.max(PING_AFTER + self.rtt * 2);
+        // Moments are whole microseconds.
+        Duration::from_micros(u64::try_from(patience.as_micros()).unwrap())
+    }
+
+    /// Whether it may be called a suspect.
+    pub(super) fn may_be_suspected(&self, now: Moment) -> bool {
+        let owed = self.owes_since.map(|since| now.since(since.max(self.heard)));
+        let before = self.unanswered.iter().filter(|at| now.since(**at) >= self.patience());
+        let deaf = before.count() >= UNANSWERED;
+        self.in_doubt || owed.is_some_and(|silent| silent >= self.patience()) || deaf
+    }
+}
