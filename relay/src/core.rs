@@ -188,7 +188,7 @@ impl Core {
     /// An agent is in session.
     pub fn handle_session_up(&mut self, now: Moment, id: SessionId, session: AgentSession) {
         let realm = session.realm;
-        self.agents.insert(id, Agent::new(now, session));
+        self.agents.insert(now, id, Agent::new(now, session));
         self.watch(now, id);
         self.note_presence(now, realm);
         self.dispatch(now, realm);
@@ -196,13 +196,17 @@ impl Core {
 
     /// A session has ended. What it was sent and did not answer is unknown.
     pub fn handle_session_down(&mut self, now: Moment, id: SessionId) {
-        let Some(agent) = self.agents.remove(id) else { return };
+        let Some(agent) = self.agents.remove(now, id) else {
+            return;
+        };
         self.timers.remove(&(agent.timer, Timer::Session(id)));
         let realm = agent.session.realm;
         self.note_presence(now, realm);
-        for flight in self.flights_at(id) {
-            self.attempt_lost(now, flight, id, false);
+        for (flight, _) in agent.in_hand.keys() {
+            self.attempt_lost(now, *flight, id, false);
         }
+        // Those that were passed over may be all that are left.
+        self.dispatch(now, realm);
         self.settle_hopeless(now, realm);
     }
 
@@ -210,17 +214,19 @@ impl Core {
     pub fn handle_status(&mut self, now: Moment, id: SessionId, slots: u32, directory_ready: bool) {
         let Some(agent) = self.agents.get_mut(id) else { return };
         let session = &mut agent.session;
-        let changed = (session.slots, session.directory_ready) != (slots, directory_ready);
+        let better = session.slots < slots || (!session.directory_ready && directory_ready);
+        let worse = session.directory_ready && !directory_ready;
         (session.slots, session.directory_ready) = (slots, directory_ready);
         let realm = session.realm;
         // A suspect that is heard gets work, and by what it says now.
         self.hear(now, id);
-        if !changed {
-            return;
-        }
         self.note_presence(now, realm);
-        self.dispatch(now, realm);
-        self.settle_hopeless(now, realm);
+        if better || worse {
+            self.dispatch(now, realm);
+        }
+        if worse {
+            self.settle_hopeless(now, realm);
+        }
     }
 
     /// An agent takes nothing new.
@@ -230,6 +236,8 @@ impl Core {
         let realm = agent.session.realm;
         self.hear(now, id);
         self.note_presence(now, realm);
+        self.dispatch(now, realm);
+        self.settle_hopeless(now, realm);
     }
 
     /// An agent has a new opening key. What is sealed to the old one still opens for a while.
@@ -239,12 +247,13 @@ impl Core {
         let realm = agent.session.realm;
         self.hear(now, id);
         self.dispatch(now, realm);
+        self.settle_hopeless(now, realm);
     }
 
     /// An agent gave a sign of life that says nothing else; `rtt` is the link's round-trip time as it stands.
     pub fn handle_heard(&mut self, now: Moment, id: SessionId, rtt: Duration) {
         if let Some(agent) = self.agents.get_mut(id) {
-            agent.session.rtt = rtt;
+            agent.set_rtt(rtt);
             self.hear(now, id);
         }
     }
@@ -252,21 +261,17 @@ impl Core {
     /// A newer session of the same agent exists: this one gets nothing until it gives a sign of life.
     pub fn handle_superseded(&mut self, now: Moment, id: SessionId) {
         let Some(agent) = self.agents.get_mut(id) else { return };
-        agent.liveness.doubt(now);
         let realm = agent.session.realm;
+        if agent.liveness.doubt(now) {
+            self.suspicion_began(now, id, realm);
+        }
         self.commands.push_back(Command::Ping { session: id });
-        self.suspicion_began(now, id, realm);
         self.watch(now, id);
     }
 
     /// Time has come for something; harmless when early.
     pub fn handle_timeout(&mut self, now: Moment) {
-        let overdue = |(at, timer): &&(Moment, Timer)| matches!(timer, Timer::Session(_)) && now.since(*at) > LATE;
-        let late = self
-            .timers
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .any(|timer| overdue(&timer));
+        let late = self.timers.first().is_some_and(|(at, _)| now.since(*at) > LATE);
         if late {
             // What agents sent meanwhile is still to be read.
             self.agents.all_mut().for_each(|agent| agent.liveness.forgive(now));
@@ -297,6 +302,7 @@ impl Core {
             return;
         };
         if now >= flight.sign_in.deadline {
+            self.count_those_past_their_window(now, id);
             return self.settle(id, Outcome::Unavailable(Unavailable::Timeout), None);
         }
         if flight.queued.is_some() && flight.pause.is_some_and(|until| now >= until) {
@@ -326,7 +332,8 @@ impl Core {
                         since: now,
                         until: now + CANCEL_PATIENCE + agent.session.rtt * 2,
                     };
-                    // On the same stream behind the cancel: who answers this has seen that.
+                    // On the same stream behind the cancel: who answers this has seen that. (Another sign of life will
+                    // do, too: then the agent is there, and its word will come.)
                     agent.liveness.note_ping(now);
                     self.commands.push_back(Command::Ping { session });
                 }
@@ -335,7 +342,7 @@ impl Core {
                     if now >= until && !silent && agent.liveness.last_heard() > since =>
                 {
                     attempt.phase = Phase::Due {
-                        until: attempt.sent + PATIENCE,
+                        until: attempt.due_by,
                         started: false,
                     };
                 }
@@ -357,8 +364,19 @@ impl Core {
 
     /// Flights that a session was sent and has not answered.
     fn flights_at(&self, session: SessionId) -> Vec<FlightId> {
-        let there = self.flights.iter().filter(|(_, flight)| flight.is_at(session));
-        there.map(|(id, _)| *id).collect()
+        let in_hand = self
+            .agents
+            .get(session)
+            .into_iter()
+            .flat_map(|agent| agent.in_hand.keys());
+        in_hand.map(|(id, _)| *id).collect()
+    }
+
+    /// Looks at a realm's queue again at `at`. Rounded up, so that there are few such times however many ask for one.
+    fn wake(&mut self, at: Moment, realm: RealmIndex) {
+        let grain = 10_000;
+        self.timers
+            .insert((Moment(at.0.div_ceil(grain).saturating_mul(grain)), Timer::Realm(realm)));
     }
 
     /// Looks at a session's silence.
@@ -384,6 +402,7 @@ impl Core {
                 }
                 self.attempt_lost(now, flight, id, true);
             }
+            self.dispatch(now, realm);
         }
         self.watch(now, id);
     }
@@ -391,8 +410,7 @@ impl Core {
     fn suspicion_began(&mut self, now: Moment, session: SessionId, realm: RealmIndex) {
         let opinion = Opinion::Suspect;
         self.commands.push_back(Command::Opinion { session, opinion });
-        self.timers
-            .insert((now + balance::SUSPECT_PATIENCE, Timer::Realm(realm)));
+        self.wake(now + balance::SUSPECT_PATIENCE, realm);
     }
 
     /// A sign of life of a session.

@@ -33,6 +33,9 @@ const BATCH: usize = 256;
 /// How often gauges are brought up to date and old content keys dropped.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Between two lines of the log that tell of refused sign-ins.
+const BETWEEN_REFUSALS: Duration = Duration::from_secs(1);
+
 /// Something that has happened, on its way to the core.
 #[derive(Debug)]
 pub enum Event {
@@ -59,7 +62,8 @@ pub enum Event {
         session: AgentSession,
         /// Its opening key.
         key: SealingKey,
-        /// The way to it. Unbounded, and bounded all the same: the core sends no more than the session's slots.
+        /// The way to it. Unbounded, and bounded all the same: the core sends no more than the session's slots, a cancel
+        /// for each of these, and a few pings a second.
         commands: mpsc::UnboundedSender<SessionCommand>,
     },
     /// A session has ended.
@@ -209,6 +213,9 @@ pub struct Driver {
     around: Surroundings,
     flights: HashMap<FlightId, Belongings>,
     sessions: BTreeMap<SessionId, SessionEntry>,
+    /// Sign-ins refused since the log told of some, and when it did.
+    refused: u64,
+    told: Moment,
 }
 
 impl Driver {
@@ -225,6 +232,8 @@ impl Driver {
             around,
             flights: HashMap::new(),
             sessions: BTreeMap::new(),
+            refused: 0,
+            told: Moment::default(),
         };
         (driver, sign_ins, sender)
     }
@@ -239,7 +248,16 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = sleep_until(timeout) => self.core.handle_timeout(self.around.clock.now()),
+                () = sleep_until(timeout) => {
+                    // What has come already is looked at first: an agent is not silent whose word waits here.
+                    for _ in 0..EVENTS {
+                        let Ok(event) = self.events.try_recv() else { break };
+                        let now = self.around.clock.now();
+                        self.handle(now, event);
+                        self.carry_out(now);
+                    }
+                    self.core.handle_timeout(self.around.clock.now());
+                }
                 taken = self.events.recv_many(&mut batch, BATCH) => {
                     if taken == 0 {
                         break;
@@ -393,7 +411,11 @@ impl Driver {
         let (request_id, outcome) = (belongings.envelope.request_id, settled.outcome);
         let (attempts, ms) = (belongings.attempts, now.since(belongings.arrived).as_millis());
         let agent = agent.as_ref().map(|agent| agent.name.as_str());
-        if let Outcome::Unavailable(_) = outcome {
+        if outcome == Outcome::Unavailable(Unavailable::Overloaded) && attempts == 0 {
+            // Thousands a second where there is too much to do, which a line for each would not make less.
+            self.refused += 1;
+            tracing::debug!(%request_id, %realm, %outcome, ms, "refused");
+        } else if let Outcome::Unavailable(_) = outcome {
             tracing::warn!(%request_id, %realm, %outcome, agent, attempts, ms, "no verdict");
         } else {
             tracing::info!(%request_id, %realm, %outcome, agent, attempts, ms, "settled");
@@ -424,8 +446,16 @@ impl Driver {
         }
     }
 
-    fn tick(&self) {
-        self.around.sealer.sweep(self.around.clock.now());
+    fn tick(&mut self) {
+        let now = self.around.clock.now();
+        if self.refused > 0 && now.since(self.told) >= BETWEEN_REFUSALS {
+            tracing::warn!(
+                count = self.refused,
+                "sign-ins were refused: more than the agents can serve in time"
+            );
+            (self.refused, self.told) = (0, now);
+        }
+        self.around.sealer.sweep(now);
         let metrics = &self.around.metrics;
         for (index, (key, _)) in self.around.realms.iter().enumerate() {
             let realm = RealmIndex(index);

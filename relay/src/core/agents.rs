@@ -12,6 +12,13 @@ use super::latency::{Latency, Usual};
 use super::liveness::Liveness;
 use super::{AttemptNumber, FlightId, RealmIndex, SessionId};
 
+/// What a link may claim as its round-trip time, at most: an agent that acknowledges late must not buy patience with it.
+/// A geostationary satellite takes 600 ms, and every wait is for two round trips at least.
+const LONGEST_RTT: Duration = Duration::from_millis(300);
+
+/// How long it is remembered what is thought of an agent that has no session any more.
+const MEMORY: Duration = Duration::from_secs(60);
+
 /// What a session says of its agent at its beginning.
 #[derive(Debug, Clone)]
 pub struct AgentSession {
@@ -93,7 +100,8 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub(super) fn new(now: Moment, session: AgentSession) -> Self {
+    pub(super) fn new(now: Moment, mut session: AgentSession) -> Self {
+        session.rtt = session.rtt.min(LONGEST_RTT);
         Self {
             session,
             previous_kid: None,
@@ -104,6 +112,11 @@ impl Agent {
             latency: Latency::default(),
             timer: Moment(u64::MAX),
         }
+    }
+
+    /// The link's round-trip time has changed.
+    pub(super) fn set_rtt(&mut self, rtt: Duration) {
+        self.session.rtt = rtt.min(LONGEST_RTT);
     }
 
     /// The agent's name within its realm.
@@ -164,18 +177,32 @@ impl Agent {
 pub(super) struct Agents {
     sessions: BTreeMap<(RealmIndex, SessionId), Agent>,
     realm_of: BTreeMap<SessionId, RealmIndex>,
+    /// What is thought of agents whose session ended, and when it did: one that dials again begins with that.
+    left: BTreeMap<(RealmIndex, Arc<str>), (Breaker, Moment)>,
 }
 
 impl Agents {
-    pub(super) fn insert(&mut self, id: SessionId, agent: Agent) {
+    pub(super) fn insert(&mut self, now: Moment, id: SessionId, mut agent: Agent) {
         let realm = agent.session.realm;
+        self.left.retain(|_, (_, left)| now.since(*left) < MEMORY);
+        if let Some((breaker, _)) = self.left.remove(&(realm, agent.name().clone())) {
+            agent.breaker = breaker;
+            agent.breaker.resume(now);
+        }
         self.realm_of.insert(id, realm);
         self.sessions.insert((realm, id), agent);
     }
 
-    pub(super) fn remove(&mut self, id: SessionId) -> Option<Agent> {
+    /// Takes a session out. What it had in hand and was not counted yet is a failure of its agent.
+    pub(super) fn remove(&mut self, now: Moment, id: SessionId) -> Option<Agent> {
         let realm = self.realm_of.remove(&id)?;
-        self.sessions.remove(&(realm, id))
+        let mut agent = self.sessions.remove(&(realm, id))?;
+        for in_hand in agent.in_hand.values().filter(|in_hand| !in_hand.counted) {
+            agent.breaker.failed(now, in_hand.user, in_hand.probe);
+        }
+        self.left
+            .insert((realm, agent.name().clone()), (agent.breaker.clone(), now));
+        Some(agent)
     }
 
     pub(super) fn get(&self, id: SessionId) -> Option<&Agent> {
@@ -197,12 +224,28 @@ impl Agents {
 
     /// The usual verdict times of a realm.
     pub(super) fn usual(&self, realm: RealmIndex, now: Moment) -> Usual {
-        Usual::of(self.of(realm).map(|(_, agent)| &agent.latency), now)
+        let voices = self.of(realm).map(|(_, agent)| (&**agent.name(), &agent.latency));
+        Usual::of(voices, now)
     }
 
     /// Slots of all that serve.
     pub(super) fn slots(&self, realm: RealmIndex) -> u32 {
-        let serving = self.of(realm).filter(|(_, agent)| agent.serves());
-        serving.map(|(_, agent)| agent.slots()).sum()
+        self.slots_of(realm, Agent::serves)
+    }
+
+    /// Slots of those that are at work now: of all that serve, where none is well.
+    pub(super) fn slots_at_work(&self, realm: RealmIndex) -> u32 {
+        match self.slots_of(realm, |agent| agent.state() == AgentState::Ready) {
+            0 => self.slots(realm),
+            slots => slots,
+        }
+    }
+
+    fn slots_of(&self, realm: RealmIndex, which: impl Fn(&Agent) -> bool) -> u32 {
+        let slots = self
+            .of(realm)
+            .filter(|(_, agent)| which(agent))
+            .map(|(_, agent)| agent.slots());
+        slots.fold(0, u32::saturating_add)
     }
 }

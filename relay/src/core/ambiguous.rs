@@ -37,16 +37,13 @@ impl AmbiguousPolicy {
     }
 
     /// Whether there are second attempts at all.
-    pub(super) fn retries(&self) -> bool {
+    fn retries(&self) -> bool {
         self.policy == Ambiguous::RetryOnce
     }
 
-    /// Takes the user's extra attempt; `false` if there is none, it was taken within the window, or nothing more can be
-    /// remembered.
-    pub(super) fn take(&mut self, now: Moment, user: u64) -> bool {
-        if !self.retries() {
-            return false;
-        }
+    /// Whether the user has an extra attempt: not if there is none, it was taken within the window, or nothing more can
+    /// be remembered.
+    pub(super) fn allows(&mut self, now: Moment, user: u64) -> bool {
         while let Some(&(at, old)) = self.by_time.front() {
             if now.since(at) < self.window {
                 break;
@@ -54,12 +51,17 @@ impl AmbiguousPolicy {
             self.by_time.pop_front();
             self.last.remove(&old);
         }
-        if self.last.len() >= CAPACITY || self.last.contains_key(&user) {
-            return false;
+        self.retries() && self.last.len() < CAPACITY && !self.last.contains_key(&user)
+    }
+
+    /// Takes the user's extra attempt, if it has one.
+    pub(super) fn take(&mut self, now: Moment, user: u64) -> bool {
+        let allowed = self.allows(now, user);
+        if allowed {
+            self.last.insert(user, now);
+            self.by_time.push_back((now, user));
         }
-        self.last.insert(user, now);
-        self.by_time.push_back((now, user));
-        true
+        allowed
     }
 }
 

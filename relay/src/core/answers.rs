@@ -1,10 +1,15 @@
 //! What an agent says of a sign-in, or leaves unsaid: what follows for the sign-in, and what for the agent.
 
+use std::time::Duration;
+
 use postern_protocol::{Moment, NotStarted, Outcome, Unavailable, Verdict};
 
 use super::agents::InHand;
 use super::flight::{Flight, Phase};
-use super::{Answer, AttemptNumber, Command, Core, FlightId, MAX_ATTEMPTS, Opinion, PATIENCE, SessionId, Shed};
+use super::{Answer, AttemptNumber, Command, Core, FlightId, MAX_ATTEMPTS, Opinion, SessionId, Shed};
+
+/// With less time left than this a second bind would hardly be answered, and counts a wrong password all the same.
+const LEAST_FOR_RETRY: Duration = Duration::from_millis(300);
 
 /// What an answer says of the agent that gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +18,9 @@ enum Credit {
     Good,
     /// It does not do what it is there for.
     Bad,
-    /// Nothing: the caller's doing, or the moment's.
+    /// It could not begin, and may soon.
+    Declined,
+    /// Nothing: the caller's doing.
     None,
 }
 
@@ -27,7 +34,7 @@ impl Core {
         if let Some(known) = state.attempt_mut(id, attempt) {
             if matches!(known.phase, Phase::Sent | Phase::Cancelling { .. }) {
                 known.phase = Phase::Due {
-                    until: now + PATIENCE,
+                    until: known.due_by,
                     started: true,
                 };
             }
@@ -81,8 +88,10 @@ impl Core {
         {
             let took = now.since(in_hand.sent);
             agent.latency.observe(now, *verdict == Verdict::Success, took);
-            let realm = agent.session.realm;
-            self.realms[realm.0].queue.served(now, took);
+            if known.is_some() && !in_hand.counted {
+                let realm = agent.session.realm;
+                self.realms[realm.0].queue.served(now, took);
+            }
         }
         let credit = match answer {
             Answer::Verdict(..) => Credit::Good,
@@ -90,26 +99,67 @@ impl Core {
             Answer::NotStarted(reason) => credit_of(*reason, known),
         };
         let Some(agent) = self.agents.get_mut(id) else { return };
+        let realm = agent.session.realm;
         match credit {
             // Late, of one that counts as a failure already: says nothing of how it is now.
             _ if in_hand.counted => {}
             Credit::Good => {
-                if agent.breaker.succeeded(now) {
+                if agent.breaker.succeeded(now, in_hand.probe) {
                     let opinion = Opinion::Back;
                     self.commands.push_back(Command::Opinion { session: id, opinion });
                 }
             }
-            Credit::Bad => self.count_failure(now, id, in_hand.user),
-            Credit::None if in_hand.probe => agent.breaker.probe_said_nothing(),
+            Credit::Bad => self.count_failure(now, id, in_hand),
+            Credit::Declined => {
+                let until = agent.breaker.declined(now);
+                self.wake(until, realm);
+            }
             Credit::None => {}
+        }
+        if in_hand.probe
+            && matches!(credit, Credit::None | Credit::Declined)
+            && let Some(agent) = self.agents.get_mut(id)
+        {
+            agent.breaker.probe_said_nothing(now);
+            let until = agent.breaker.ejected_until();
+            until.into_iter().for_each(|until| self.wake(until, realm));
         }
     }
 
-    fn count_failure(&mut self, now: Moment, id: SessionId, user: u64) {
+    fn count_failure(&mut self, now: Moment, id: SessionId, in_hand: InHand) {
         let Some(agent) = self.agents.get_mut(id) else { return };
-        if agent.breaker.failed(now, user) {
+        if agent.breaker.failed(now, in_hand.user, in_hand.probe) {
+            let (realm, until) = (agent.session.realm, agent.breaker.ejected_until());
             let opinion = Opinion::Ejected;
             self.commands.push_back(Command::Opinion { session: id, opinion });
+            until.into_iter().for_each(|until| self.wake(until, realm));
+        }
+    }
+
+    /// The deadline is there: an agent that has had its time for the flight and gave no answer failed it.
+    pub(super) fn count_those_past_their_window(&mut self, now: Moment, id: FlightId) {
+        let Some(flight) = self.flights.get(&id) else { return };
+        let past = |attempt: &&super::flight::Attempt| attempt.phase != Phase::Unknown && now >= attempt.start_by;
+        let past: Vec<_> = flight
+            .attempts
+            .iter()
+            .filter(past)
+            .map(|attempt| (attempt.session, attempt.number))
+            .collect();
+        for (session, number) in past {
+            self.count_given_up(now, id, session, number);
+        }
+    }
+
+    /// Counts a sign-in that `session` still has in hand as its failure, once.
+    fn count_given_up(&mut self, now: Moment, id: FlightId, session: SessionId, number: AttemptNumber) {
+        let agent = self.agents.get_mut(session);
+        if let Some(in_hand) = agent.and_then(|agent| agent.in_hand.get_mut(&(id, number)))
+            && !in_hand.counted
+        {
+            let before = *in_hand;
+            in_hand.counted = true;
+            self.count_failure(now, session, before);
         }
     }
 
@@ -132,18 +182,14 @@ impl Core {
         }
         flight.avoid.insert(name);
         let realm = flight.sign_in.realm;
-        let user = flight.sign_in.user;
-        let may_retry = !flight.retried && flight.sends < MAX_ATTEMPTS;
+        let in_time = flight.sign_in.deadline.since(now) >= LEAST_FOR_RETRY;
+        let may_retry = !flight.retried && flight.sends < MAX_ATTEMPTS && in_time;
         self.commands.push_back(Command::BecameAmbiguous {
             flight: id,
             realm,
             started: matches!(phase, Phase::Due { started: true, .. }),
         });
-        let agent = self.agents.get_mut(session);
-        if let Some(in_hand) = agent.and_then(|agent| agent.in_hand.get_mut(&(id, number))) {
-            in_hand.counted = true;
-            self.count_failure(now, session, user);
-        }
+        self.count_given_up(now, id, session, number);
         if may_retry && self.has_another(id) && self.may_try_again(now, id) {
             if let Some(flight) = self.flights.get_mut(&id) {
                 flight.retried = true;
@@ -168,7 +214,8 @@ impl Core {
             return false;
         };
         let (realm, user) = (flight.sign_in.realm, flight.sign_in.user);
-        self.realms[realm.0].policy.retries()
+        // Asked first: whoever has had the extra attempt must not use up what others need.
+        self.realms[realm.0].policy.allows(now, user)
             && self.take_hand_off(now, id)
             && self.realms[realm.0].policy.take(now, user)
     }
@@ -250,8 +297,8 @@ impl Core {
         flight.refusal = Some((agent.name().clone(), reason));
         let may_send = flight.sends < MAX_ATTEMPTS;
         self.note_presence(now, realm);
-        if !last {
-            // Binds are not hedged.
+        if !last || self.flights.get(&id).is_some_and(|flight| flight.queued.is_some()) {
+            // Binds are not hedged; and what waits for another agent already goes on waiting.
             self.set_timer(id);
         } else if may_send && (reason == NotStarted::Draining || self.take_hand_off(now, id)) {
             self.commands.push_back(Command::HandedOff { realm, reason });
@@ -268,7 +315,11 @@ impl Core {
 fn credit_of(reason: NotStarted, known: Option<bool>) -> Credit {
     match reason {
         // What a caller sealed, and how, is the caller's doing.
-        NotStarted::CannotOpen | NotStarted::Expired if known != Some(false) => Credit::None,
+        NotStarted::CannotOpen | NotStarted::Expired | NotStarted::NoClock | NotStarted::Busy
+            if known != Some(false) =>
+        {
+            Credit::None
+        }
         // It was asked to leave it, since it was late; unless nobody waits for it any more.
         NotStarted::Cancelled if known.is_none() => Credit::None,
         NotStarted::CannotOpen
@@ -278,13 +329,12 @@ fn credit_of(reason: NotStarted, known: Option<bool>) -> Credit {
         | NotStarted::NoClock
         | NotStarted::WindowPassed
         | NotStarted::Other => Credit::Bad,
-        // Names are what callers type; the rest passes by itself.
+        // Names are what callers type, and ids what they choose.
         NotStarted::Refused
         | NotStarted::NoMatch
         | NotStarted::NoLookUp
         | NotStarted::Replayed
-        | NotStarted::NoKey
-        | NotStarted::Busy
         | NotStarted::Draining => Credit::None,
+        NotStarted::Busy | NotStarted::NoKey => Credit::Declined,
     }
 }

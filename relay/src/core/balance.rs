@@ -6,7 +6,11 @@
 //! this to stay close to the best.
 //!
 //! An ejected agent whose time is over gets the next sign-in, whatever it costs: nothing but a sign-in can show that
-//! it is well again. While more than half of a realm's agents are ejected, nobody is: then it is not the agents.
+//! it is well again. Agents that are ejected, or rest, are passed over, but not where they are more than half of those
+//! that are there: then it is not the agents.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use postern_protocol::Moment;
 use rand::Rng;
@@ -21,7 +25,7 @@ const EQUAL: f64 = 1.25;
 
 /// How long a realm's sign-ins wait for one of its suspects to be heard before they go to a suspect all the same. An
 /// agent that is there answers within a round trip; one that restarts is back within this.
-pub(super) const SUSPECT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+pub(super) const SUSPECT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The agents of one realm, for one choice.
 pub(super) struct Choice<'a> {
@@ -39,8 +43,8 @@ impl Choice<'_> {
         {
             return Some(probe);
         }
-        let ejections_count = self.ejections_count(flight);
-        let passed_over = |agent: &Agent| ejections_count && agent.breaker.is_ejected();
+        let some_are_passed_over = self.some_are_passed_over(flight);
+        let passed_over = |agent: &Agent| some_are_passed_over && agent.breaker.is_passed_over(self.now);
         let well = |agent: &Agent| !agent.liveness.is_suspect() && !passed_over(agent);
         // One that has just said that it could not begin is asked again only if there is no other.
         self.draw(flight, random, |agent| well(agent) && !flight.was_refused_by(agent))
@@ -48,12 +52,16 @@ impl Choice<'_> {
             .or_else(|| self.suspect(flight))
     }
 
-    /// Whether ejected agents are passed over: not where that leaves less than half of those that are there.
-    fn ejections_count(&self, flight: &Flight) -> bool {
-        let there = |agent: &Agent| agent.could_take(flight) && !agent.liveness.is_suspect();
-        let there = self.agents.of(self.realm).filter(|(_, agent)| there(agent));
-        let ejected = there.clone().filter(|(_, agent)| agent.breaker.is_ejected()).count();
-        ejected * 2 <= there.count()
+    /// Whether those that are ejected, or rest, are passed over: not where that leaves less than half of the agents that
+    /// are there. An agent is passed over when all its sessions are, and counts as one.
+    fn some_are_passed_over(&self, flight: &Flight) -> bool {
+        let mut agents: BTreeMap<&str, bool> = BTreeMap::new();
+        for (_, agent) in self.agents.of(self.realm) {
+            if agent.could_take(flight) && !agent.liveness.is_suspect() {
+                *agents.entry(agent.name()).or_insert(true) &= agent.breaker.is_passed_over(self.now);
+            }
+        }
+        agents.values().filter(|passed_over| **passed_over).count() * 2 <= agents.len()
     }
 
     /// Those that may have `flight` now and fulfil `also`.
@@ -68,27 +76,23 @@ impl Choice<'_> {
         self.candidates(flight, alive).next().map(|(session, _)| session)
     }
 
+    /// Two agents are drawn, and the cheaper one gets it. Agents and not sessions: one with several has no more lots.
     fn draw(&self, flight: &Flight, random: &mut impl Rng, also: impl Fn(&Agent) -> bool) -> Option<SessionId> {
-        let count = self.candidates(flight, &also).count();
-        let first = random.random_range(0..count.max(1));
-        // Another one, each as likely.
-        let second = (first + random.random_range(1..count.max(2))) % count.max(1);
-        let mut drawn = self
-            .candidates(flight, &also)
-            .enumerate()
-            .filter(|(at, _)| *at == first || *at == second);
-        let (_, (one, of_one)) = drawn.next()?;
-        let Some((_, (other, of_other))) = drawn.next() else {
-            return Some(one);
-        };
-        let (cost_of_one, cost_of_other) = (self.cost(of_one), self.cost(of_other));
-        let equal = cost_of_one.max(cost_of_other) <= cost_of_one.min(cost_of_other) * EQUAL;
-        let one_wins = if equal {
-            random.random()
-        } else {
-            cost_of_one < cost_of_other
-        };
-        Some(if one_wins { one } else { other })
+        let mut agents: BTreeMap<&str, (f64, SessionId)> = BTreeMap::new();
+        for (session, agent) in self.candidates(flight, also) {
+            let cost = self.cost(agent);
+            let cheapest = agents.entry(agent.name()).or_insert((cost, session));
+            if cost < cheapest.0 {
+                *cheapest = (cost, session);
+            }
+        }
+        let agents: Vec<(f64, SessionId)> = agents.into_values().collect();
+        let first = random.random_range(0..agents.len().max(1));
+        // Another one, each as likely; with one agent, that one.
+        let second = (first + random.random_range(1..agents.len().max(2))) % agents.len().max(1);
+        let ((one, of_one), (other, of_other)) = (*agents.get(first)?, *agents.get(second)?);
+        let equal = one.max(other) <= one.min(other) * EQUAL;
+        Some(if equal || one < other { of_one } else { of_other })
     }
 
     fn cost(&self, agent: &Agent) -> f64 {

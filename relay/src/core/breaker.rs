@@ -5,6 +5,9 @@
 //! nothing for 1 s, then one sign-in as a probe, and twice as long, up to 60 s, if that fails as well. One user alone
 //! ejects nobody, nor does what a caller can cause: that is not told to this machine.
 //!
+//! An agent that says that it cannot begin, being busy, is nobody's failure, but a fast refusal must not look like a
+//! fast agent: it *rests* for 50 ms, doubling to 1 s, until its next verdict.
+//!
 //! Agents that are new or come back begin slowly: one that has just started has cold caches and connections still to
 //! open.
 
@@ -29,6 +32,15 @@ const LONGEST_EJECTION: Duration = Duration::from_secs(60);
 
 /// After so long without an ejection the next one is a first one again.
 const HEALTHY: Duration = Duration::from_secs(60);
+
+/// A probe that the agent itself declined, or that said nothing of it, is made again after this.
+const PROBE_AGAIN: Duration = Duration::from_secs(1);
+
+/// The first rest of one that could not begin; then doubling.
+const FIRST_REST: Duration = Duration::from_millis(50);
+
+/// It takes a second at most to notice that it can again.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// From the beginning, or the return, to a full share.
 const SLOW_START: Duration = Duration::from_secs(2);
@@ -56,6 +68,8 @@ pub(super) struct Breaker {
     penalty_at: Moment,
     /// When it began, or came back.
     since: Moment,
+    /// Until when it rests, and how often in a row it could not begin.
+    rest: Option<(Moment, u32)>,
 }
 
 impl Breaker {
@@ -68,19 +82,29 @@ impl Breaker {
             penalty: 0.0,
             penalty_at: now,
             since: now,
+            rest: None,
         }
     }
 
-    /// It gave a verdict. True when that ends an ejection.
-    pub(super) fn succeeded(&mut self, now: Moment) -> bool {
+    /// The agent is back with another session: what it did before still counts, and it begins slowly.
+    pub(super) fn resume(&mut self, now: Moment) {
+        self.since = now;
+        if let Some(ejection) = &mut self.ejection {
+            ejection.probing = false;
+        }
+    }
+
+    /// It gave a verdict, on its probe or not. True when that ends an ejection.
+    pub(super) fn succeeded(&mut self, now: Moment, probe: bool) -> bool {
         self.failed.clear();
-        let Some(ejection) = self.ejection else {
+        self.rest = None;
+        if self.ejection.is_none() {
             if now.since(self.since) >= HEALTHY {
                 self.ejections = 0;
             }
             return false;
-        };
-        if !ejection.probing {
+        }
+        if !probe {
             // Of a sign-in that it had before: says nothing of how it is now.
             return false;
         }
@@ -90,12 +114,12 @@ impl Breaker {
         true
     }
 
-    /// It failed a sign-in of `user`. True when that ejects it.
-    pub(super) fn failed(&mut self, now: Moment, user: u64) -> bool {
+    /// It failed a sign-in of `user`, its probe or not. True when that ejects it.
+    pub(super) fn failed(&mut self, now: Moment, user: u64, probe: bool) -> bool {
         self.penalty = PENALTY;
         self.penalty_at = now;
         match &self.ejection {
-            Some(ejection) if ejection.probing => {
+            Some(_) if probe => {
                 self.eject(now);
                 true
             }
@@ -113,11 +137,35 @@ impl Breaker {
         }
     }
 
-    /// What it had as a probe ended in a way that says nothing of it: another may be sent.
-    pub(super) fn probe_said_nothing(&mut self) {
+    /// What it had as a probe ended in a way that says nothing of it: another may be sent, not at once. Whoever declines
+    /// probes must not get every new sign-in as one.
+    pub(super) fn probe_said_nothing(&mut self, now: Moment) {
         if let Some(ejection) = &mut self.ejection {
-            ejection.probing = false;
+            *ejection = Ejection {
+                until: now + PROBE_AGAIN,
+                probing: false,
+            };
         }
+    }
+
+    /// It could not begin, and rests. Gives until when.
+    pub(super) fn declined(&mut self, now: Moment) -> Moment {
+        let times = self.rest.map_or(0, |(_, times)| times);
+        let until = now + FIRST_REST.saturating_mul(1 << times.min(16)).min(LONGEST_REST);
+        self.rest = Some((until, times.saturating_add(1)));
+        until
+    }
+
+    /// Until when it is ejected, if it is and no probe is under way.
+    pub(super) fn ejected_until(&self) -> Option<Moment> {
+        self.ejection
+            .filter(|ejection| !ejection.probing)
+            .map(|ejection| ejection.until)
+    }
+
+    /// Whether it is left alone at `now` where there are others.
+    pub(super) fn is_passed_over(&self, now: Moment) -> bool {
+        self.ejection.is_some() || self.rest.is_some_and(|(until, _)| now < until)
     }
 
     fn eject(&mut self, now: Moment) {
@@ -172,7 +220,7 @@ mod tests {
 
     fn ejected(now: Moment) -> Breaker {
         let mut breaker = Breaker::new(now);
-        let ejects: Vec<bool> = (1..=3).map(|user| breaker.failed(now, user)).collect();
+        let ejects: Vec<bool> = (1..=3).map(|user| breaker.failed(now, user, false)).collect();
         assert_eq!(ejects, [false, false, true]);
         breaker
     }
@@ -180,7 +228,7 @@ mod tests {
     #[test]
     fn failures_of_fewer_than_three_users_eject_nobody() {
         let mut breaker = Breaker::new(at(0));
-        assert!((0..100).all(|turn| !breaker.failed(at(turn), turn % 2)));
+        assert!((0..100).all(|turn| !breaker.failed(at(turn), turn % 2, false)));
         assert!(!breaker.is_ejected());
     }
 
@@ -188,8 +236,8 @@ mod tests {
     fn a_verdict_in_between_starts_the_count_again() {
         let mut breaker = Breaker::new(at(0));
         for turn in 0..100 {
-            assert!(!breaker.failed(at(turn), turn) && !breaker.failed(at(turn), turn + 1));
-            breaker.succeeded(at(turn));
+            assert!(!breaker.failed(at(turn), turn, false) && !breaker.failed(at(turn), turn + 1, false));
+            breaker.succeeded(at(turn), false);
         }
     }
 
@@ -203,23 +251,26 @@ mod tests {
             assert!(breaker.chosen(due), "after {pause} ms");
             assert!(!breaker.wants_probe(due) && !breaker.chosen(due), "one probe");
             now = due;
-            assert!(breaker.failed(now, 9), "one failed probe is enough");
+            assert!(!breaker.failed(now, 8, false), "of before");
+            assert!(breaker.failed(now, 9, true), "one failed probe is enough");
         }
     }
 
     #[test]
     fn a_good_probe_brings_it_back_without_a_penalty_and_slowly() {
         let mut breaker = ejected(at(0));
-        assert!(!breaker.succeeded(at(500)), "not a probe");
+        assert!(!breaker.succeeded(at(500), false), "not a probe");
         assert!(breaker.is_ejected() && breaker.penalty(at(1_000)) > 1.0);
         breaker.chosen(at(1_000));
-        breaker.probe_said_nothing();
-        assert!(breaker.chosen(at(1_000)), "another probe");
-        assert!(breaker.succeeded(at(1_010)));
-        assert!(!breaker.is_ejected() && breaker.penalty(at(1_010)) == 0.0);
-        assert!(breaker.share(at(1_010)) < 0.11 && breaker.share(at(3_010)) > 0.99);
+        breaker.probe_said_nothing(at(1_000));
+        assert!(!breaker.chosen(at(1_999)), "whoever declines probes gets few");
+        assert!(breaker.chosen(at(2_000)), "another probe");
+        assert!(!breaker.succeeded(at(2_005), false), "of before");
+        assert!(breaker.succeeded(at(2_010), true));
+        assert!(!breaker.is_ejected() && breaker.penalty(at(2_010)) == 0.0);
+        assert!(breaker.share(at(2_010)) < 0.11 && breaker.share(at(4_010)) > 0.99);
         // Not yet healthy for long: the next ejection is a second one.
-        assert!((1..=3).any(|user| breaker.failed(at(4_000), user)));
+        assert!((1..=3).any(|user| breaker.failed(at(4_000), user, false)));
         assert!(!breaker.wants_probe(at(5_999)) && breaker.wants_probe(at(6_000)));
     }
 
@@ -227,9 +278,9 @@ mod tests {
     fn a_minute_of_health_forgets_earlier_ejections() {
         let mut breaker = ejected(at(0));
         breaker.chosen(at(1_000));
-        breaker.succeeded(at(1_000));
-        breaker.succeeded(at(61_000));
-        assert!((1..=3).any(|user| breaker.failed(at(62_000), user)));
+        breaker.succeeded(at(1_000), true);
+        breaker.succeeded(at(61_000), false);
+        assert!((1..=3).any(|user| breaker.failed(at(62_000), user, false)));
         assert!(breaker.wants_probe(at(63_000)));
     }
 
@@ -237,12 +288,22 @@ mod tests {
     fn a_penalty_halves_every_500_ms_and_many_failures_at_once_are_no_more_than_one() {
         let mut breaker = Breaker::new(at(0));
         for _ in 0..10 {
-            breaker.failed(at(0), 1);
+            breaker.failed(at(0), 1, false);
         }
         let rounded = |ms| (breaker.penalty(at(ms)) * 100.0).round() / 100.0;
         assert_eq!(
             [rounded(0), rounded(500), rounded(1_000), rounded(5_000)],
             [5.0, 2.5, 1.25, 0.0]
         );
+    }
+
+    #[test]
+    fn one_that_cannot_begin_rests_ever_longer_until_its_next_verdict() {
+        let mut breaker = Breaker::new(at(0));
+        let rests: Vec<u64> = (0..7).map(|_| breaker.declined(at(0)).0 / 1_000).collect();
+        assert_eq!(rests, [50, 100, 200, 400, 800, 1_000, 1_000]);
+        assert!(breaker.is_passed_over(at(999)) && !breaker.is_passed_over(at(1_000)));
+        breaker.succeeded(at(1_000), false);
+        assert_eq!(breaker.declined(at(1_000)), at(1_050));
     }
 }

@@ -18,20 +18,11 @@ const PER_MICROSECOND: u64 = 10;
 /// What there is room for, at least; and at least the sum of the agents' slots.
 const LEAST_BURST: u32 = 100;
 
-/// The bucket of one realm.
-#[derive(Debug)]
+/// The bucket of one realm. It is full at first.
+#[derive(Debug, Default)]
 pub(super) struct Budget {
     tokens: u64,
     filled: Option<Moment>,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            tokens: u64::from(LEAST_BURST) * ONE,
-            filled: None,
-        }
-    }
 }
 
 impl Budget {
@@ -51,11 +42,17 @@ impl Budget {
     }
 
     fn add(&mut self, now: Moment, slots: u32, tokens: u64) {
-        let since = now.0.saturating_sub(self.filled.unwrap_or(now).0);
-        self.filled = Some(now);
         let burst = u64::from(LEAST_BURST.max(slots)) * ONE;
+        let Some(filled) = self.filled.replace(now) else {
+            self.tokens = burst;
+            return;
+        };
+        let since = now.0.saturating_sub(filled.0);
         let tokens = tokens.saturating_add(since.saturating_mul(PER_MICROSECOND));
-        self.tokens = self.tokens.saturating_add(tokens).min(burst);
+        // The agents that died take nothing of what is at hand for their sign-ins.
+        if self.tokens < burst {
+            self.tokens = self.tokens.saturating_add(tokens).min(burst);
+        }
     }
 }
 
@@ -83,6 +80,13 @@ mod tests {
             budget.deposit(Moment(0), 4);
         }
         assert_eq!(drain(&mut budget, Moment(0), 4), 10);
+    }
+
+    #[test]
+    fn an_agent_that_dies_leaves_what_is_at_hand_for_its_sign_ins() {
+        let mut budget = Budget::default();
+        budget.deposit(Moment(0), 300);
+        assert_eq!(drain(&mut budget, Moment(1_000), 4), 300);
     }
 
     #[test]

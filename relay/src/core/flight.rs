@@ -19,8 +19,9 @@ pub(super) struct Attempt {
     pub(super) session: SessionId,
     pub(super) agent: Arc<str>,
     pub(super) number: AttemptNumber,
-    pub(super) sent: Moment,
     pub(super) start_by: Moment,
+    /// An agent that is there has answered by then, or is given up.
+    pub(super) due_by: Moment,
     pub(super) phase: Phase,
 }
 

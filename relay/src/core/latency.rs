@@ -3,8 +3,11 @@
 //! A peak-EWMA: a slower verdict counts at once, faster ones as they come and as time passes (Finagle's measure, with
 //! a time constant of 10 s). Successes and rejections are kept apart, since directories take different times for
 //! them, and an agent that by chance gets more of one kind is not slower for it. So an agent is compared kind by kind
-//! with the median of its realm, and the result is a factor: 1 is as fast as usual.
+//! with the median of its realm, and the result is a factor: 1 is as fast as usual. Each agent has one voice in the
+//! median, however many sessions it has, and of two in the middle the slower one counts: else one that makes its answers
+//! up would tell what is usual.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postern_protocol::Moment;
@@ -75,15 +78,17 @@ pub(super) struct Usual {
 }
 
 impl Usual {
-    /// The medians over `agents` at `now`.
-    pub(super) fn of<'a>(agents: impl Iterator<Item = &'a Latency> + Clone, now: Moment) -> Self {
+    /// The medians over the agents at `now`; `sessions` are all of theirs, with their agents' names.
+    pub(super) fn of<'a>(sessions: impl Iterator<Item = (&'a str, &'a Latency)> + Clone, now: Moment) -> Self {
         let of_kind = |kind: usize| {
-            let mut estimates: Vec<f64> = agents
-                .clone()
-                .filter_map(|latency| latency.kinds[kind].as_ref())
-                .map(|estimate| estimate.at(now))
-                .collect();
-            median(&mut estimates).filter(|median| *median > 0.0)
+            let mut slowest: BTreeMap<&str, f64> = BTreeMap::new();
+            for (agent, latency) in sessions.clone() {
+                if let Some(estimate) = &latency.kinds[kind] {
+                    let of_agent = slowest.entry(agent).or_default();
+                    *of_agent = of_agent.max(estimate.at(now));
+                }
+            }
+            upper_median(slowest.into_values().collect()).filter(|median| *median > 0.0)
         };
         Self {
             kinds: std::array::from_fn(of_kind),
@@ -101,11 +106,9 @@ impl Usual {
     }
 }
 
-fn median(values: &mut [f64]) -> Option<f64> {
+fn upper_median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    let upper = *values.get(values.len() / 2)?;
-    let lower = values[(values.len() - 1) / 2];
-    Some(f64::midpoint(lower, upper))
+    values.get(values.len() / 2).copied()
 }
 
 #[cfg(test)]
@@ -124,7 +127,8 @@ mod tests {
 
     fn factors(agents: &[Latency]) -> Vec<f64> {
         let now = Moment(0);
-        let usual = Usual::of(agents.iter(), now);
+        let names: Vec<String> = (0..agents.len()).map(|number| number.to_string()).collect();
+        let usual = Usual::of(names.iter().map(String::as_str).zip(agents), now);
         agents.iter().map(|agent| agent.factor(now, &usual)).collect()
     }
 
@@ -136,6 +140,15 @@ mod tests {
         );
         let with_a_fast_one = factors(&[agent(&[(true, 10)]), agent(&[(true, 10)]), agent(&[(true, 0)])]);
         assert_eq!(with_a_fast_one, [1.0, 1.0, 0.5]);
+    }
+
+    #[test]
+    fn an_agent_has_one_voice_however_many_sessions_it_has() {
+        let (honest, fast) = (agent(&[(true, 10)]), agent(&[(true, 0)]));
+        let sessions = [("a", &honest), ("b", &fast), ("b", &fast), ("b", &fast), ("b", &fast)];
+        let usual = Usual::of(sessions.into_iter(), Moment(0));
+        assert_eq!(honest.factor(Moment(0), &usual), 1.0);
+        assert_eq!(fast.factor(Moment(0), &usual), 0.5);
     }
 
     #[test]

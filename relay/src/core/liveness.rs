@@ -76,10 +76,10 @@ impl Liveness {
         self.suspected.is_some()
     }
 
-    /// It is a suspect for another reason than silence; it is to be pinged.
-    pub(super) fn doubt(&mut self, now: Moment) {
-        self.suspected.get_or_insert(now);
+    /// It is a suspect for another reason than silence; it is to be pinged. True if it was none before.
+    pub(super) fn doubt(&mut self, now: Moment) -> bool {
         self.note_ping(now);
+        self.suspected.replace(self.suspected.unwrap_or(now)).is_none()
     }
 
     /// It is pinged, whatever for.
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn one_in_doubt_is_a_suspect_until_it_is_heard() {
         let mut liveness = Liveness::new(Moment(0));
-        liveness.doubt(Moment(10 * MS));
+        assert!(liveness.doubt(Moment(10 * MS)) && !liveness.doubt(Moment(10 * MS)));
         assert_eq!(liveness.suspected_since(), Some(Moment(10 * MS)));
         assert_eq!(watch(&mut liveness, 600).0, [510]);
         assert!(liveness.heard(Moment(600 * MS)));

@@ -8,7 +8,7 @@ use super::agents::InHand;
 use super::balance::Choice;
 use super::flight::{Attempt, Phase};
 use super::queue::{Full, Walk};
-use super::{Command, Core, FlightId, RealmIndex, SessionId, Shed, Timer, USUAL_LIFE};
+use super::{Command, Core, FlightId, PATIENCE, RealmIndex, SessionId, Shed, USUAL_LIFE};
 
 /// How long sign-ins wait for a directory after the last one was lost: a domain controller that closes its connections
 /// and takes new ones at once costs nobody a sign-in.
@@ -38,7 +38,7 @@ impl Core {
             return;
         }
         let realm = flight.sign_in.realm;
-        let slots = self.agents.slots(realm);
+        let slots = self.agents.slots_at_work(realm);
         let queue = &mut self.realms[realm.0].queue;
         let (bytes, time_left) = (flight.sign_in.bytes, flight.sign_in.deadline.since(now));
         let room = match queue.admits(bytes, time_left, slots) {
@@ -116,7 +116,14 @@ impl Core {
             return;
         };
         let window = Duration::from_millis(250).max(Duration::from_millis(100) + agent.session.rtt * 3);
-        let start_by = now + window.min(flight.sign_in.deadline.since(now) / 2);
+        let time_left = flight.sign_in.deadline.since(now);
+        let start_by = now + window.min(time_left / 2);
+        // The first agent leaves half of the time to another; nobody comes after the second.
+        let patience = if flight.is_fresh() {
+            PATIENCE.min(time_left / 2)
+        } else {
+            PATIENCE
+        };
         flight.sends += 1;
         let number = flight.sends;
         let in_hand = InHand {
@@ -131,8 +138,8 @@ impl Core {
             session,
             agent: agent.name().clone(),
             number,
-            sent: now,
             start_by,
+            due_by: now + patience,
             phase: Phase::Sent,
         });
         self.commands.push_back(Command::Send {
@@ -147,7 +154,7 @@ impl Core {
 
     /// Gives waiting sign-ins to agents with free slots, oldest first.
     pub(super) fn dispatch(&mut self, now: Moment, realm: RealmIndex) {
-        let mut walk = Walk::default();
+        let mut walk = Walk::new(&mut self.realms[realm.0].queue);
         while self
             .agents
             .of(realm)
@@ -162,6 +169,7 @@ impl Core {
                 place.into_iter().for_each(|place| walk.taken(place));
             }
         }
+        walk.end(&mut self.realms[realm.0].queue);
     }
 
     /// After agents left or lost their directory: answers those that wait for nothing.
@@ -189,11 +197,15 @@ impl Core {
         let presence = &mut self.realms[realm.0].presence;
         if presence.agent && !agent {
             presence.agent_left = Some(now);
+            let patience = self.realms[realm.0].rules.agent_return;
+            self.wake(now + patience, realm);
         }
+        let presence = &mut self.realms[realm.0].presence;
         if presence.directory && !directory {
             presence.directory_left = Some(now);
-            self.timers.insert((now + DIRECTORY_RETURN, Timer::Realm(realm)));
+            self.wake(now + DIRECTORY_RETURN, realm);
         }
+        let presence = &mut self.realms[realm.0].presence;
         (presence.agent, presence.directory) = (agent, directory);
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct Queue {
     bytes: usize,
     next: i64,
     first: i64,
+    /// Where the next walk begins, by line: those before it were looked at and could not be taken.
+    resume: [i64; 2],
     /// How long an agent has a sign-in, on average, in seconds, and when that was last seen.
     service: Option<(f64, Moment)>,
 }
@@ -76,6 +78,7 @@ impl Queue {
             bytes: 0,
             next: 0,
             first: 0,
+            resume: [i64::MIN; 2],
             service: None,
         }
     }
@@ -164,20 +167,27 @@ impl Queue {
     }
 }
 
-/// A walk through a queue in the order of turns, that may leave out some and take others out on the way.
-#[derive(Debug, Default)]
+/// A walk through a queue in the order of turns, that may leave out some and take others out on the way. Where it left out
+/// too many, the next one goes on from there, and the one after that begins at the front again.
+#[derive(Debug)]
 pub(super) struct Walk {
-    /// The last turn that was seen, and how many were left out, by line.
-    seen: [Option<i64>; 2],
+    /// The first turn not seen yet, and how many were left out, by line.
+    next: [i64; 2],
     left: [usize; 2],
 }
 
 impl Walk {
+    pub(super) fn new(queue: &mut Queue) -> Self {
+        Self {
+            next: std::mem::replace(&mut queue.resume, [i64::MIN; 2]),
+            left: [0; 2],
+        }
+    }
+
     /// The next whose turn it is; `None` at the end, or where too many were left out.
     pub(super) fn next(&mut self, queue: &Queue) -> Option<FlightId> {
         let candidate = |line: Line| {
-            let seen = self.seen[line as usize].map_or(i64::MIN, |seen| seen + 1);
-            let (turn, (id, _)) = queue.lines[line as usize].range(seen..).next()?;
+            let (turn, (id, _)) = queue.lines[line as usize].range(self.next[line as usize]..).next()?;
             (self.left[line as usize] < LOOKED_AT).then_some((*turn, line, *id))
         };
         let next = [candidate(Line::Open), candidate(Line::Sealed)]
@@ -185,7 +195,7 @@ impl Walk {
             .flatten()
             .min();
         let (turn, line, id) = next?;
-        self.seen[line as usize] = Some(turn);
+        self.next[line as usize] = turn + 1;
         self.left[line as usize] += 1;
         Some(id)
     }
@@ -193,6 +203,15 @@ impl Walk {
     /// The one that came last was taken out and is not among those left out.
     pub(super) fn taken(&mut self, place: Place) {
         self.left[place.line as usize] -= 1;
+    }
+
+    /// The walk is over.
+    pub(super) fn end(self, queue: &mut Queue) {
+        for line in [Line::Open, Line::Sealed] {
+            if self.left[line as usize] >= LOOKED_AT {
+                queue.resume[line as usize] = self.next[line as usize];
+            }
+        }
     }
 }
 
@@ -207,9 +226,11 @@ mod tests {
     };
     const TIME: Duration = Duration::from_secs(4);
 
-    fn order(queue: &Queue) -> Vec<u64> {
-        let mut walk = Walk::default();
-        std::iter::from_fn(|| walk.next(queue)).map(|id| id.0).collect()
+    fn order(queue: &mut Queue) -> Vec<u64> {
+        let mut walk = Walk::new(queue);
+        let order = std::iter::from_fn(|| walk.next(queue)).map(|id| id.0).collect();
+        walk.end(queue);
+        order
     }
 
     #[test]
@@ -219,10 +240,11 @@ mod tests {
         queue.push(FlightId(2), 1, Line::Sealed, false);
         let third = queue.push(FlightId(3), 1, Line::Open, false);
         queue.push(FlightId(4), 1, Line::Sealed, true);
-        assert_eq!(order(&queue), [4, 1, 2, 3]);
+        assert_eq!(order(&mut queue), [4, 1, 2, 3]);
         queue.remove(third);
         queue.remove(third);
-        assert_eq!((order(&queue), queue.len(), queue.bytes()), (vec![4, 1, 2], 3, 3));
+        assert_eq!(order(&mut queue), [4, 1, 2]);
+        assert_eq!((queue.len(), queue.bytes()), (3, 3));
     }
 
     #[test]
@@ -232,8 +254,26 @@ mod tests {
             queue.push(FlightId(id), 1, Line::Sealed, false);
         }
         queue.push(FlightId(100), 1, Line::Open, false);
-        let order = order(&queue);
-        assert_eq!((order.len(), order.last()), (LOOKED_AT + 1, Some(&100)));
+        let looked_at = order(&mut queue);
+        assert_eq!((looked_at.len(), looked_at.last()), (LOOKED_AT + 1, Some(&100)));
+    }
+
+    #[test]
+    fn those_at_the_front_that_nobody_can_take_hide_nobody_for_ever() {
+        let mut queue = Queue::new(RULES);
+        for id in 0..80 {
+            queue.push(FlightId(id), 1, Line::Open, false);
+        }
+        let walks: Vec<Vec<u64>> = (0..4).map(|_| order(&mut queue)).collect();
+        assert_eq!(
+            walks,
+            [
+                (0..32).collect(),
+                (32..64).collect(),
+                (64..80).collect(),
+                (0..32).collect::<Vec<_>>()
+            ]
+        );
     }
 
     #[test]
@@ -242,7 +282,7 @@ mod tests {
         let places: Vec<Place> = (0..100)
             .map(|id| queue.push(FlightId(id), 1, Line::Open, false))
             .collect();
-        let mut walk = Walk::default();
+        let mut walk = Walk::new(&mut queue);
         for place in places {
             walk.next(&queue).unwrap();
             queue.remove(place);

@@ -160,7 +160,7 @@ impl Link {
             %agent, %address, version = hello.software, slots = hello.slots, session = admission.id.0, "agent in session"
         );
         let (control, control_queue) = mpsc::channel(CONTROL_QUEUE);
-        let (commands, command_queue) = mpsc::unbounded_channel();
+        let (commands, mut command_queue) = mpsc::unbounded_channel();
         let (key_sender, keys) = watch::channel(Keys {
             current: key.clone(),
             previous: None,
@@ -205,8 +205,9 @@ impl Link {
             end = link.outside_events(&admission.probe) => end,
             end = link.read(receive, key_sender) => end,
             end = write(send, control_queue) => end,
-            end = link.carry_out(command_queue, &mut streams) => end,
+            end = link.carry_out(&mut command_queue, &mut streams) => end,
         };
+        link.give_back(&mut command_queue).await;
         if link.connection.close_reason().is_some() {
             // Verdicts that came before the close are still verdicts. Nothing waits for the network any more.
             while streams.join_next().await.is_some() {}
@@ -378,9 +379,23 @@ impl Link {
         Err(NotStarted::NoLookUp)
     }
 
+    /// What was never written made no bind: another agent may have it at once.
+    async fn give_back(&self, commands: &mut mpsc::UnboundedReceiver<SessionCommand>) {
+        while let Ok(command) = commands.try_recv() {
+            if let SessionCommand::Send { flight, attempt, .. } = command {
+                let answer = Answer::NotStarted(NotStarted::Draining);
+                let _ = self
+                    .context
+                    .events
+                    .send(Event::Answered(self.id, flight, attempt, answer))
+                    .await;
+            }
+        }
+    }
+
     async fn carry_out(
         &self,
-        mut commands: mpsc::UnboundedReceiver<SessionCommand>,
+        commands: &mut mpsc::UnboundedReceiver<SessionCommand>,
         streams: &mut JoinSet<Option<WireError>>,
     ) -> End {
         let mut close_when_idle = false;

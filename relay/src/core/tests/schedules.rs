@@ -77,13 +77,9 @@ impl Watch {
                 } => {
                     assert!(!self.settled.contains_key(&flight), "sent after it was settled");
                     assert!(attempt <= MAX_ATTEMPTS);
-                    assert!(start_by <= self.asked[&flight] + DEADLINE);
+                    assert!(start_by <= rig.now + (self.asked[&flight] + DEADLINE).since(rig.now) / 2);
                     let agent = rig.core.agents.get(session).expect("sent to a session that is gone");
                     assert!(agent.serves());
-                    let others_are_heard = rig.core.agents.of(REALM).any(|(_, other)| {
-                        other.serves() && !other.liveness.is_suspect() && other.could_take(&rig.core.flights[&flight])
-                    });
-                    assert!(!agent.liveness.is_suspect() || !others_are_heard, "sent to a suspect");
                     self.sent.push((flight, session, attempt));
                     self.open.push((flight, session, attempt));
                     let at_agent = self.open.iter().filter(|(_, to, _)| *to == session).count();
