@@ -1,3 +1,9 @@
-//! Relay and agents in worlds of their own making: no process, no socket, no waiting.
+//! Relay and agents in simulation: no process, no socket, no real time. What happens is decided by a seed, and the same
+//! seed gives the same run again.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic as the tests themselves may"
+)]
 
 mod schedules;

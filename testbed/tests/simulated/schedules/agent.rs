@@ -38,6 +38,8 @@ pub(super) struct Process {
     pub(super) kid: String,
     pub(super) previous_kid: Option<String>,
     pub(super) connections: u32,
+    /// What it says that it takes at once.
+    pub(super) slots: u32,
     /// Connections with a bind on them.
     pub(super) in_use: u32,
     pub(super) marks: Replays,
@@ -77,6 +79,7 @@ impl World {
             kid: format!("key 1 of process {}", id.0),
             previous_kid: None,
             connections: plan.connections,
+            slots: plan.connections * plan.boasts,
             in_use: 0,
             marks: Replays::new(MARKS),
             ends: BTreeMap::new(),
@@ -128,7 +131,7 @@ impl World {
             last_ping: local,
             burst: BURST,
             last_heard: now,
-            told: (process.connections, ready),
+            told: (process.slots, ready),
         };
         process.ends.insert(session, end);
         self.note(|| format!("{id:?} is in session as {session:?}"));
@@ -167,7 +170,7 @@ impl World {
         let ready = self.has_directory(realm);
         let now = self.now;
         let process = self.processes.get_mut(&id).unwrap();
-        let (local, status) = (process.clock.at(now), (process.connections, ready));
+        let (local, status) = (process.clock.at(now), (process.slots, ready));
         let (mut frames, mut lost) = (Vec::new(), Vec::new());
         for (&session, end) in process.ends.iter_mut().filter(|(_, end)| !end.over) {
             if end.fence.tick(local) {

@@ -43,7 +43,8 @@ impl World {
             76..82 => self.changes_key(id),
             82..88 => {
                 let connections = self.random.random_range(1..=6);
-                self.processes.get_mut(&id).unwrap().connections = connections;
+                let process = self.processes.get_mut(&id).unwrap();
+                (process.connections, process.slots) = (connections, connections);
                 self.log.count("slots changed");
             }
             88..92 => {

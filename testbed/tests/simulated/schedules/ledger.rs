@@ -196,7 +196,8 @@ impl Ledger {
             );
             return Err(Broken::new("success-is-the-directorys", now, flight, text));
         }
-        if !(checked && verdict == truth.verdict) && !not_found {
+        let true_one = checked && verdict == truth.verdict;
+        if !true_one && !not_found {
             let text = format!("{} by {by:?}, which no domain controller said to it", verdict.as_str());
             return Err(Broken::new("verdicts-are-the-directorys", now, flight, text));
         }

@@ -12,7 +12,7 @@ pub(super) struct Log {
     pub(super) kept: bool,
     start: Moment,
     text: String,
-    seen: BTreeMap<&'static str, u64>,
+    seen: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 impl Log {
@@ -34,10 +34,18 @@ impl Log {
 
     /// Something of this kind happened.
     pub(super) fn count(&mut self, what: &'static str) {
-        *self.seen.entry(what).or_default() += 1;
+        self.count_of(what, "");
     }
 
-    pub(super) fn into_parts(self) -> (String, BTreeMap<&'static str, u64>) {
-        (self.text, self.seen)
+    /// Something of this kind happened, and it was this one.
+    pub(super) fn count_of(&mut self, kind: &'static str, which: &'static str) {
+        *self.seen.entry((kind, which)).or_default() += 1;
+    }
+
+    /// The lines, and how often what happened.
+    pub(super) fn into_parts(self) -> (String, BTreeMap<String, u64>) {
+        let name = |(kind, which): (&str, &str)| format!("{kind} {which}").trim_end().to_owned();
+        let seen = self.seen.into_iter().map(|(what, times)| (name(what), times));
+        (self.text, seen.collect())
     }
 }

@@ -119,6 +119,8 @@ pub(super) struct Model {
     hand_offs: Vec<(Bucket, Bucket)>,
     /// The longest that a verdict took, by realm.
     slowest: Vec<Duration>,
+    /// When more waited than the relay looks at, by realm.
+    crowded: Vec<Moment>,
     /// Why the relay just said that it refuses something.
     shed: Option<Shed>,
 }
@@ -128,6 +130,7 @@ impl Model {
         Self {
             hand_offs: realms.iter().map(|_| (Bucket::new(), Bucket::new())).collect(),
             slowest: vec![Duration::ZERO; realms.len()],
+            crowded: vec![Moment(0); realms.len()],
             shed: None,
             realms,
             sign_ins: BTreeMap::new(),

@@ -48,6 +48,8 @@ pub(super) struct Agent {
     pub(super) realm: usize,
     pub(super) name: String,
     pub(super) connections: u32,
+    /// It says that it takes so many times what it has connections for: what is too much it hands back.
+    pub(super) boasts: u32,
     /// Answers what it likes, for whatever it likes.
     pub(super) lies: bool,
 }
@@ -74,6 +76,8 @@ impl Plan {
         let realms: Vec<Realm> = (0..random.random_range(1..=2))
             .map(|_| realm(random, deadline))
             .collect();
+        // More than can be done, by agents that take it all on: what is handed back has to be bounded.
+        let storm = random.random_bool(0.02);
         let mut agents = Vec::new();
         for index in 0..realms.len() {
             for number in 0..random.random_range(1..=4) {
@@ -81,6 +85,7 @@ impl Plan {
                     realm: index,
                     name: format!("agent-{number}"),
                     connections: random.random_range(2..=6),
+                    boasts: if storm { 20 } else { one_of(random, &[1, 1, 1, 4]) },
                     lies: random.random_bool(0.05),
                 });
             }
@@ -91,7 +96,11 @@ impl Plan {
             agents,
             deadline: Duration::from_millis(deadline),
             length: between(random, 2_000, 8_000),
-            arrivals: between(random, 20, 400),
+            arrivals: if storm {
+                between(random, 1, 4)
+            } else {
+                between(random, 20, 400)
+            },
             faults: between(random, 100, 2_000),
             network: Network {
                 delay: Duration::from_micros(random.random_range(100..20_000)),

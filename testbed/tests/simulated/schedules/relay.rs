@@ -167,6 +167,7 @@ impl World {
             };
             self.take(event)?;
             self.carry_out()?;
+            self.model.after_event(self.now, &self.relay.core);
         }
         Ok(())
     }
@@ -233,12 +234,15 @@ impl World {
         let callers = self.model.is_callers_doing(flight, &answer);
         let before = callers.then(|| health(&self.relay.core, self.now, self.relay.realms));
         self.model.answer(self.now, id, flight, attempt, &answer);
-        self.log.count(match &answer {
-            Answer::Verdict(..) => "answered: verdict",
-            Answer::NotStarted(reason) => reason.as_str(),
-            Answer::NotChecked => "answered: not checked",
-            Answer::Lost => "answered: lost",
-        });
+        self.log.count_of(
+            "answer",
+            match &answer {
+                Answer::Verdict(..) => "verdict",
+                Answer::NotStarted(reason) => reason.as_str(),
+                Answer::NotChecked => "not checked",
+                Answer::Lost => "lost",
+            },
+        );
         let what = format!("{answer:?}");
         self.relay.core.handle_answer(self.now, id, flight, attempt, answer);
         if let Some(before) = before {
@@ -293,16 +297,17 @@ impl World {
                 }
                 Command::Opinion { session, opinion } => {
                     self.note(|| format!("relay: {session:?} is {opinion:?}"));
-                    self.log.count(match opinion {
-                        Opinion::Suspect => "suspected",
-                        Opinion::Heard => "heard again",
+                    let name = match opinion {
+                        Opinion::Suspect => "suspect",
+                        Opinion::Heard => "heard",
                         Opinion::Ejected => "ejected",
                         Opinion::Back => "back",
-                    });
+                    };
+                    self.log.count_of("opinion", name);
                     self.model.opinion(self.now, session, opinion)?;
                 }
                 Command::Shed(shed) => {
-                    self.log.count(shed.as_str());
+                    self.log.count_of("shed", shed.as_str());
                     self.model.shed(shed);
                 }
                 Command::HandedOff { realm, reason } => {
@@ -322,7 +327,11 @@ impl World {
     fn settle(&mut self, flight: FlightId, outcome: Outcome, by: Option<SessionId>) -> Result<(), Broken> {
         self.note(|| format!("relay: {} is settled: {outcome} by {by:?}", flight.0));
         self.model.settled(self.now, flight, outcome, by)?;
-        self.log.count(outcome.as_str());
+        let name = match outcome {
+            Outcome::Unavailable(reason) => reason.as_str(),
+            other => other.as_str(),
+        };
+        self.log.count_of("outcome", name);
         self.relay.belongings.remove(&flight);
         if let (Outcome::Verdict(verdict), Some(by)) = (outcome, by) {
             let process = self.process_of[&by];

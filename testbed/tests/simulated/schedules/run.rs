@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::world::World;
 
 /// How often what happened.
-pub(super) type Seen = BTreeMap<&'static str, u64>;
+pub(super) type Seen = BTreeMap<String, u64>;
 
 /// A schedule that broke a rule.
 #[derive(Debug)]

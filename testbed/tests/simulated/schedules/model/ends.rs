@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postern_protocol::Moment;
-use postern_relay::core::{AgentState, Core, FlightId, RealmIndex, SessionId};
+use postern_relay::core::{AgentState, Core, RealmIndex, SessionId};
 
 use super::{Broken, Model};
 
@@ -15,6 +15,15 @@ pub(in super::super) const GRACE: Duration = Duration::from_millis(1_010);
 const LOOKED_AT: usize = 32;
 
 impl Model {
+    /// An event was handled.
+    pub(in super::super) fn after_event(&mut self, now: Moment, core: &Core) {
+        for (index, crowded) in self.crowded.iter_mut().enumerate() {
+            if core.queued(RealmIndex(index)) > LOOKED_AT {
+                *crowded = now;
+            }
+        }
+    }
+
     /// The core was given the time, with all timers that were due.
     pub(in super::super) fn nothing_overdue(&self, now: Moment) -> Result<(), Broken> {
         let overdue = |view: &super::View| view.facts.deadline <= now;
@@ -63,13 +72,11 @@ impl Model {
 
     /// Whoever was never sent goes to an agent that is well and has room, at once.
     fn nobody_waits_in_vain(&self, now: Moment) -> Result<(), Broken> {
-        let waiting = |id: &&FlightId| self.sign_ins[id].attempts.is_empty();
-        let waiting: Vec<&FlightId> = self.unsettled.iter().filter(waiting).collect();
-        if waiting.len() > LOOKED_AT {
-            return Ok(());
-        }
-        for id in waiting {
+        for id in &self.unsettled {
             let view = &self.sign_ins[id];
+            if !view.attempts.is_empty() || view.arrived <= self.crowded[view.facts.realm.0] {
+                continue;
+            }
             let free = self.sessions.iter().find(|(_, session)| {
                 let could = session.is_well() && session.can_open(&view.facts);
                 could && session.realm == view.facts.realm.0 && session.has_room()

@@ -62,7 +62,7 @@ impl World {
         let up = AgentSession {
             realm: RealmIndex(realm),
             name,
-            slots: process.connections,
+            slots: process.slots,
             directory_ready: self.has_directory(realm),
             kid: link.kid.clone(),
             rtt,
