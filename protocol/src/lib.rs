@@ -2,10 +2,11 @@
 //!
 //! Identities read from certificates ([`identity`]), the frames between the two ([`frame`], [`wire`]), the sealing
 //! of passwords ([`seal`]), the names of users ([`user_name`]) and their accounts ([`subject`]), what can come out of a sign-in ([`outcome`]), why a
-//! connection was closed ([`close`]), and how an agent reads the relay's clock ([`relay_time`]). No configuration, no
+//! connection was closed ([`close`]), how a link behaves on a bad network ([`transport`], [`congestion`]), and how an agent reads the relay's clock ([`relay_time`]). No configuration, no
 //! tasks, no clock of its own.
 
 pub mod close;
+pub mod congestion;
 pub mod frame;
 pub mod identity;
 pub mod json;

@@ -9,6 +9,8 @@ use std::time::Duration;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use rustls::crypto::CryptoProvider;
 
+use crate::congestion::ThinLink;
+
 /// The ALPN name. The major version is in it, and in [`crate::frame::Hello`] for a text that names both versions.
 pub const ALPN: &[u8] = b"postern/1";
 
@@ -42,7 +44,8 @@ pub fn transport_config(streams: VarInt) -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         .send_window(u64::from(CONNECTION_WINDOW))
-        .datagram_receive_buffer_size(None);
+        .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(ThinLink));
     config
 }
 
