@@ -23,6 +23,7 @@ use postern_protocol::user_name::Route;
 use postern_protocol::{Outcome, RealmKey};
 use postern_service::net::host_of;
 
+use crate::broker::Access;
 use crate::clock::{Clock, unix_ms};
 use crate::config::{Config, SignInConfig};
 use crate::core::RealmIndex;
@@ -66,14 +67,7 @@ struct Destination {
 
 impl ApiState {
     /// The API's state for a configuration. `realms` are in the order of the core's indices.
-    pub fn new(
-        config: &Config,
-        sealer: Arc<Sealer>,
-        keys: Arc<KeyDirectory>,
-        sign_ins: SignIns,
-        metrics: Metrics,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(config: &Config, access: Access, metrics: Metrics) -> Self {
         let by_route = config.realms.iter().enumerate().flat_map(|(index, (key, realm))| {
             let destination = move |alternate_id| Destination {
                 realm: key.clone(),
@@ -99,12 +93,12 @@ impl ApiState {
                 .collect(),
             timing: config.sign_in,
             user_hasher: RandomState::new(),
-            sealer,
-            keys,
+            sealer: access.sealer,
+            keys: access.keys,
             replays: Replays::default(),
-            sign_ins,
+            sign_ins: access.sign_ins,
             metrics,
-            clock,
+            clock: access.clock,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The relay: the cloud side of Postern.
 //!
 //! A sign-in comes in over HTTP ([`api`]), its password is sealed ([`sealer`]), the [`core`] decides which agent gets
-//! it, the [`driver`] carries that out, a [`session`] brings it to the agent and the verdict back. Data flows in that
-//! one direction; only the core decides, and it does so without a socket or a clock.
+//! it, the [`driver`] carries that out, a [`session`] brings it to the agent and the verdict back; the [`broker`] is all
+//! that behind the API. Data flows in that one direction; only the core decides, and it does so without a socket or a clock.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use postern_protocol::close::CloseCode;
 use postern_service::http::{Options, Phases, serve};
 use postern_service::net::bind_tcp;
 use postern_service::program::{Program, run_reloading};
@@ -22,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub mod api;
+pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod core;
@@ -38,17 +38,11 @@ pub mod sealer;
 pub mod session;
 
 use api::ApiState;
-use clock::Clock;
+use broker::{Broker, Ending};
 use config::Config;
-use core::{Core, RealmIndex, RealmRules};
-use driver::{Driver, Surroundings};
-use keys::KeyDirectory;
 use metrics::Metrics;
 use page::Page;
-use sealer::Sealer;
-use session::link::LinkContext;
 use session::listener;
-use session::registry::Registry;
 
 /// The binary from its arguments to its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -144,40 +138,15 @@ impl Relay {
             relay = %config.name, api = address(api_listener.local_addr()), quic = address(endpoint.local_addr()),
             admin = address(admin_listener.local_addr()), realms = config.realms.len(), "relay is serving"
         );
-        let clock = Clock::start();
         let readiness = admin::Readiness::new();
-        let sealer = Arc::new(Sealer::new(config.sign_in.epoch));
-        let keys = Arc::new(KeyDirectory::default());
-        let surroundings = Surroundings {
-            clock,
-            sealer: sealer.clone(),
-            keys: keys.clone(),
-            metrics: metrics.clone(),
-            realms: config
-                .realms
-                .iter()
-                .map(|(key, realm)| (key.clone(), realm.ambiguous))
-                .collect(),
-        };
-        let core = Core::new(realm_rules(&config), rand::random());
-        let (driver, sign_ins, events) = Driver::new(core, surroundings);
         let (deny_sender, deny) = watch::channel(config.deny.clone());
         let goodbye = CancellationToken::new();
-        let context = Arc::new(LinkContext {
-            trust_domain: config.trust_domain.clone(),
-            clock,
-            instance: rand::random(),
-            version: env!("CARGO_PKG_VERSION"),
-            replicas: config.replicas.clone(),
-            realms: config.realms.keys().cloned().zip((0..).map(RealmIndex)).collect(),
-            registry: Registry::default(),
-            deny,
-            events,
-            metrics: metrics.clone(),
+        let ending = Ending {
             shutdown: shutdown.clone(),
             goodbye: goodbye.clone(),
-        });
-        let state = Arc::new(ApiState::new(&config, sealer, keys, sign_ins, metrics, clock));
+        };
+        let (broker, access) = Broker::new(&config, &metrics, deny, ending, &mut rand::rng());
+        let state = Arc::new(ApiState::new(&config, access, metrics));
         let page = config.page.map(|settings| Page::new(&config, settings, state.clone()));
         let phases = Phases {
             goodbye: shutdown.drain.clone(),
@@ -192,8 +161,6 @@ impl Relay {
         };
 
         let mut background = JoinSet::new();
-        let driver_stop = CancellationToken::new();
-        background.spawn(driver.run(driver_stop.clone()));
         let admin_router = admin::router(registry, readiness.clone());
         background.spawn(serve(
             admin_listener,
@@ -204,7 +171,7 @@ impl Relay {
         let mut deny_list = JoinSet::new();
         deny_list.spawn(watch_deny_list(path, deny_sender));
         let mut agents = JoinSet::new();
-        agents.spawn(listener::accept(endpoint.clone(), context));
+        agents.spawn(broker.run(endpoint));
         let mut api = JoinSet::new();
         api.spawn(serve(api_listener, api::router(state, page), options, phases.clone()));
 
@@ -212,7 +179,7 @@ impl Relay {
             biased;
             () = shutdown.drain.cancelled() => {}
             _ = background.join_next() => anyhow::bail!("a part of the relay has ended by itself"),
-            _ = agents.join_next() => anyhow::bail!("the listener for agents has ended by itself"),
+            _ = agents.join_next() => anyhow::bail!("what brings sign-ins to agents has ended by itself"),
             _ = api.join_next() => anyhow::bail!("the sign-in API has ended by itself"),
         }
         readiness.block("drain", "the relay is draining");
@@ -227,10 +194,7 @@ impl Relay {
         tracing::info!("all sign-ins are settled; telling agents to go");
         goodbye.cancel();
         while agents.join_next().await.is_some() {}
-        endpoint.close(CloseCode::Done.to_varint(), b"");
-        driver_stop.cancel();
         background.shutdown().await;
-        endpoint.wait_idle().await;
         Ok(())
     }
 }
@@ -240,16 +204,6 @@ async fn watch_deny_list(path: Option<PathBuf>, deny: watch::Sender<deny::DenyLi
     if let Err(error) = reload::watch(path, deny).await {
         tracing::error!(%error, "the deny list is not watched");
     }
-}
-
-fn realm_rules(config: &Config) -> impl Iterator<Item = RealmRules> {
-    config.realms.values().map(|realm| RealmRules {
-        ambiguous: realm.ambiguous,
-        lockout_window: realm.lockout_window,
-        queue_length: config.sign_in.queue_length,
-        queue_bytes: config.sign_in.queue_bytes,
-        agent_return: config.sign_in.deadline,
-    })
 }
 
 fn api_tls(identity: &tls::Identity, config: &Config) -> anyhow::Result<Arc<rustls::ServerConfig>> {

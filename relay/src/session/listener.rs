@@ -49,6 +49,22 @@ pub enum ListenError {
 /// # Errors
 /// [`ListenError`].
 pub fn open(config: &Config) -> Result<quinn::Endpoint, ListenError> {
+    let server = server_config(config)?;
+    let udp = postern_service::net::bind_udp(config.quic.listen, transport::UDP_BUFFER)?;
+    let runtime = Arc::new(quinn::TokioRuntime);
+    Ok(quinn::Endpoint::new(
+        quinn::EndpointConfig::default(),
+        Some(server),
+        udp.socket,
+        runtime,
+    )?)
+}
+
+/// How that endpoint receives agents, on whatever socket.
+///
+/// # Errors
+/// [`ListenError::Tls`].
+pub fn server_config(config: &Config) -> Result<quinn::ServerConfig, ListenError> {
     let tls_error = |error: &dyn std::fmt::Display| ListenError::Tls(error.to_string());
     let provider = transport::crypto_provider();
     let verifier = TenantVerifier::new(config.trust_domain.clone(), &config.tenants, provider.clone())
@@ -67,14 +83,7 @@ pub fn open(config: &Config) -> Result<quinn::Endpoint, ListenError> {
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     // An agent opens one stream, for control.
     server.transport_config(Arc::new(transport::transport_config(quinn::VarInt::from_u32(1))));
-    let udp = postern_service::net::bind_udp(config.quic.listen, transport::UDP_BUFFER)?;
-    let runtime = Arc::new(quinn::TokioRuntime);
-    Ok(quinn::Endpoint::new(
-        quinn::EndpointConfig::default(),
-        Some(server),
-        udp.socket,
-        runtime,
-    )?)
+    Ok(server)
 }
 
 /// Accepts agents until it is time to say goodbye or to stop; returns when every session has ended.
