@@ -15,7 +15,7 @@ use postern_service::harden;
 use postern_service::program::{EXIT_USAGE, Tool, read_config};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::{Config, Raw};
 use report::{Name, Report, Step};
 
@@ -155,7 +155,7 @@ fn examine(path: &Path, user: Option<&UserName>, report: &mut Report<'_>) -> Res
 }
 
 async fn all(config: Config, user: Option<&UserName>, report: &mut Report<'_>) {
-    let now = i64::try_from(clock::unix_ms() / 1_000).unwrap_or(i64::MAX);
+    let now = i64::try_from(Clock::of_this_machine().unix_ms() / 1_000).unwrap_or(i64::MAX);
     report.add(certificate::own(&config, now));
     let usable = !report.has_failed(Name::Certificate);
     report.add_all(relays::check(&config, usable, now).await);

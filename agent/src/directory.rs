@@ -6,18 +6,20 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_protocol::Password;
 use postern_service::admin::Readiness;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::DirectoryConfig;
 use crate::core::kind::{Kind, Kinds};
+use crate::machine::Machine;
 use crate::metrics::{Metrics, no_verdict};
 use connection::Sent;
 use dc::Shared;
@@ -50,6 +52,7 @@ mod members;
 mod pool;
 mod root_dse;
 pub mod survey;
+pub(crate) mod tcp;
 mod trouble;
 pub(crate) mod trust;
 mod verdict;
@@ -60,6 +63,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The directory, for those who bind.
 #[derive(Debug)]
 pub(crate) struct Directory {
+    clock: Clock,
     pool: Arc<Pool>,
     bind_timeout: Duration,
     metrics: Arc<Metrics>,
@@ -113,6 +117,7 @@ pub(crate) enum BindResult {
 impl Directory {
     /// Starts what keeps the domain controllers, in `tasks`.
     pub(crate) fn start(
+        machine: Machine,
         config: &DirectoryConfig,
         metrics: Arc<Metrics>,
         readiness: Readiness,
@@ -120,6 +125,7 @@ impl Directory {
     ) -> Arc<Self> {
         let connections = TaskTracker::new();
         let look_ups = LookUps::new(
+            machine.clone(),
             config.look_up.clone(),
             config.bind_timeout,
             metrics.clone(),
@@ -127,11 +133,13 @@ impl Directory {
         );
         let look_ups = Arc::new(look_ups);
         let (tell, tls) = watch::channel(config.trust.tls.clone());
+        let pool = Arc::new(Pool::new(machine.clock.clone(), config.connections));
         let shared = Shared {
+            machine,
             tls,
             kind: config.kind,
             kinds: Arc::default(),
-            pool: Arc::new(Pool::new(config.connections)),
+            pool,
             stop: CancellationToken::new(),
             connections,
             metrics,
@@ -140,6 +148,7 @@ impl Directory {
             look_ups: look_ups.clone(),
         };
         let directory = Self {
+            clock: shared.machine.clock.clone(),
             pool: shared.pool.clone(),
             bind_timeout: config.bind_timeout,
             metrics: shared.metrics.clone(),
@@ -224,7 +233,7 @@ impl Directory {
             } => {
                 self.judge(&dc, true, took);
                 if !verdict::ends_connection(result.code) {
-                    kept.lease.used(clock::now());
+                    kept.lease.used(self.clock.now());
                     self.pool.put(dc.id, kept);
                 }
                 BindResult::Answered {

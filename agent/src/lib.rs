@@ -2,7 +2,8 @@
 //!
 //! It dials every relay, opens the sealed passwords that they pass on, asks the directory with one LDAP bind, and
 //! answers with the directory's verdict. The way of a sign-in: `link` → `sign_in` → `opener` → `directory` and
-//! back. Decisions are in `core`, which asks no clock and no socket.
+//! back. Decisions are in `core`, which asks no clock and no socket. What the rest asks of the machine goes through
+//! [`machine`].
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -20,22 +21,27 @@ use directory::Directory;
 use link::Context;
 use link::board::Board;
 use link::dial::{Dialer, DialerError};
+use machine::Machine;
 use metrics::Metrics;
 use opening_keys::{KeyError, OpeningKeys};
 use sign_in::Agent;
 
+pub mod chance;
 mod check;
-mod clock;
+pub mod clock;
 pub mod config;
 mod core;
 mod directory;
 mod ldap;
 mod link;
+pub mod machine;
 mod metrics;
+pub mod network;
 mod opener;
 mod opening_keys;
 mod sign_in;
 mod unwrapping;
+pub mod workshop;
 
 pub use directory::survey;
 
@@ -89,63 +95,116 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// # Errors
 /// [`RunError`] when the agent cannot start, or a part of it fails. Relays and directories that cannot be reached are no such reason.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
-    let (metrics, registry) = Metrics::new(config.not_after)?;
-    let metrics = Arc::new(metrics);
-    let readiness = Readiness::new();
     // In the order of what can fail for the operator's reasons first.
     let listener = bind_tcp(config.admin)?;
-    let dialer = Dialer::new(&config)?;
-    let keys = OpeningKeys::generate().await?;
-
-    // Everything in here is aborted when this function returns.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(http::serve(
-        listener,
-        admin::router(registry, readiness.clone()),
-        Options::default(),
-        Phases::until_stop(&shutdown),
-    ));
-    let directory = Directory::start(&config.directory, metrics.clone(), readiness.clone(), &mut tasks);
-    let board = Board::new(metrics.clone(), readiness.clone());
-    tracing::info!(
-        identity = %config.identity, certificate_not_after = config.not_after, relays = config.relays.addresses.len(),
-        domain_controllers = config.directory.servers.len(), "serving",
-    );
-    let agent = Arc::new(Agent::new(
-        config.identity,
-        config.directory.look_up.names,
-        keys,
-        directory.clone(),
-        metrics,
-    ));
-    let renewing = agent.clone();
-    tasks.spawn(async move { renewing.keys.renew(config.renew_opening_key).await });
-    let context = Arc::new(Context {
-        agent,
-        dialer,
-        board,
-        instance: rand::random(),
-        shutdown: shutdown.clone(),
-    });
-    let draining = shutdown.drain.clone();
-    tasks.spawn(async move {
-        draining.cancelled().await;
-        readiness.block("draining", "the agent is ending");
-        std::future::pending().await
-    });
-
-    let outcome = tokio::select! {
+    let service = Service::new(config, Machine::this())?;
+    let router = admin::router(service.registry.clone(), service.readiness.clone());
+    // It shows how the rest ends, so it has no end of its own: it is aborted when this function returns.
+    let phases = Phases::until_stop(&Shutdown::new());
+    let mut admin = JoinSet::new();
+    admin.spawn(http::serve(listener, router, Options::default(), phases));
+    tokio::select! {
         biased;
-        () = shutdown.stop.cancelled() => Ok(()),
-        Some(ended) = tasks.join_next() => Err(part_ended(ended)),
-        () = link::keep(context.clone(), config.relays) => {
-            tracing::info!("drained");
-            Ok(())
-        }
-    };
-    context.dialer.close().await;
-    directory.close().await;
-    outcome
+        served = service.run(shutdown) => served,
+        Some(ended) = admin.join_next() => Err(part_ended(ended)),
+    }
+}
+
+/// An agent without its admin listener, on whatever machine.
+#[derive(Debug)]
+pub struct Service {
+    config: Config,
+    machine: Machine,
+    metrics: Arc<Metrics>,
+    registry: prometheus::Registry,
+    readiness: Readiness,
+    dialer: Dialer,
+}
+
+impl Service {
+    /// Prepares everything that needs no network.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn new(config: Config, machine: Machine) -> Result<Self, RunError> {
+        let (metrics, registry) = Metrics::new(config.not_after)?;
+        let dialer = Dialer::new(machine.network.clone(), &config)?;
+        Ok(Self {
+            config,
+            machine,
+            metrics: Arc::new(metrics),
+            registry,
+            readiness: Readiness::new(),
+            dialer,
+        })
+    }
+
+    /// Serves until the drain is over or the stop comes.
+    ///
+    /// # Errors
+    /// [`RunError`] when no opening key can be made, or a part of the agent fails.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
+        let Self {
+            config,
+            machine,
+            metrics,
+            readiness,
+            dialer,
+            ..
+        } = self;
+        let keys = OpeningKeys::generate(&machine).await?;
+        // Everything in here is aborted when this function returns.
+        let mut tasks = JoinSet::new();
+        let directory = Directory::start(
+            machine.clone(),
+            &config.directory,
+            metrics.clone(),
+            readiness.clone(),
+            &mut tasks,
+        );
+        let board = Board::new(metrics.clone(), readiness.clone());
+        tracing::info!(
+            identity = %config.identity, certificate_not_after = config.not_after, relays = config.relays.addresses.len(),
+            domain_controllers = config.directory.servers.len(), "serving",
+        );
+        let agent = Arc::new(Agent::new(
+            &machine,
+            config.identity,
+            config.directory.look_up.names,
+            keys,
+            directory.clone(),
+            metrics,
+        ));
+        let renewing = agent.clone();
+        tasks.spawn(async move { renewing.keys.renew(config.renew_opening_key).await });
+        let context = Arc::new(Context {
+            agent,
+            dialer,
+            board,
+            instance: machine.chance.draw(),
+            chance: machine.chance,
+            shutdown: shutdown.clone(),
+        });
+        let draining = shutdown.drain.clone();
+        tasks.spawn(async move {
+            draining.cancelled().await;
+            readiness.block("draining", "the agent is ending");
+            std::future::pending().await
+        });
+
+        let outcome = tokio::select! {
+            biased;
+            () = shutdown.stop.cancelled() => Ok(()),
+            Some(ended) = tasks.join_next() => Err(part_ended(ended)),
+            () = link::keep(context.clone(), config.relays) => {
+                tracing::info!("drained");
+                Ok(())
+            }
+        };
+        context.dialer.close().await;
+        directory.close().await;
+        outcome
+    }
 }
 
 fn part_ended(ended: Result<(), JoinError>) -> RunError {

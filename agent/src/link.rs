@@ -16,7 +16,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
+use crate::chance::Chance;
 use crate::config::{RelayAddress, RelaysConfig, literal};
 use crate::core::backoff::Backoff;
 use crate::sign_in::Agent;
@@ -42,6 +42,7 @@ const DUPLICATE_REST: Duration = Duration::from_secs(30);
 pub(crate) struct Context {
     pub(crate) agent: Arc<Agent>,
     pub(crate) dialer: Dialer,
+    pub(crate) chance: Chance,
     pub(crate) board: Arc<Board>,
     /// Random, new with every start of the process.
     pub(crate) instance: [u8; 16],
@@ -168,7 +169,7 @@ async fn link(context: Arc<Context>, address: SocketAddr, name: ServerName<'stat
         let mut rest = Duration::ZERO;
         match attempt {
             Ok(established) => {
-                let began = clock::now();
+                let began = context.agent.clock.now();
                 let go_away = established.go_away();
                 // Cancelled also when the session's task panics.
                 let over = go_away.clone().drop_guard();
@@ -181,7 +182,7 @@ async fn link(context: Arc<Context>, address: SocketAddr, name: ServerName<'stat
                     () = go_away.cancelled() => {}
                     () = gone.cancelled() => {}
                 }
-                backoff.ended_after(clock::now().since(began));
+                backoff.ended_after(context.agent.clock.now().since(began));
             }
             Err(trouble) => {
                 context.board.trouble(&label, &trouble);
@@ -190,7 +191,7 @@ async fn link(context: Arc<Context>, address: SocketAddr, name: ServerName<'stat
                 }
             }
         }
-        let rest = backoff.next_delay(rand::random()).max(rest);
+        let rest = backoff.next_delay(context.chance.draw()).max(rest);
         tokio::select! {
             biased;
             () = drain.cancelled() => break,

@@ -1,7 +1,7 @@
 //! The agent's opening keys: one current, and the old ones as long as a live request may need them.
 //!
-//! Keys are made by this process and live in its memory only. Private operations take some 300 µs of CPU each and
-//! making a key tens of milliseconds, so both run on the blocking pool, never on a task that others wait for.
+//! Keys are made by this process and live in its memory only. Making one takes tens of milliseconds of CPU, so it is
+//! done in the workshop, never on a task that others wait for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,9 @@ use postern_protocol::Moment;
 use postern_protocol::seal::{CryptoFailure, OpeningKey};
 use tokio::sync::watch;
 
-use crate::clock;
+use crate::clock::Clock;
+use crate::machine::Machine;
+use crate::workshop::Workshop;
 
 /// How long an old key can still open. A caller may seal up to 60 s ahead and relays stop taking the old `kid` when
 /// they hear of the new key; the other minute is for clocks that differ and for keys still on their way.
@@ -36,6 +38,8 @@ pub(crate) enum KeyError {
 /// The keys.
 #[derive(Debug)]
 pub(crate) struct OpeningKeys {
+    clock: Clock,
+    workshop: Workshop,
     current: watch::Sender<OpeningKey>,
     /// Old keys, each until a local moment.
     old: Mutex<Vec<(OpeningKey, Moment)>>,
@@ -43,9 +47,11 @@ pub(crate) struct OpeningKeys {
 
 impl OpeningKeys {
     /// Makes the first key.
-    pub(crate) async fn generate() -> Result<Self, KeyError> {
-        let key = generate().await?;
+    pub(crate) async fn generate(machine: &Machine) -> Result<Self, KeyError> {
+        let key = generate(machine.workshop).await?;
         Ok(Self {
+            clock: machine.clock.clone(),
+            workshop: machine.workshop,
             current: watch::channel(key).0,
             old: Mutex::default(),
         })
@@ -74,11 +80,11 @@ impl OpeningKeys {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(every) => {}
-                () = self.drop_old(clock::now) => {}
+                () = self.drop_old(|| self.clock.now()) => {}
             }
             loop {
-                match generate().await {
-                    Ok(key) => break self.replace(key, clock::now()),
+                match generate(self.workshop).await {
+                    Ok(key) => break self.replace(key, self.clock.now()),
                     Err(error) => tracing::warn!(%error, "the opening key was not renewed; it will be tried again"),
                 }
                 tokio::time::sleep(RETRY).await;
@@ -109,11 +115,9 @@ impl OpeningKeys {
     }
 }
 
-async fn generate() -> Result<OpeningKey, KeyError> {
-    tokio::task::spawn_blocking(OpeningKey::generate)
-        .await
-        .map_err(|_| KeyError::Ending)?
-        .map_err(KeyError::Crypto)
+async fn generate(workshop: Workshop) -> Result<OpeningKey, KeyError> {
+    let made = workshop.run(OpeningKey::generate).await;
+    made.ok_or(KeyError::Ending)?.map_err(KeyError::Crypto)
 }
 
 #[cfg(test)]
@@ -122,11 +126,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_old_key_opens_until_no_live_request_can_need_it_and_then_is_gone() {
-        let keys = OpeningKeys::generate().await.unwrap();
+        let keys = OpeningKeys::generate(&Machine::this()).await.unwrap();
         let mut told = keys.current();
         let first = told.borrow_and_update().public().kid().to_owned();
         let start = Moment(1_000_000);
-        keys.replace(generate().await.unwrap(), start);
+        keys.replace(generate(Workshop::InPlace).await.unwrap(), start);
         assert!(told.has_changed().unwrap());
         let second = told.borrow_and_update().public().kid().to_owned();
         assert_ne!(first, second);
@@ -141,10 +145,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_old_key_goes_though_nobody_asks_for_it() {
-        let keys = OpeningKeys::generate().await.unwrap();
+        let keys = OpeningKeys::generate(&Machine::this()).await.unwrap();
         let start = tokio::time::Instant::now();
         let now = || Moment(0) + start.elapsed();
-        keys.replace(generate().await.unwrap(), now());
+        keys.replace(generate(Workshop::InPlace).await.unwrap(), now());
         let held = || keys.old.lock().unwrap().len();
         assert!(tokio::time::timeout(OLD_KEY_LIFE, keys.drop_old(now)).await.is_err());
         assert_eq!(held(), 1);

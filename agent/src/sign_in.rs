@@ -13,12 +13,13 @@ use postern_protocol::wire::{WireError, read_frame, write_frame};
 use postern_protocol::{AgentIdentity, Moment, NotStarted, Subject, Verdict};
 use quinn::{RecvStream, SendStream};
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::core::names::{Names, NoWay, Way};
 use crate::core::replay::{self, Replays};
 use crate::core::start_window;
 use crate::directory::{self, Account, Bind, BindResult, DcId, Directory, LookedUp, NoConnection, Reading, Ready};
 use crate::link::session::Session;
+use crate::machine::Machine;
 use crate::metrics::Metrics;
 use crate::opener::{Opened, Opener, Refusal};
 use crate::opening_keys::OpeningKeys;
@@ -39,6 +40,7 @@ const LOGGED_TEXT: usize = 200;
 /// What all sign-ins share.
 #[derive(Debug)]
 pub(crate) struct Agent {
+    pub(crate) clock: Clock,
     pub(crate) identity: AgentIdentity,
     pub(crate) keys: OpeningKeys,
     pub(crate) workers: Workers,
@@ -74,17 +76,18 @@ impl From<Account> for Target {
 impl Agent {
     /// An agent that has bound nothing yet.
     pub(crate) fn new(
+        machine: &Machine,
         identity: AgentIdentity,
         names: Names,
         keys: OpeningKeys,
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            clock: machine.clock.clone(),
             identity,
             keys,
-            workers: Workers::new(cores),
+            workers: Workers::new(machine.workshop),
             directory,
             metrics,
             names,
@@ -155,7 +158,7 @@ impl Agent {
             workers: &self.workers,
             memory: &session.memory,
         };
-        let opened = opener.open(request, clock::now(), clock::unix_ms()).await;
+        let opened = opener.open(request, self.clock.now(), self.clock.unix_ms()).await;
         let result = opened
             .as_ref()
             .map_or_else(|refusal| refusal.reason().as_str(), |_| "opened");
@@ -195,7 +198,7 @@ impl Agent {
         };
         // Whoever has waited too long already is told so, and the directory is not asked.
         self.window_open(session, request, received)?;
-        let patience = session.window().time_left(clock::now(), request.start_by);
+        let patience = session.window().time_left(self.clock.now(), request.start_by);
         match self.directory.look_up(attribute, value, avoid, patience).await {
             Ok(LookedUp::One(account)) => {
                 tracing::debug!(request_id = %id, user = opened.user.as_str(), dn = account.dn, "found");
@@ -218,7 +221,7 @@ impl Agent {
 
     /// A fault of two configurations: loud, but not once for each sign-in.
     fn tell_disagreement(&self, session: &Session, request: &Request, opened: &Opened, error: NoWay) {
-        let now = clock::now();
+        let now = self.clock.now();
         let due = {
             let mut told = self.told_disagreement.lock().unwrap_or_else(PoisonError::into_inner);
             let due = told.is_none_or(|told| now.since(told) >= DISAGREEMENT_INTERVAL);
@@ -239,7 +242,7 @@ impl Agent {
     fn start(&self, session: &Session, request: &Request, received: Moment, keep: Duration) -> Result<(), NotStarted> {
         self.window_open(session, request, received)?;
         self.replays()
-            .start(clock::now(), request.request_id, keep)
+            .start(self.clock.now(), request.request_id, keep)
             .map_err(|refusal| match refusal {
                 replay::Refusal::Bound => {
                     self.metrics.replays_refused.inc();
@@ -259,7 +262,7 @@ impl Agent {
         }
         session
             .window()
-            .judge(clock::now(), received, request.start_by)
+            .judge(self.clock.now(), received, request.start_by)
             .map_err(|refusal| match refusal {
                 start_window::Refusal::NoClock => NotStarted::NoClock,
                 start_window::Refusal::Passed => {

@@ -1,4 +1,4 @@
-//! Content keys out of their wrapping: RSA private operations, as few as possible and never on an async worker.
+//! Content keys out of their wrapping: RSA private operations, as few as possible.
 //!
 //! A relay wraps one content key for many sign-ins, so a session remembers what it unwrapped, and a burst with the
 //! same wrapped key costs one operation. A caller that seals for itself costs one operation each time, and anybody
@@ -12,6 +12,8 @@ use aws_lc_rs::digest;
 use postern_protocol::Moment;
 use postern_protocol::seal::{CannotOpen, ContentKey, OpeningKey};
 use tokio::sync::{OnceCell, Semaphore};
+
+use crate::workshop::Workshop;
 
 /// A content key lives a second in the relay, and its last sign-in a few more.
 const REMEMBERED: Duration = Duration::from_secs(10);
@@ -34,17 +36,19 @@ pub(crate) enum ClientRefusal {
 /// Who may run private operations now.
 #[derive(Debug)]
 pub(crate) struct Workers {
+    workshop: Workshop,
     relay: Semaphore,
     client: Semaphore,
     client_queue: Semaphore,
 }
 
 impl Workers {
-    /// `cores`: private operations at once.
-    pub(crate) fn new(cores: usize) -> Self {
+    /// Those of a workshop.
+    pub(crate) fn new(workshop: Workshop) -> Self {
         Self {
-            relay: Semaphore::new(cores.max(1)),
-            client: Semaphore::new((cores / 2).max(1)),
+            workshop,
+            relay: Semaphore::new(workshop.at_once()),
+            client: Semaphore::new((workshop.at_once() / 2).max(1)),
             client_queue: Semaphore::new(CLIENT_QUEUE),
         }
     }
@@ -59,7 +63,7 @@ impl Workers {
     ) -> Result<Arc<ContentKey>, CannotOpen> {
         let (name, cell) = memory.cell(now, key.public().kid(), wrapped);
         let unwrapped = cell
-            .get_or_try_init(|| async { run(&self.relay, key, wrapped).await.map(Arc::new) })
+            .get_or_try_init(|| async { self.unwrap(&self.relay, key, wrapped).await.map(Arc::new) })
             .await
             .cloned();
         if unwrapped.is_err() {
@@ -71,18 +75,17 @@ impl Workers {
     /// Unwraps a key that a caller wrapped. It is used once, so it is not remembered.
     pub(crate) async fn client_sealed(&self, key: &OpeningKey, wrapped: &[u8]) -> Result<ContentKey, ClientRefusal> {
         let _place = self.client_queue.try_acquire().map_err(|_| ClientRefusal::Busy)?;
-        run(&self.client, key, wrapped)
+        self.unwrap(&self.client, key, wrapped)
             .await
             .map_err(|CannotOpen| ClientRefusal::CannotOpen)
     }
-}
 
-async fn run(workers: &Semaphore, key: &OpeningKey, wrapped: &[u8]) -> Result<ContentKey, CannotOpen> {
-    let _worker = workers.acquire().await.map_err(|_| CannotOpen)?;
-    let (key, wrapped) = (key.clone(), wrapped.to_vec());
-    tokio::task::spawn_blocking(move || key.unwrap_key(&wrapped))
-        .await
-        .map_err(|_| CannotOpen)?
+    async fn unwrap(&self, free: &Semaphore, key: &OpeningKey, wrapped: &[u8]) -> Result<ContentKey, CannotOpen> {
+        let _worker = free.acquire().await.map_err(|_| CannotOpen)?;
+        let (key, wrapped) = (key.clone(), wrapped.to_vec());
+        let unwrapped = self.workshop.run(move || key.unwrap_key(&wrapped));
+        unwrapped.await.ok_or(CannotOpen)?
+    }
 }
 
 /// Kid, and SHA-256 of the wrapped bytes.
@@ -148,13 +151,17 @@ fn forget_old(keys: &mut HashMap<Name, Entry>, now: Moment) {
 mod tests {
     use super::*;
 
+    fn workers(at_once: usize) -> Workers {
+        Workers::new(Workshop::Threads { at_once })
+    }
+
     fn wrapped(key: &OpeningKey) -> Vec<u8> {
         key.public().wrap(&ContentKey::generate().unwrap()).unwrap()
     }
 
     #[tokio::test]
     async fn a_burst_with_one_wrapped_key_unwraps_it_once() {
-        let (workers, memory, key) = (Workers::new(2), KeyMemory::default(), OpeningKey::generate().unwrap());
+        let (workers, memory, key) = (workers(2), KeyMemory::default(), OpeningKey::generate().unwrap());
         let bytes = wrapped(&key);
         let one = || workers.relay_sealed(&memory, Moment(0), &key, &bytes);
         let (a, b, c) = tokio::join!(one(), one(), one());
@@ -165,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_is_remembered_for_ten_seconds_and_a_failure_not_at_all() {
-        let (workers, memory, key) = (Workers::new(1), KeyMemory::default(), OpeningKey::generate().unwrap());
+        let (workers, memory, key) = (workers(1), KeyMemory::default(), OpeningKey::generate().unwrap());
         let bytes = wrapped(&key);
         let at = |now| workers.relay_sealed(&memory, now, &key, &bytes);
         let first = at(Moment(0)).await.unwrap();
@@ -205,7 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_client_queue_refuses_and_does_not_hinder_the_relays() {
-        let (workers, memory, key) = (Workers::new(1), KeyMemory::default(), OpeningKey::generate().unwrap());
+        let (workers, memory, key) = (workers(1), KeyMemory::default(), OpeningKey::generate().unwrap());
         let bytes = wrapped(&key);
         let _all = workers.client_queue.try_acquire_many(64).unwrap();
         assert_eq!(

@@ -2,6 +2,7 @@
 //! replicas may differ.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use rustls_pki_types::ServerName;
@@ -13,6 +14,7 @@ use crate::link::dial::Dialer;
 use crate::link::explain::{Trouble, TroubleKind};
 use crate::link::probe::{Seen, probe};
 use crate::link::{certificate_name, look_up};
+use crate::network::Sockets;
 use crate::opener::CLOCK_ALLOWANCE;
 
 /// What is looked at over one connection, in this order.
@@ -38,7 +40,7 @@ enum Until {
 
 /// Looks at every configured relay at the same time. `usable` is whether this agent's own certificate is valid.
 pub(super) async fn check(config: &Config, usable: bool, now: i64) -> Vec<Step> {
-    let dialer = match Dialer::new(config) {
+    let dialer = match Dialer::new(Arc::new(Sockets), config) {
         Ok(dialer) => dialer,
         Err(error) => {
             return vec![Step::failed(

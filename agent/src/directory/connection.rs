@@ -16,11 +16,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::dial::{self, ConnectError, Dialled, Stream};
+use super::dial::{self, ConnectError, Dialled};
 use super::incoming::{Incoming, Unanswered};
 use super::root_dse::RootDse;
 use crate::config::Server;
 use crate::ldap::{Answer, Encoded, Entry, LdapResult, Message, PasswordPolicy, Search, Violation, request};
+use crate::network::{Network, Stream};
 
 /// For the unbind and TLS's own farewell, to whoever still listens.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -116,6 +117,7 @@ impl Connection {
     /// Connects. What `opened` gives is dropped when the connection has ended, from whichever side; cancelling
     /// `stop` ends it too.
     pub(super) async fn open<G: Send + 'static>(
+        network: &dyn Network,
         server: &Server,
         tls: &Arc<rustls::ClientConfig>,
         tasks: &TaskTracker,
@@ -126,7 +128,7 @@ impl Connection {
             stream,
             local,
             not_after,
-        } = dial::dial(server, tls).await?;
+        } = dial::dial(network, server, tls).await?;
         let (reader, writer) = tokio::io::split(stream);
         let shared = Arc::new(Shared {
             slot: Mutex::new(Slot::Idle),

@@ -20,11 +20,11 @@ use super::look_up::LookUps;
 use super::pool::{Health, Kept, Pool};
 use super::root_dse::RootDse;
 use super::trouble::Troubles;
-use crate::clock;
 use crate::config::Server;
 use crate::core::backoff::Backoff;
 use crate::core::kind::{Kind, Kinds};
 use crate::core::lease::Lease;
+use crate::machine::Machine;
 use crate::metrics::Metrics;
 
 /// Between two RootDSE reads. A domain controller that dies is noticed by its closed connections; this is for one
@@ -41,6 +41,7 @@ const SHARE_INTERVAL: Duration = Duration::from_secs(1);
 /// What all domain controllers' tasks work with.
 #[derive(Clone)]
 pub(super) struct Shared {
+    pub(super) machine: Machine,
     /// Changes with the authorities.
     pub(super) tls: watch::Receiver<Arc<rustls::ClientConfig>>,
     /// The configured kind of directory.
@@ -99,7 +100,7 @@ impl Dc {
                 // The pool outlives its domain controllers, so there is always a next change.
                 let _ = changes.wait_for(|_| self.is_awake()).await;
             }
-            let began = clock::now();
+            let began = self.shared.machine.clock.now();
             // Marked before connecting: no exchange of authorities is missed.
             let mut tls = self.shared.tls.clone();
             tls.mark_unchanged();
@@ -107,12 +108,12 @@ impl Dc {
                 Ok(connection) => self.read_until_it_ends(connection, tls).await,
                 Err(error) => Err(error.to_string()),
             };
-            backoff.ended_after(clock::now().since(began));
+            backoff.ended_after(self.shared.machine.clock.now().since(began));
             // After a mere end of the connection the next attempt tells whether the domain controller is down.
             if let Err(trouble) = ended {
                 self.down(trouble);
             }
-            tokio::time::sleep(backoff.next_delay(rand::random())).await;
+            tokio::time::sleep(backoff.next_delay(self.shared.machine.chance.draw())).await;
         }
     }
 
@@ -147,7 +148,7 @@ impl Dc {
         let id = self.known.id;
         let (mut changes, mut capacity) = (pool.changes(), pool.capacity());
         let mut backoff = Backoff::default();
-        let (mut ended_early, mut last_trouble) = (0, clock::now());
+        let (mut ended_early, mut last_trouble) = (0, self.shared.machine.clock.now());
         loop {
             changes.mark_unchanged();
             capacity.mark_unchanged();
@@ -160,13 +161,13 @@ impl Dc {
                     self.pause(&mut backoff, &mut last_trouble).await;
                     continue;
                 }
-                let began = clock::now();
+                let began = self.shared.machine.clock.now();
                 match self.connect(|| pool.count(id)).await {
                     Ok(mut connection) => {
                         if self.known.facts().is_some_and(|facts| facts.has_password_policy()) {
                             connection.ask_password_policy();
                         }
-                        let lease = Lease::new(began, self.shared.idle_limit, rand::random());
+                        let lease = Lease::new(began, self.shared.idle_limit, self.shared.machine.chance.draw());
                         pool.put(id, Kept { connection, lease });
                     }
                     Err(error) => {
@@ -189,9 +190,9 @@ impl Dc {
 
     /// After trouble with a connection; the trouble before was at `last`.
     async fn pause(&self, backoff: &mut Backoff, last: &mut Moment) {
-        let now = clock::now();
+        let now = self.shared.machine.clock.now();
         backoff.ended_after(now.since(std::mem::replace(last, now)));
-        tokio::time::sleep(backoff.next_delay(rand::random())).await;
+        tokio::time::sleep(backoff.next_delay(self.shared.machine.chance.draw())).await;
     }
 
     pub(super) async fn connect<G: Send + 'static>(
@@ -199,7 +200,13 @@ impl Dc {
         opened: impl FnOnce() -> G,
     ) -> Result<Connection, ConnectError> {
         let tls = self.shared.tls.borrow().clone();
-        Connection::open(&self.server, &tls, &self.shared.connections, &self.shared.stop, opened).await
+        let Shared {
+            machine,
+            connections,
+            stop,
+            ..
+        } = &self.shared;
+        Connection::open(&*machine.network, &self.server, &tls, connections, stop, opened).await
     }
 
     /// Whether this is a directory that can be used, by what it says of itself.

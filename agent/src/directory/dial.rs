@@ -1,6 +1,5 @@
-//! Opening a connection to a domain controller: resolving, TCP, TLS or StartTLS. Nothing secret passes before its end.
+//! Opening a connection to a domain controller: a stream, and TLS or StartTLS on it. Nothing secret passes before its end.
 
-use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,41 +8,20 @@ use postern_service::tls::not_after;
 use rustls::client::verify_server_name;
 use rustls::server::ParsedCertificate;
 use rustls_pki_types::{CertificateDer, ServerName};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::dns;
 use super::incoming::{Incoming, Unanswered};
 use crate::config::{Server, Transport};
 use crate::ldap::{Answer, LdapResult, START_TLS, Violation, request};
+use crate::network::{Connected, Network, NoStream, Place, Stream};
 
 mod explain;
 
 /// Resolving, connecting and the TLS handshake together. A domain controller in the next room takes milliseconds, one
 /// across an ocean well under a second; three seconds also outlast one lost SYN and its repetition.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The least time for one of several addresses of a name; otherwise they share the time evenly, so that a dead one
-/// does not use up that of the others.
-const ADDRESS_TIMEOUT_FLOOR: Duration = Duration::from_millis(500);
-
-/// An idle connection is probed after this long, so that one that a firewall forgot is noticed by its reader and not
-/// by a bind that is never answered.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(30))
-    .with_interval(Duration::from_secs(5))
-    .with_retries(3);
-
-/// A stream to a domain controller, whatever protects it.
-pub(super) type Stream = Box<dyn Bytes>;
-
-/// Both directions of a stream.
-pub(super) trait Bytes: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Bytes for S {}
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why a domain controller could not be connected to. No bind was sent.
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +100,12 @@ pub(super) struct Dialled {
 }
 
 /// Connects as `server` says.
-pub(super) async fn dial(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Dialled, ConnectError> {
-    let stream = timeout(CONNECT_TIMEOUT, connect_tcp(server))
+pub(super) async fn dial(
+    network: &dyn Network,
+    server: &Server,
+    tls: &Arc<rustls::ClientConfig>,
+) -> Result<Dialled, ConnectError> {
+    let connected = timeout(CONNECT_TIMEOUT, connect(network, server))
         .await
         .unwrap_or_else(|_| {
             let message = format!("no connection within {CONNECT_TIMEOUT:?}, the name's look-up included");
@@ -131,7 +113,7 @@ pub(super) async fn dial(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Re
         })?;
     let (awaited, advice) = explain::silence(server.transport);
     // Time of its own: what a name's look-up or a dead address took is not held against TLS.
-    timeout(CONNECT_TIMEOUT, secure(server, tls, stream))
+    timeout(CONNECT_TIMEOUT, secure(server, tls, connected))
         .await
         .map_err(|_| ConnectError::Silent {
             address: server.address(),
@@ -140,23 +122,32 @@ pub(super) async fn dial(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Re
         })?
 }
 
-/// Makes of a TCP connection what `server` says that it should be.
+async fn connect(network: &dyn Network, server: &Server) -> Result<Connected, ConnectError> {
+    let place = Place {
+        host: &server.host,
+        port: server.port,
+        nameservers: &server.nameservers,
+    };
+    network.connect(place).await.map_err(|error| match error {
+        NoStream::Resolve(message) => ConnectError::Resolve {
+            host: server.host.clone(),
+            message,
+        },
+        NoStream::Connect(message) => tcp_error(server, message),
+    })
+}
+
+/// Makes of a stream what `server` says that it should be.
 async fn secure(
     server: &Server,
     tls: &Arc<rustls::ClientConfig>,
-    mut stream: TcpStream,
+    connected: Connected,
 ) -> Result<Dialled, ConnectError> {
-    let tcp_error = |error: std::io::Error| tcp_error(server, error.to_string());
-    // Requests are one small write each, and somebody waits for every one of them.
-    stream.set_nodelay(true).map_err(tcp_error)?;
-    SockRef::from(&stream)
-        .set_tcp_keepalive(&KEEPALIVE)
-        .map_err(tcp_error)?;
-    let local = stream.local_addr().map_err(tcp_error)?;
+    let Connected { mut stream, local } = connected;
     match server.transport {
         Transport::Plain => {
             return Ok(Dialled {
-                stream: Box::new(stream),
+                stream,
                 local,
                 not_after: None,
             });
@@ -201,7 +192,7 @@ fn verify_domain(chain: Option<&[CertificateDer<'_>]>, domain: &ServerName<'_>) 
 
 /// Asks for TLS on a plain connection (RFC 4511, section 4.14). Nothing that is read before the handshake is trusted
 /// for more than the decision to begin it.
-async fn start_tls(server: &Server, stream: &mut TcpStream) -> Result<(), ConnectError> {
+async fn start_tls(server: &Server, stream: &mut Stream) -> Result<(), ConnectError> {
     const ID: i32 = 1;
     let address = server.address();
     let unanswered = |why| ConnectError::StartTlsUnanswered {
@@ -236,63 +227,5 @@ fn tcp_error(server: &Server, message: String) -> ConnectError {
         address: server.address(),
         message,
         port: server.port,
-    }
-}
-
-async fn connect_tcp(server: &Server) -> Result<TcpStream, ConnectError> {
-    let addresses = dns::addresses(&server.nameservers, &server.host, server.port)
-        .await
-        .map_err(|error| ConnectError::Resolve {
-            host: server.host.clone(),
-            message: error.to_string(),
-        })?;
-    connect_any(&addresses)
-        .await
-        .map_err(|message| tcp_error(server, message))
-}
-
-/// The first of `addresses` that connects, tried one after another.
-async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
-    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-    let patience = (CONNECT_TIMEOUT / count).max(ADDRESS_TIMEOUT_FLOOR);
-    let mut last = "no address".to_owned();
-    for address in addresses {
-        match timeout(patience, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = error.to_string(),
-            Err(_) => last = format!("no answer within {patience:?}"),
-        }
-    }
-    Err(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use socket2::{Domain, Socket, Type};
-
-    /// An address that does not answer: its listener's queue is full.
-    async fn dead() -> (Socket, Vec<TcpStream>, SocketAddr) {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let mut queued = Vec::new();
-        while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
-            queued.push(stream.unwrap());
-        }
-        (listener, queued, address)
-    }
-
-    #[tokio::test]
-    async fn a_dead_address_of_a_name_leaves_time_for_the_others() {
-        let (_listener, _queued, dead) = dead().await;
-        let live = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addresses = [dead, live.local_addr().unwrap()];
-        let stream = timeout(CONNECT_TIMEOUT, connect_any(&addresses))
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
     }
 }

@@ -15,6 +15,7 @@ use super::dc::Shared;
 use super::dns::{self, LookupError};
 use super::members::Wanted;
 use super::pool::Capacity;
+use crate::chance::Chance;
 use crate::config::{Discover, Server};
 use crate::core::backoff::Backoff;
 use crate::core::locator::{self, Choice, Record};
@@ -167,7 +168,9 @@ impl Discovery {
 
     fn found(&mut self) -> Vec<Wanted> {
         let site = self.site.as_ref().map(Asked::known);
-        let choices = locator::choose(site, self.domain.known(), &self.hosts, rand::random);
+        let choices = locator::choose(site, self.domain.known(), &self.hosts, || {
+            self.shared.machine.chance.draw()
+        });
         self.hosts = choices.iter().map(|choice| choice.record.host.clone()).collect();
         let listed: Vec<Wanted> = self.listed.iter().map(Wanted::listed).collect();
         let mut found: Vec<Wanted> = choices
@@ -189,7 +192,7 @@ impl Discovery {
     /// Until it is time to ask again: sooner, while nothing is known or no domain controller can be used.
     async fn pause(&self, capacity: &mut watch::Receiver<Capacity>, backoff: &mut Backoff) {
         let began = Instant::now();
-        let soon = backoff.next_delay(rand::random()).max(LEAST_PAUSE);
+        let soon = backoff.next_delay(self.shared.machine.chance.draw()).max(LEAST_PAUSE);
         loop {
             let well = capacity.borrow_and_update().ready && self.knows_any();
             if well {
@@ -266,7 +269,8 @@ pub(crate) async fn look(config: &Discover, listed: &[Server]) -> (Vec<Look>, Ve
     };
     let (site, domain) = tokio::join!(site, ask(domain_name(&config.domain)));
     let of_site = site.as_ref().map(Asked::known);
-    let choices = locator::choose(of_site, domain.known(), &BTreeSet::new(), rand::random);
+    let chance = Chance::of_this_machine();
+    let choices = locator::choose(of_site, domain.known(), &BTreeSet::new(), || chance.draw());
     let mut found: Vec<Server> = choices
         .iter()
         .filter(|choice| !is_listed(listed, choice))

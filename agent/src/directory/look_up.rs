@@ -14,9 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::ReadError;
 use super::known::{DcId, Known};
-use crate::clock;
 use crate::config::LookUpConfig;
 use crate::core::service_account::ServiceAccount;
+use crate::machine::Machine;
 use crate::metrics::{Metrics, look_up};
 use askers::{Asker, Askers};
 use entries::{SIGHT_ADVICE, explain, is_of_limits, judge, sees_nobody};
@@ -75,6 +75,7 @@ pub(crate) enum NoLookUp {
 /// The connections of the service account.
 #[derive(Debug)]
 pub(super) struct LookUps {
+    machine: Machine,
     config: LookUpConfig,
     /// For one search.
     limit: Duration,
@@ -101,14 +102,21 @@ enum Trouble {
 
 impl LookUps {
     /// Searches have `limit` to be answered in, and end in `tasks`.
-    pub(super) fn new(config: LookUpConfig, limit: Duration, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+    pub(super) fn new(
+        machine: Machine,
+        config: LookUpConfig,
+        limit: Duration,
+        metrics: Arc<Metrics>,
+        tasks: TaskTracker,
+    ) -> Self {
         Self {
             limit,
             tasks,
             passwords: Passwords::new(config.account.clone()),
             config,
             account: tokio::sync::Mutex::default(),
-            askers: Askers::default(),
+            askers: Askers::new(machine.clock.clone()),
+            machine,
             witnesses: Witnesses::default(),
             wanted: watch::channel(false).0,
             metrics,
@@ -264,7 +272,7 @@ impl LookUps {
 
     /// Whether that nobody was found says something: only if somebody would be.
     async fn confirm(&self, asker: &mut Asker, attribute: &str, patience: Duration) -> Result<(), Trouble> {
-        if self.askers.is_blind(asker.dc.id, attribute, clock::now()) {
+        if self.askers.is_blind(asker.dc.id, attribute, self.machine.clock.now()) {
             return Err(Trouble::Blind(sees_nobody(attribute)));
         }
         let whom = Whom {
@@ -295,7 +303,9 @@ impl LookUps {
     /// Whether a domain controller shows somebody: told when it changes.
     fn tell_sight(&self, asker: &Asker, attribute: &str, trouble: Option<&str>) {
         let dc = asker.dc.name();
-        let news = self.askers.saw(asker.dc.id, attribute, trouble.is_none(), clock::now());
+        let news = self
+            .askers
+            .saw(asker.dc.id, attribute, trouble.is_none(), self.machine.clock.now());
         match trouble.filter(|_| news) {
             Some(trouble) => tracing::error!(
                 dc,

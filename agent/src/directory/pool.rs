@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
 use super::known::{DcId, Known};
-use crate::clock;
+use crate::clock::Clock;
 use crate::core::lease::Lease;
 use crate::core::pace::Pace;
 use crate::core::suspicion::Suspicion;
@@ -146,6 +146,7 @@ impl State {
 /// The pool. Shared by the domain controllers' tasks, which fill it, and the sign-ins, which use it.
 #[derive(Debug)]
 pub(super) struct Pool {
+    clock: Clock,
     state: Mutex<State>,
     connections: u32,
     returned: Notify,
@@ -155,8 +156,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(connections: u32) -> Self {
+    pub(super) fn new(clock: Clock, connections: u32) -> Self {
         Self {
+            clock,
             state: Mutex::default(),
             connections,
             returned: Notify::new(),
@@ -215,10 +217,10 @@ impl Pool {
         loop {
             // Made before looking, so that a return in between is not missed.
             let returned = self.returned.notified();
-            if let Some(taken) = self.take_now(only, avoid, clock::now()) {
+            if let Some(taken) = self.take_now(only, avoid, self.clock.now()) {
                 return Ok(taken);
             }
-            if only.is_some_and(|only| !self.is_usable(only, clock::now())) {
+            if only.is_some_and(|only| !self.is_usable(only, self.clock.now())) {
                 return Err(NoConnection::Unusable);
             }
             if !self.capacity.borrow().ready {
@@ -270,7 +272,7 @@ impl Pool {
 
     /// Whether a bind could begin at a domain controller at once.
     pub(super) fn is_free(&self, dc: DcId) -> bool {
-        let now = clock::now();
+        let now = self.clock.now();
         let state = self.lock();
         let allows = |of: &Dc| of.is_up() && of.suspicion.allows(now) && of.pace.allows(now);
         state.dcs.get(&dc).is_some_and(allows)
@@ -290,7 +292,7 @@ impl Pool {
             let changed = if answered {
                 judged.suspicion.answered()
             } else {
-                judged.suspicion.unanswered(clock::now())
+                judged.suspicion.unanswered(self.clock.now())
             };
             judged.pace.took(took);
             Opinion {
@@ -381,7 +383,7 @@ impl Pool {
 
     /// Whether an idle connection of a domain controller is to be replaced.
     pub(super) fn has_old(&self, dc: DcId) -> bool {
-        let now = clock::now();
+        let now = self.clock.now();
         let state = self.lock();
         let is_old = state.is_old(now);
         state.idle.iter().any(|(of, kept)| *of == dc && is_old(kept))
@@ -389,13 +391,13 @@ impl Pool {
 
     /// From now on every connection that is there is to be replaced.
     pub(super) fn renew(&self) {
-        self.lock().renew_before = clock::now();
+        self.lock().renew_before = self.clock.now();
     }
 
     /// Closes up to `count` idle connections of a domain controller that has more than its share, those first that
     /// are to be replaced.
     pub(super) fn shed(&self, dc: DcId, count: u32) {
-        let now = clock::now();
+        let now = self.clock.now();
         let mut left = count;
         let ended = {
             let mut state = self.lock();

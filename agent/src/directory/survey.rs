@@ -23,6 +23,7 @@ use super::verdict::{self, Reading};
 use crate::config::{DirectoryConfig, LookUpConfig, RawDirectoryAlone, Server};
 use crate::core::kind::Kind;
 use crate::ldap::{Filter, Scope, Search};
+use crate::network::Sockets;
 
 /// For a bind or a RootDSE: longer than an agent waits, since one person waits here and no sign-in does.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -169,7 +170,8 @@ impl Survey {
     /// A connection to ask more than one thing on.
     pub(crate) async fn connect(&self) -> Result<Asking, SurveyError> {
         let stop = CancellationToken::new();
-        let opened = Connection::open(&self.server, &self.config.trust.tls, &TaskTracker::new(), &stop, || ()).await;
+        let tls = &self.config.trust.tls;
+        let opened = Connection::open(&Sockets, &self.server, tls, &TaskTracker::new(), &stop, || ()).await;
         Ok(Asking {
             connection: opened?,
             _end: stop.drop_guard(),

@@ -1,22 +1,22 @@
 //! Dialling a relay: QUIC with both ends' certificates, and the check that the other end is a relay.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use postern_protocol::TrustDomain;
 use postern_protocol::close::CloseCode;
 use postern_protocol::identity::{Identity, read_certificate};
-use postern_protocol::transport::{ALPN, UDP_BUFFER, crypto_provider, stream_limit, transport_config};
-use postern_service::net::bind_udp;
+use postern_protocol::transport::{ALPN, crypto_provider, stream_limit};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, Endpoint, EndpointConfig, TokioRuntime};
+use quinn::{Connection, Endpoint};
 use rustls::client::Resumption;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::sync::OnceCell;
 
 use super::explain::{Trouble, TroubleKind, explain};
 use crate::config::Config;
+use crate::network::Network;
 
 /// How long the last packets may take to leave when the process ends.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -35,6 +35,7 @@ pub(crate) enum DialerError {
 /// The process's QUIC endpoints, one for each address family that is used.
 #[derive(Debug)]
 pub(crate) struct Dialer {
+    network: Arc<dyn Network>,
     config: quinn::ClientConfig,
     trust_domain: TrustDomain,
     /// The end of this agent's own certificate, for explanations.
@@ -55,7 +56,7 @@ pub(crate) struct Dialled {
 
 impl Dialer {
     /// Prepares everything that does not need the network.
-    pub(crate) fn new(config: &Config) -> Result<Self, DialerError> {
+    pub(crate) fn new(network: Arc<dyn Network>, config: &Config) -> Result<Self, DialerError> {
         let mut tls = rustls::ClientConfig::builder_with_provider(crypto_provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_root_certificates(config.relays.anchors.clone())
@@ -64,8 +65,10 @@ impl Dialer {
         // A resumed session would not check the relay's certificate again.
         tls.resumption = Resumption::disabled();
         let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-        client.transport_config(Arc::new(transport_config(stream_limit(config.directory.connections))));
+        let streams = stream_limit(config.directory.connections);
+        client.transport_config(Arc::new(network.transport(streams)));
         Ok(Self {
+            network,
             config: client,
             trust_domain: config.trust_domain.clone(),
             not_after: config.not_after,
@@ -116,17 +119,13 @@ impl Dialer {
     }
 
     async fn endpoint(&self, peer: IpAddr) -> Result<&Endpoint, Trouble> {
-        let (cell, any) = match peer {
-            IpAddr::V4(_) => (&self.v4, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
-            IpAddr::V6(_) => (&self.v6, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+        let cell = match peer {
+            IpAddr::V4(_) => &self.v4,
+            IpAddr::V6(_) => &self.v6,
         };
-        cell.get_or_try_init(|| async {
-            let udp = bind_udp(SocketAddr::new(any, 0), UDP_BUFFER).map_err(|error| error.to_string())?;
-            Endpoint::new(EndpointConfig::default(), None, udp.socket, Arc::new(TokioRuntime))
-                .map_err(|error| error.to_string())
-        })
-        .await
-        .map_err(|error| Trouble::new(TroubleKind::Local, error))
+        cell.get_or_try_init(async || self.network.endpoint(peer))
+            .await
+            .map_err(|error| Trouble::new(TroubleKind::Local, error))
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::dial::Dialer;
 use super::explain::{Trouble, TroubleKind};
 use super::session::{WELCOME_TIMEOUT, greeting_failed};
-use crate::clock;
+use crate::clock::Clock;
 
 /// What a relay shows of itself.
 #[derive(Debug)]
@@ -56,12 +56,13 @@ async fn ask(connection: &Connection) -> Result<Option<Seen>, WireError> {
         major: MAJOR,
         minor: MINOR,
     });
-    let sent = clock::unix_ms();
+    let clock = Clock::of_this_machine();
+    let sent = clock.unix_ms();
     write_frame(&mut send, &probe.encode()).await?;
     match read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await? {
         Control::Probed(probed) => Ok(Some(Seen {
             probed,
-            between: (sent, clock::unix_ms()),
+            between: (sent, clock.unix_ms()),
         })),
         _ => Ok(None),
     }

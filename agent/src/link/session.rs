@@ -24,7 +24,7 @@ use super::Context;
 use super::board::Joined;
 use super::dial::{Dialer, Dialled};
 use super::explain::{Trouble, TroubleKind};
-use crate::clock;
+use crate::clock::Clock;
 use crate::core::cancelled::Cancelled;
 use crate::core::slots::slots;
 use crate::core::start_window::StartWindow;
@@ -57,6 +57,7 @@ pub(crate) struct Session {
     /// The relay's address, for logs.
     pub(crate) relay: String,
     pub(crate) memory: KeyMemory,
+    clock: Clock,
     connection: Connection,
     window: Mutex<StartWindow>,
     cancelled: Mutex<Cancelled>,
@@ -152,11 +153,13 @@ impl Established {
             relay, name = %dialled.relay, software = %welcome.software, local = ?connection.local_ip(),
             "session with a relay",
         );
+        let clock = context.agent.clock.clone();
         let session = Arc::new(Session {
             relay,
             memory: KeyMemory::default(),
             connection,
-            window: Mutex::new(StartWindow::new(clock::now())),
+            window: Mutex::new(StartWindow::new(clock.now())),
+            clock,
             cancelled: Mutex::default(),
         });
         Ok(Self {
@@ -399,7 +402,7 @@ impl Parts<'_> {
     /// Ends when the connection is lost.
     async fn accept_sign_ins(&self) {
         while let Ok(streams) = self.session.connection.accept_bi().await {
-            let received = clock::now();
+            let received = self.session.clock.now();
             let draining = self.draining.load(Ordering::Relaxed);
             let (agent, session) = (self.context.agent.clone(), self.session.clone());
             self.sign_ins.spawn(async move {

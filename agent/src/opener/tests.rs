@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::machine::Machine;
+use crate::workshop::Workshop;
 
 const UNIX_MS: u64 = 1_790_000_000_000;
 
@@ -24,8 +26,8 @@ impl Fixture {
                 },
                 name: "agent-1".parse().unwrap(),
             },
-            keys: OpeningKeys::generate().await.unwrap(),
-            workers: Workers::new(1),
+            keys: OpeningKeys::generate(&Machine::this()).await.unwrap(),
+            workers: Workers::new(Workshop::Threads { at_once: 1 }),
             memory: KeyMemory::default(),
         }
     }

@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use zeroize::Zeroizing;
 
 use crate::config::Transport;
+use crate::network::Sockets;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -47,7 +48,7 @@ impl Bed {
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let connection = Connection::open(&server, &Arc::new(tls), &tasks, &stop, || ())
+        let connection = Connection::open(&Sockets, &server, &Arc::new(tls), &tasks, &stop, || ())
             .await
             .unwrap();
         Self {

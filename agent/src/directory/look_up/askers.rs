@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_protocol::Moment;
 use tokio::sync::Notify;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::core::lease::Lease;
 use crate::core::suspicion::Suspicion;
 use crate::directory::connection::Connection;
@@ -124,8 +124,9 @@ struct State {
 }
 
 /// The connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Askers {
+    clock: Clock,
     state: Mutex<State>,
     /// Connections that there are, idle or in use, or may be before long: without any nobody waits for one.
     hopes: Arc<AtomicU32>,
@@ -133,6 +134,16 @@ pub(super) struct Askers {
 }
 
 impl Askers {
+    /// None yet.
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+            hopes: Arc::default(),
+            returned: Notify::new(),
+        }
+    }
+
     /// A domain controller appears.
     pub(super) fn add(&self, dc: DcId) -> Arc<Count> {
         self.lock().dcs.entry(dc).or_default().count.clone()
@@ -156,7 +167,7 @@ impl Askers {
         attribute: &str,
         avoid: &[DcId],
         free: impl Fn(DcId) -> bool,
-        deadline: tokio::time::Instant,
+        deadline: Instant,
     ) -> Option<Asker> {
         loop {
             // Made before looking, so that a return in between is not missed.
@@ -179,7 +190,7 @@ impl Askers {
 
     fn take_now(&self, attribute: &str, avoid: &[DcId], free: impl Fn(DcId) -> bool) -> Option<Asker> {
         let mut state = self.lock();
-        let now = clock::now();
+        let now = self.clock.now();
         let State { idle, dcs, .. } = &mut *state;
         let answers = |of: &OfDc| of.count.open() > 0 && !of.suspicion.stands();
         let others = dcs.iter().any(|(id, of)| !avoid.contains(id) && answers(of));
@@ -215,7 +226,7 @@ impl Askers {
         let changed = if answered {
             suspicion.answered()
         } else {
-            suspicion.unanswered(clock::now())
+            suspicion.unanswered(self.clock.now())
         };
         changed.then_some(!answered)
     }
@@ -229,7 +240,7 @@ impl Askers {
 
     /// Puts a connection into the queue, new or used.
     pub(super) fn put(&self, mut asker: Asker) {
-        asker.lease.used(clock::now());
+        asker.lease.used(self.clock.now());
         let surplus = {
             let mut state = self.lock();
             let lives = state.dcs.get(&asker.dc.id).is_some_and(|of| of.life == asker.life);
@@ -246,7 +257,7 @@ impl Askers {
 
     /// From now on every connection that is there is to be replaced.
     pub(super) fn renew(&self) {
-        self.lock().renew_before = clock::now();
+        self.lock().renew_before = self.clock.now();
     }
 
     /// Whether a domain controller has idle connections that are of another password than that of the number
@@ -349,7 +360,7 @@ mod tests {
     fn who_showed_nobody_is_asked_again_after_5_s_and_it_is_news_once() {
         let mut register = Register::new(Metrics::new(0).unwrap().0.into());
         let (one, two) = (register.appeared("dc-1").id, register.appeared("dc-2").id);
-        let (askers, start) = (Askers::default(), Moment(1));
+        let (askers, start) = (Askers::new(Clock::of_this_machine()), Moment(1));
         askers.add(one);
         askers.add(two);
         assert!(askers.saw(one, "mail", false, start));

@@ -10,7 +10,6 @@ use super::LookUps;
 use super::askers::{Asker, Count, Counted};
 use super::entries::NO_BASE;
 use super::password::Numbered;
-use crate::clock;
 use crate::core::backoff::Backoff;
 use crate::core::kind::Kind;
 use crate::core::lease::Lease;
@@ -50,7 +49,7 @@ impl LookUps {
         let mut changes = dc.shared.pool.changes();
         let count = self.askers.add(dc.known.id);
         let mut backoff = Backoff::default();
-        let (mut ended_early, mut last_trouble) = (0, clock::now());
+        let (mut ended_early, mut last_trouble) = (0, self.machine.clock.now());
         let mut told = None;
         // While the last attempt was not in vain, what is missing will be there before long.
         let mut hope = Some(self.askers.hope());
@@ -68,7 +67,7 @@ impl LookUps {
             if had_hope && hope.is_none() {
                 self.askers.wake();
             }
-            let now = clock::now();
+            let now = self.machine.clock.now();
             self.askers
                 .retire(|asker| asker.dc.id == dc.known.id && asker.lease.is_over(now));
             let lacking = count.open() < PER_DC || self.has_outdated(dc);
@@ -96,9 +95,9 @@ impl LookUps {
                         self.askers.wake();
                         self.tell(dc, &trouble, &mut told);
                         // What has gone well for a while makes the next attempt a first one again.
-                        let now = clock::now();
+                        let now = self.machine.clock.now();
                         backoff.ended_after(now.since(std::mem::replace(&mut last_trouble, now)));
-                        let pause = backoff.next_delay(rand::random()).max(match trouble {
+                        let pause = backoff.next_delay(self.machine.chance.draw()).max(match trouble {
                             Trouble::NotNow => INTERVAL,
                             _ => Duration::ZERO,
                         });
@@ -134,7 +133,7 @@ impl LookUps {
             // Before a connection is made for nothing.
             self.may_bind(password).await?;
         }
-        let (life, began) = (self.askers.life(dc.known.id), clock::now());
+        let (life, began) = (self.askers.life(dc.known.id), self.machine.clock.now());
         let mut connection = dc
             .connect(|| Counted::new(count.clone(), self.askers.hope()))
             .await
@@ -163,7 +162,7 @@ impl LookUps {
         let mut asker = Asker {
             dc: dc.known.clone(),
             connection,
-            lease: Lease::new(began, dc.shared.idle_limit, rand::random()),
+            lease: Lease::new(began, dc.shared.idle_limit, self.machine.chance.draw()),
             version,
             base,
             active_directory: kind == Kind::ActiveDirectory,
@@ -186,7 +185,11 @@ impl LookUps {
     }
 
     async fn may_bind(&self, password: &Numbered) -> Result<(), Trouble> {
-        let may = self.account.lock().await.may_bind(clock::now(), password.version);
+        let may = self
+            .account
+            .lock()
+            .await
+            .may_bind(self.machine.clock.now(), password.version);
         if may { Ok(()) } else { Err(Trouble::NotNow) }
     }
 
@@ -196,11 +199,11 @@ impl LookUps {
         let mut account = self.account.lock().await;
         // As it is now: the file may have changed, and another connection may have been refused meanwhile.
         let password = self.passwords.current().ok_or(Trouble::NotNow)?;
-        if !account.may_bind(clock::now(), password.version) {
+        if !account.may_bind(self.machine.clock.now(), password.version) {
             return Err(Trouble::NotNow);
         }
         let before = account.clone();
-        account.sending(clock::now());
+        account.sending(self.machine.clock.now());
         let (sent, _) = connection.bind(name, &password.password, PATIENCE).await;
         let (result, reading) = match sent {
             Sent::Answered {
@@ -228,7 +231,7 @@ impl LookUps {
             );
             return Err(Trouble::Other(text));
         };
-        account.answered(clock::now(), verdict);
+        account.answered(self.machine.clock.now(), verdict);
         let refused = verdict != Verdict::Success;
         self.metrics.service_account_refused.set(i64::from(refused));
         if refused {

@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::{Outgoing, Session};
-use crate::clock;
 use crate::core::start_window::TICK;
 
 /// Pings sent one tick apart at the start and after a gap: the first sign-in needs a sample, and one of several
@@ -56,10 +55,10 @@ impl Pings {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut burst = BURST;
-        let mut last = clock::now();
+        let mut last = self.session.clock.now();
         for number in 0.. {
             ticks.tick().await;
-            let now = clock::now();
+            let now = self.session.clock.now();
             if self.session.window().tick(now) {
                 tracing::warn!(
                     relay = %self.session.relay,
@@ -67,7 +66,7 @@ impl Pings {
                 );
                 burst = BURST;
             }
-            if clock::unix_ms() / 1000 > u64::try_from(self.relay_not_after).unwrap_or(0) {
+            if self.session.clock.unix_ms() / 1000 > u64::try_from(self.relay_not_after).unwrap_or(0) {
                 let text = "the relay's certificate has ended";
                 tracing::warn!(relay = %self.session.relay, "{text}; closing the session");
                 let code = CloseCode::CertificateExpired.to_varint();
@@ -88,13 +87,13 @@ impl Pings {
     pub(super) fn answer(&self, ping: Ping) -> bool {
         self.send(Control::Pong(Pong {
             number: ping.number,
-            time: clock::now(),
+            time: self.session.clock.now(),
         }))
     }
 
     /// The relay answered with its time.
     pub(super) fn answered(&self, pong: Pong) {
-        let received = clock::now();
+        let received = self.session.clock.now();
         let sent = self
             .sent
             .lock()
@@ -109,7 +108,7 @@ impl Pings {
         {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             // Taken before the ping waits for the wire: too early errs on the safe side.
-            sent.insert(number, clock::now());
+            sent.insert(number, self.session.clock.now());
             if sent.len() > OUTSTANDING {
                 sent.pop_first();
             }

@@ -1,0 +1,35 @@
+//! What an agent takes from the machine that it runs on: time, chance, the network, a place for heavy work.
+//!
+//! Handed to the agent as one value, so that a simulation runs the very same agent on a machine that does not exist.
+
+use std::sync::Arc;
+
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::network::{Network, Sockets};
+use crate::workshop::Workshop;
+
+/// A machine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Its time.
+    pub clock: Clock,
+    /// For jitter, and for the process's instance id.
+    pub chance: Chance,
+    /// Its network.
+    pub network: Arc<dyn Network>,
+    /// Where private-key operations run.
+    pub workshop: Workshop,
+}
+
+impl Machine {
+    /// The one that this process runs on.
+    pub fn this() -> Self {
+        Self {
+            clock: Clock::of_this_machine(),
+            chance: Chance::of_this_machine(),
+            network: Arc::new(Sockets),
+            workshop: Workshop::of_this_machine(),
+        }
+    }
+}
