@@ -157,8 +157,8 @@ impl Directory {
             kinds: shared.kinds.clone(),
             look_ups: look_ups.clone(),
         };
-        let (pool, renewed) = (shared.pool.clone(), look_ups.clone());
-        tasks.spawn(config.trust.clone().watch(move |tls| {
+        let (pool, renewed, workshop) = (shared.pool.clone(), look_ups.clone(), shared.machine.workshop);
+        tasks.spawn(config.trust.clone().watch(workshop, move |tls| {
             // First, so that no connection of the authorities before is taken for one of those now.
             tell.send_replace(tls);
             pool.renew();

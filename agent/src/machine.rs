@@ -18,7 +18,7 @@ pub struct Machine {
     pub chance: Chance,
     /// Its network.
     pub network: Arc<dyn Network>,
-    /// Where private-key operations run.
+    /// Where work runs that would keep others waiting.
     pub workshop: Workshop,
 }
 

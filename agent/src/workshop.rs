@@ -1,11 +1,12 @@
-//! Where private-key operations run: some 300 µs of CPU each, and tens of milliseconds to make a key.
+//! Where work runs that would keep others waiting: private-key operations take some 300 µs of CPU each and a new key tens
+//! of milliseconds, and a file may be slow to read.
 
-/// Where private-key operations run.
+/// Where such work runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workshop {
     /// On the runtime's threads for blocking work, never on one that serves tasks.
     Threads {
-        /// Operations at once.
+        /// Private-key operations at once.
         at_once: usize,
     },
     /// In the task that needs the result, while every other task of its thread waits. For a simulation: threads would
@@ -14,14 +15,14 @@ pub enum Workshop {
 }
 
 impl Workshop {
-    /// One operation for each core.
+    /// One private-key operation for each core.
     pub fn of_this_machine() -> Self {
         Self::Threads {
             at_once: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
 
-    /// Operations at once, at least one.
+    /// Private-key operations at once, at least one.
     pub(crate) fn at_once(self) -> usize {
         match self {
             Self::Threads { at_once } => at_once.max(1),

@@ -10,6 +10,8 @@ use postern_service::tls::{self, PemError};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 
+use crate::workshop::Workshop;
+
 /// How often the file is looked at. Whoever exchanges it wants to see what comes of it.
 const FILE_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -86,7 +88,7 @@ impl Trust {
     }
 
     /// Looks again and again, and tells of other authorities. Never returns.
-    pub(super) async fn watch(mut self, mut changed: impl FnMut(Arc<ClientConfig>)) {
+    pub(super) async fn watch(mut self, workshop: Workshop, mut changed: impl FnMut(Arc<ClientConfig>)) {
         let interval = match self.anchors {
             Anchors::File(_) => FILE_INTERVAL,
             Anchors::System => SYSTEM_INTERVAL,
@@ -94,7 +96,7 @@ impl Trust {
         let mut reported = None;
         loop {
             tokio::time::sleep(interval).await;
-            match self.look().await {
+            match self.look(workshop).await {
                 Ok(None) => reported = None,
                 Ok(Some(now)) => {
                     reported = None;
@@ -118,10 +120,10 @@ impl Trust {
     }
 
     /// Other authorities than these, if there are.
-    async fn look(&self) -> Result<Option<Self>, TrustError> {
+    async fn look(&self, workshop: Workshop) -> Result<Option<Self>, TrustError> {
         let anchors = self.anchors.clone();
-        let read = tokio::task::spawn_blocking(move || anchors.read());
-        let certificates = read.await.map_err(|error| TrustError::File(error.to_string()))??;
+        let read = workshop.run(move || anchors.read()).await;
+        let certificates = read.ok_or_else(|| TrustError::File("it was not read to its end".to_owned()))??;
         if certificates == self.certificates {
             return Ok(None);
         }
