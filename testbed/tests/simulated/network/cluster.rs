@@ -107,6 +107,8 @@ pub(super) struct Cluster {
     relay_config: postern_relay::config::Config,
     relay: Option<Relay>,
     agents: Vec<Option<Agent>>,
+    /// How often each agent was started.
+    lives: [usize; pki::AGENTS],
     directory: Process,
     arrivals: mpsc::UnboundedSender<Arrival>,
     /// User number n is at n - 1: each signs in once.
@@ -139,6 +141,7 @@ impl Cluster {
             folder,
             relay: None,
             agents: (0..pki::AGENTS).map(|_| None).collect(),
+            lives: [0; pki::AGENTS],
             directory,
             arrivals,
             made: Arc::default(),
@@ -181,11 +184,13 @@ impl Cluster {
     pub(super) fn start_agent(&mut self, number: usize) {
         let config = agent_config(&self.folder.0, number);
         let unix_ms = self.unix_ms + u64::try_from(self.timeline.now().as_millis()).unwrap();
+        let life = self.lives[number];
+        self.lives[number] += 1;
         let (seed, control) = (self.rng.random(), self.plan.control);
         let (udp, arrivals) = (self.udp.clone(), self.arrivals.clone());
         let (mut process, shutdown) = (Process::new(), Shutdown::new());
         process.enter(|tasks| {
-            let machine = machine(agent(number), seed, unix_ms, control, udp, arrivals);
+            let machine = machine((number, life), agent(number), seed, unix_ms, control, udp, arrivals);
             let service = Service::new(config, machine).unwrap();
             let shutdown = shutdown.clone();
             tasks.spawn(async move { service.run(shutdown).await.unwrap() });

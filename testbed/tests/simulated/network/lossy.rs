@@ -1,12 +1,15 @@
 //! Links that lose 5 % and take up to 50 ms longer, at 167 sign-ins a second on each: a sign-in is late at most, and no
 //! lateness makes a second bind.
 //!
-//! What the window's floor is worth, three agents, 30 s for each arm (three seeds of 10 s), with the floor and with
-//! quinn's CUBIC in its place, by `print_what_the_floor_is_worth`:
+//! What the window's floor is worth, against quinn's CUBIC in its place (`print_what_the_floor_is_worth`: three seeds of
+//! 10 s for each line, the worst seed's times; on 2026-11-23):
 //!
 //! | jitter | control | failed | p50 | p99 |
 //! |---|---|---|---|---|
-//! | keeps order | floor | FIGURES |
+//! | keeps order | floor | 0 of 15,027 | 88 ms | 216 ms |
+//! | keeps order | CUBIC | 18 of 15,027 | 105 ms | 706 ms |
+//! | reorders | floor | 0 of 15,027 | 63 ms | 119 ms |
+//! | reorders | CUBIC | 6,522 of 15,027 | 3.7 s | 4.0 s, the deadline |
 //!
 //! Beside it quinn's other settings were tried with the floor in place, each by itself on both kinds of link. Acknowledging
 //! sooner or at once, a packet threshold of 10 and no MTU discovery changed no figure by more than seeds do (at most, acks
@@ -71,12 +74,13 @@ fn loss_and_reordering_fail_no_sign_in_and_make_no_second_bind() {
 }
 
 #[test]
-fn without_the_floor_of_the_window_sign_ins_are_lost_on_such_links() {
+fn without_the_floor_of_the_window_sign_ins_wait_for_each_other_on_such_links() {
     for reorders in [false, true] {
-        let report = run(1, lossy(reorders), Control::Cubic);
+        let p99 = |control| run(1, lossy(reorders), control).quantile(0.99);
+        let (floored, cubic) = (p99(Control::Floored), p99(Control::Cubic));
         assert!(
-            !report.failed().is_empty(),
-            "reorders: {reorders}; is the floor still needed?"
+            cubic > 2 * floored,
+            "reorders: {reorders}; {floored:?} with the floor and {cubic:?} without: is it still needed?"
         );
     }
 }

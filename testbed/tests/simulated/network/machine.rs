@@ -2,29 +2,39 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use postern_agent::chance::Chance;
 use postern_agent::clock::{Clock, Time};
-use postern_agent::machine::Machine;
+use postern_agent::machine::{KeyMaker, Machine};
 use postern_agent::network::{Connected, Network, NoStream, Place};
 use postern_agent::workshop::Workshop;
 use postern_protocol::Moment;
+use postern_protocol::seal::{CryptoFailure, OpeningKey};
 use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::cluster::Control;
 use super::directory::Arrival;
+use super::pki::AGENTS;
 use super::udp::{Socket, Udp};
 
 /// A stream's buffer in either direction: as many bytes as a kernel would take, roughly.
 const STREAM: usize = 64 * 1024;
 
-/// A machine at `address`, within the process that is entered.
+/// Opening keys of all agents' processes. Made once: that takes longer than many a simulation.
+static KEYS: LazyLock<Vec<OpeningKey>> =
+    LazyLock::new(|| (0..AGENTS * LIVES).map(|_| OpeningKey::generate().unwrap()).collect());
+
+/// How often an agent may be started with a key that it did not have before.
+const LIVES: usize = 4;
+
+/// A machine at `address` for the `life`-th process of agent number `agent`, within the process that is entered.
 pub(super) fn machine(
+    (agent, life): (usize, usize),
     address: IpAddr,
     seed: u64,
     unix_ms: u64,
@@ -33,6 +43,7 @@ pub(super) fn machine(
     directory: mpsc::UnboundedSender<Arrival>,
 ) -> Machine {
     let chance = Chance::seeded(seed);
+    let key = KEYS[agent * LIVES + life % LIVES].clone();
     Machine {
         clock: Clock::new(Local {
             origin: Instant::now(),
@@ -51,6 +62,16 @@ pub(super) fn machine(
             next_port: AtomicU16::new(50_000),
         }),
         workshop: Workshop::InPlace,
+        key_maker: Arc::new(Prepared(key)),
+    }
+}
+
+#[derive(Debug)]
+struct Prepared(OpeningKey);
+
+impl KeyMaker for Prepared {
+    fn make(&self) -> Result<OpeningKey, CryptoFailure> {
+        Ok(self.0.clone())
     }
 }
 
