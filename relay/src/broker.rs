@@ -122,8 +122,7 @@ fn realm_rules(config: &Config) -> impl Iterator<Item = RealmRules> {
     config.realms.values().map(|realm| RealmRules {
         ambiguous: realm.ambiguous,
         lockout_window: realm.lockout_window,
-        queue_length: config.sign_in.queue_length,
-        queue_bytes: config.sign_in.queue_bytes,
+        queue: config.sign_in.queue,
         agent_return: config.sign_in.deadline,
     })
 }

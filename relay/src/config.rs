@@ -11,6 +11,7 @@ use postern_service::telemetry::LogConfig;
 use postern_service::tls::Identity;
 use rustls::RootCertStore;
 
+use crate::core::QueueRules;
 use crate::deny::DenyList;
 use logo::Logo;
 
@@ -187,8 +188,6 @@ pub struct SignInConfig {
     pub reject_grid: Duration,
     /// Life of a content key; zero makes one for each sign-in.
     pub epoch: Duration,
-    /// Sign-ins that wait for an agent, per realm.
-    pub queue_length: usize,
-    /// Bytes of sealed sign-ins that wait, per realm.
-    pub queue_bytes: usize,
+    /// What may wait for an agent, per realm.
+    pub queue: QueueRules,
 }

@@ -10,12 +10,23 @@
 //!   policy `retry-once`, and only once per user within the lockout window;
 //! - where a bind may have been made that no answer speaks of, the outcome is a verdict or `indeterminate`: everything
 //!   else says that the password was not tried;
-//! - no failure becomes a verdict, and whose account it is comes with the verdict that settled and from nowhere else.
+//! - no failure becomes a verdict, and whose account it is comes with the verdict that settled and from nowhere else;
+//! - what a caller can cause changes nothing in what is thought of an agent.
+//!
+//! It is composed of small machines, each in a file of its own: `queue`, `flight`, `agents`, `liveness`, `latency`,
+//! `breaker`, `balance`, `budget` and `ambiguous`. `placing` and `answers` bring them together.
 
 mod agents;
-mod extra;
+mod ambiguous;
+mod answers;
+mod balance;
+mod breaker;
+mod budget;
 mod flight;
+mod latency;
+mod liveness;
 mod placing;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -23,31 +34,63 @@ mod vocabulary;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use postern_protocol::{Moment, NotStarted, Outcome, Subject, Unavailable, Verdict};
+use postern_protocol::{Moment, Outcome, Subject, Unavailable};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use crate::config::Ambiguous;
-pub use agents::AgentSession;
 use agents::Agents;
-use extra::ExtraAttempts;
+pub use agents::{Agent, AgentSession, AgentState};
+use ambiguous::AmbiguousPolicy;
+use budget::Budget;
 use flight::{Flight, Phase};
-pub use vocabulary::{Answer, AttemptNumber, Command, FlightId, RealmIndex, RealmRules, SessionId, SignIn};
+use latency::Usual;
+use queue::Queue;
+pub use vocabulary::{
+    Answer, AttemptNumber, Command, FlightId, Opinion, QueueRules, RealmIndex, RealmRules, SessionId, Shed, SignIn,
+};
 
 /// A sign-in is sent at most this often, all hand-offs included.
 const MAX_ATTEMPTS: u8 = 3;
 
-/// After `Started` an agent owes its answer within its own bind time-out (1.5 s by default) and the way back.
-const STARTED_PATIENCE: Duration = Duration::from_secs(2);
+/// An agent that is there and has begun, or must have, owes its answer within its own bind time-out (1.5 s by default)
+/// and the way back.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// From a cancel until the agent that it went to is judged, on a link without length.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A timer that fires this late tells that the relay itself stood still.
+const LATE: Duration = Duration::from_millis(100);
+
+/// How long the usual verdict times of a realm are used before they are looked at again.
+const USUAL_LIFE: Duration = Duration::from_millis(100);
 
 struct Realm {
     rules: RealmRules,
-    queue: VecDeque<FlightId>,
-    queued_bytes: usize,
-    queued: usize,
-    extra: ExtraAttempts,
-    /// When the last session that could take work ended or began to drain.
+    queue: Queue,
+    policy: AmbiguousPolicy,
+    budget: Budget,
+    usual: (Usual, Moment),
+    presence: Presence,
+}
+
+/// Who is there for a realm, and since when nobody is.
+#[derive(Debug, Default)]
+struct Presence {
+    /// A session that does not drain.
+    agent: bool,
+    /// One of those has a directory.
+    directory: bool,
     agent_left: Option<Moment>,
+    directory_left: Option<Moment>,
+}
+
+/// Whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Flight(FlightId),
+    Session(SessionId),
+    Realm(RealmIndex),
 }
 
 /// The machine. See the module's documentation.
@@ -55,7 +98,7 @@ pub struct Core {
     realms: Vec<Realm>,
     flights: BTreeMap<FlightId, Flight>,
     agents: Agents,
-    timers: BTreeSet<(Moment, FlightId)>,
+    timers: BTreeSet<(Moment, Timer)>,
     commands: VecDeque<Command>,
     random: SmallRng,
 }
@@ -63,13 +106,13 @@ pub struct Core {
 impl Core {
     /// A core for `realms`, whose choices among equals follow from `seed`.
     pub fn new(realms: impl IntoIterator<Item = RealmRules>, seed: u64) -> Self {
-        let realm = |rules| Realm {
+        let realm = |rules: RealmRules| Realm {
+            queue: Queue::new(rules.queue),
+            policy: AmbiguousPolicy::new(rules.ambiguous, rules.lockout_window),
+            budget: Budget::default(),
+            usual: Default::default(),
+            presence: Presence::default(),
             rules,
-            queue: VecDeque::new(),
-            queued_bytes: 0,
-            queued: 0,
-            extra: ExtraAttempts::default(),
-            agent_left: None,
         };
         Self {
             realms: realms.into_iter().map(realm).collect(),
@@ -98,16 +141,38 @@ impl Core {
 
     /// Sign-ins of a realm that wait for an agent.
     pub fn queued(&self, realm: RealmIndex) -> usize {
-        self.realms[realm.0].queued
+        self.realms[realm.0].queue.len()
+    }
+
+    /// Bytes of the sign-ins of a realm that wait for an agent.
+    pub fn queued_bytes(&self, realm: RealmIndex) -> usize {
+        self.realms[realm.0].queue.bytes()
     }
 
     /// The sessions of a realm.
-    pub fn sessions(&self, realm: RealmIndex) -> impl Iterator<Item = (SessionId, &AgentSession)> {
+    pub fn sessions(&self, realm: RealmIndex) -> impl Iterator<Item = (SessionId, &Agent)> {
         self.agents.of(realm)
+    }
+
+    /// By what the cost of an agent is multiplied at `now` for its slowness, its failures and its youth; 1 is usual.
+    pub fn handicap(&self, now: Moment, session: SessionId) -> Option<f64> {
+        let agent = self.agents.get(session)?;
+        Some(agent.handicap(now, &self.agents.usual(agent.session.realm, now)))
+    }
+
+    /// Whether nothing is kept of any sign-in: no flight, no place in a queue or in an agent's hand, no timer.
+    pub fn is_quiet(&self) -> bool {
+        let timer = |(_, timer): &(Moment, Timer)| matches!(timer, Timer::Flight(_));
+        let in_hand = |realm: RealmIndex| self.agents.of(realm).any(|(_, agent)| agent.outstanding() > 0);
+        let waits = |(index, realm): (usize, &Realm)| realm.queue.len() > 0 || in_hand(RealmIndex(index));
+        self.flights.is_empty() && !self.timers.iter().any(timer) && !self.realms.iter().enumerate().any(waits)
     }
 
     /// A sign-in has arrived. `id` is the driver's and must be new.
     pub fn handle_sign_in(&mut self, now: Moment, id: FlightId, sign_in: SignIn) {
+        let realm = sign_in.realm;
+        let slots = self.agents.slots(realm);
+        self.realms[realm.0].budget.deposit(now, slots);
         self.flights.insert(id, Flight::new(sign_in));
         self.place(now, id);
     }
@@ -123,137 +188,116 @@ impl Core {
     /// An agent is in session.
     pub fn handle_session_up(&mut self, now: Moment, id: SessionId, session: AgentSession) {
         let realm = session.realm;
-        self.agents.insert(id, session);
+        self.agents.insert(id, Agent::new(now, session));
+        self.watch(now, id);
+        self.note_presence(now, realm);
         self.dispatch(now, realm);
     }
 
     /// A session has ended. What it was sent and did not answer is unknown.
     pub fn handle_session_down(&mut self, now: Moment, id: SessionId) {
-        let Some(session) = self.agents.remove(id) else { return };
-        self.agent_may_have_left(now, session.realm);
-        let orphans: Vec<FlightId> = self
-            .flights
-            .iter()
-            .filter(|(_, flight)| flight.attempt_on(id).is_some())
-            .map(|(id, _)| *id)
-            .collect();
-        for flight in orphans {
+        let Some(agent) = self.agents.remove(id) else { return };
+        self.timers.remove(&(agent.timer, Timer::Session(id)));
+        let realm = agent.session.realm;
+        self.note_presence(now, realm);
+        for flight in self.flights_at(id) {
             self.attempt_lost(now, flight, id, false);
         }
-        self.settle_hopeless(now, session.realm);
+        self.settle_hopeless(now, realm);
     }
 
     /// What an agent tells of itself has changed.
     pub fn handle_status(&mut self, now: Moment, id: SessionId, slots: u32, directory_ready: bool) {
-        let Some(session) = self.agents.get_mut(id) else { return };
+        self.hear(now, id);
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        let session = &mut agent.session;
         if (session.slots, session.directory_ready) == (slots, directory_ready) {
             return;
         }
         (session.slots, session.directory_ready) = (slots, directory_ready);
         let realm = session.realm;
+        self.note_presence(now, realm);
         self.dispatch(now, realm);
         self.settle_hopeless(now, realm);
     }
 
     /// An agent takes nothing new.
     pub fn handle_draining(&mut self, now: Moment, id: SessionId) {
-        let Some(session) = self.agents.get_mut(id) else { return };
-        session.draining = true;
-        let realm = session.realm;
-        self.agent_may_have_left(now, realm);
+        self.hear(now, id);
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        agent.draining = true;
+        let realm = agent.session.realm;
+        self.note_presence(now, realm);
     }
 
     /// An agent has a new opening key. What is sealed to the old one still opens for a while.
     pub fn handle_key_change(&mut self, now: Moment, id: SessionId, kid: String) {
-        let Some(session) = self.agents.get_mut(id) else { return };
-        session.previous_kid = Some(std::mem::replace(&mut session.kid, kid));
-        let realm = session.realm;
+        self.hear(now, id);
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        agent.previous_kid = Some(std::mem::replace(&mut agent.session.kid, kid));
+        let realm = agent.session.realm;
         self.dispatch(now, realm);
     }
 
-    /// An agent gave a sign of life; `rtt` is the link's round-trip time as it stands.
-    pub fn handle_alive(&mut self, now: Moment, id: SessionId, rtt: Duration) {
-        let Some(session) = self.agents.get_mut(id) else { return };
-        session.rtt = rtt;
-        if std::mem::take(&mut session.in_doubt) {
-            let realm = session.realm;
-            self.dispatch(now, realm);
+    /// An agent gave a sign of life that says nothing else; `rtt` is the link's round-trip time as it stands.
+    pub fn handle_heard(&mut self, now: Moment, id: SessionId, rtt: Duration) {
+        if let Some(agent) = self.agents.get_mut(id) {
+            agent.session.rtt = rtt;
+            self.hear(now, id);
         }
     }
 
     /// A newer session of the same agent exists: this one gets nothing until it gives a sign of life.
-    pub fn handle_superseded(&mut self, id: SessionId) {
-        if let Some(session) = self.agents.get_mut(id) {
-            session.in_doubt = true;
-        }
-    }
-
-    /// An agent is about to send the bind. A hint that it is alive; safety does not rest on it.
-    pub fn handle_started(&mut self, now: Moment, id: SessionId, flight: FlightId, attempt: AttemptNumber) {
-        let Some(flight_state) = self.flights.get_mut(&flight) else {
-            return;
-        };
-        if let Some(known) = flight_state.attempt_mut(id, attempt) {
-            if matches!(known.phase, Phase::Sent | Phase::Cancelling { .. }) {
-                known.phase = Phase::Started {
-                    until: now + STARTED_PATIENCE,
-                };
-            }
-            self.set_timer(flight);
-        }
-    }
-
-    /// An agent's last word on an attempt, or the end of its stream without one ([`Answer::Lost`]). Frees the slot.
-    pub fn handle_answer(
-        &mut self,
-        now: Moment,
-        id: SessionId,
-        flight: FlightId,
-        attempt: AttemptNumber,
-        answer: Answer,
-    ) {
-        let Some(session) = self.agents.get_mut(id) else { return };
-        session.outstanding = session.outstanding.saturating_sub(1);
-        let realm = session.realm;
-        let known = self
-            .flights
-            .get(&flight)
-            .is_some_and(|state| state.has_attempt(id, attempt));
-        if known {
-            match answer {
-                Answer::Verdict(verdict, subject) => {
-                    self.settle_by(flight, Outcome::Verdict(verdict), Some(id), subject);
-                }
-                Answer::NotChecked => self.not_checked(flight, id),
-                Answer::NotStarted(reason) => self.not_started(now, flight, id, reason),
-                Answer::Lost => self.attempt_lost(now, flight, id, false),
-            }
-        }
-        self.dispatch(now, realm);
+    pub fn handle_superseded(&mut self, now: Moment, id: SessionId) {
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        agent.liveness.doubt(now);
+        let realm = agent.session.realm;
+        self.commands.push_back(Command::Ping { session: id });
+        self.suspicion_began(now, id, realm);
+        self.watch(now, id);
     }
 
     /// Time has come for something; harmless when early.
     pub fn handle_timeout(&mut self, now: Moment) {
-        while let Some(&(at, id)) = self.timers.first() {
+        let overdue = |(at, timer): &&(Moment, Timer)| matches!(timer, Timer::Session(_)) && now.since(*at) > LATE;
+        let late = self
+            .timers
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .any(|timer| overdue(&timer));
+        if late {
+            // What agents sent meanwhile is still to be read.
+            self.agents.all_mut().for_each(|agent| agent.liveness.forgive(now));
+        }
+        while let Some(&(at, timer)) = self.timers.first() {
             if at > now {
                 break;
             }
             self.timers.pop_first();
-            if let Some(flight) = self.flights.get_mut(&id) {
-                flight.timer = None;
-                self.flight_timeout(now, id);
+            match timer {
+                Timer::Flight(id) => {
+                    if let Some(flight) = self.flights.get_mut(&id) {
+                        flight.timer = None;
+                        self.flight_timeout(now, id, late);
+                    }
+                }
+                Timer::Session(id) => self.look_at(now, id),
+                Timer::Realm(realm) => {
+                    self.dispatch(now, realm);
+                    self.settle_hopeless(now, realm);
+                }
             }
         }
     }
 
-    fn flight_timeout(&mut self, now: Moment, id: FlightId) {
+    fn flight_timeout(&mut self, now: Moment, id: FlightId, late: bool) {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
         if now >= flight.sign_in.deadline {
             return self.settle(id, Outcome::Unavailable(Unavailable::Timeout), None);
         }
-        if flight.queued && flight.pause.is_some_and(|until| now >= until) {
+        if flight.queued.is_some() && flight.pause.is_some_and(|until| now >= until) {
             flight.pause = None;
             let realm = flight.sign_in.realm;
             self.dispatch(now, realm);
@@ -263,22 +307,43 @@ impl Core {
         };
         let mut lost = Vec::new();
         for attempt in &mut flight.attempts {
+            let Some(agent) = self.agents.get_mut(attempt.session) else {
+                continue;
+            };
+            let silent = agent.liveness.is_suspect();
             match attempt.phase {
+                // The agent may have the request and no time left to begin: ask before giving it to another.
                 Phase::Sent if now >= attempt.start_by => {
-                    // The agent may have the request and no time left to begin: ask before giving it to another.
-                    let rtt = self
-                        .agents
-                        .get(attempt.session)
-                        .map_or(Duration::ZERO, |session| session.rtt);
+                    let (flight, session) = (id, attempt.session);
+                    self.commands.push_back(Command::Cancel { flight, session });
+                    if silent {
+                        lost.push(session);
+                        continue;
+                    }
                     attempt.phase = Phase::Cancelling {
-                        until: now + Duration::from_millis(100) + rtt * 2,
+                        since: now,
+                        until: now + CANCEL_PATIENCE + agent.session.rtt * 2,
                     };
-                    self.commands.push_back(Command::Cancel {
-                        flight: id,
-                        session: attempt.session,
-                    });
+                    // On the same stream behind the cancel: who answers this has seen that.
+                    agent.liveness.note_ping(now);
+                    self.commands.push_back(Command::Ping { session });
                 }
-                Phase::Cancelling { until } | Phase::Started { until } if now >= until => lost.push(attempt.session),
+                // It is there, so its word is on its way: that it began, or that it will not.
+                Phase::Cancelling { since, until }
+                    if now >= until && !silent && agent.liveness.last_heard() > since =>
+                {
+                    attempt.phase = Phase::Due {
+                        until: attempt.sent + PATIENCE,
+                        started: false,
+                    };
+                }
+                Phase::Due { until, started } if now >= until && late => {
+                    let until = now + CANCEL_PATIENCE;
+                    attempt.phase = Phase::Due { until, started };
+                }
+                Phase::Cancelling { until, .. } | Phase::Due { until, .. } if now >= until => {
+                    lost.push(attempt.session)
+                }
                 _ => {}
             }
         }
@@ -288,119 +353,64 @@ impl Core {
         self.set_timer(id);
     }
 
-    /// It is unknown whether `session` made a bind for the flight; `may_answer` if it could still say so itself.
-    fn attempt_lost(&mut self, now: Moment, id: FlightId, session: SessionId, may_answer: bool) {
-        let Some(flight) = self.flights.get_mut(&id) else {
-            return;
-        };
-        let Some(attempt) = flight.attempts.iter_mut().find(|attempt| attempt.session == session) else {
-            return;
-        };
-        let phase = std::mem::replace(&mut attempt.phase, Phase::Unknown);
-        let agent = attempt.agent.clone();
-        if !may_answer {
-            flight.forget_attempt(session);
+    /// Flights that a session was sent and has not answered.
+    fn flights_at(&self, session: SessionId) -> Vec<FlightId> {
+        let there = self.flights.iter().filter(|(_, flight)| flight.is_at(session));
+        there.map(|(id, _)| *id).collect()
+    }
+
+    /// Looks at a session's silence.
+    fn look_at(&mut self, now: Moment, id: SessionId) {
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        agent.timer = Moment(u64::MAX);
+        let look = agent.liveness.look(now, agent.session.rtt);
+        let realm = agent.session.realm;
+        if look.ping {
+            self.commands.push_back(Command::Ping { session: id });
         }
-        if phase == Phase::Unknown {
-            flight.lost |= !may_answer;
-            return;
+        if look.suspected {
+            self.suspicion_began(now, id, realm);
+            for flight in self.flights_at(id) {
+                let past = |attempt: &flight::Attempt| attempt.phase != Phase::Unknown && now >= attempt.start_by;
+                let state = self.flights.get_mut(&flight);
+                if state
+                    .and_then(|state| state.attempt_on(id))
+                    .is_some_and(|attempt| past(attempt))
+                {
+                    self.attempt_lost(now, flight, id, true);
+                }
+            }
         }
-        let started = matches!(phase, Phase::Started { .. });
-        flight.lost |= !may_answer;
-        flight.avoid.insert(agent);
-        let (realm, user) = (flight.sign_in.realm, flight.sign_in.user);
-        let may_retry = !flight.retried && flight.sends < MAX_ATTEMPTS;
-        self.commands.push_back(Command::BecameAmbiguous {
-            flight: id,
-            realm,
-            started,
-        });
-        let rules = &self.realms[realm.0].rules;
-        let (policy, window) = (rules.ambiguous, rules.lockout_window);
-        let retry = may_retry
-            && policy == Ambiguous::RetryOnce
-            && self.agents.of(realm).any(|(_, session)| flight.could_ask(session))
-            && self.realms[realm.0].extra.take(now, user, window);
-        if retry {
-            flight.retried = true;
-            self.place(now, id);
-        } else {
-            self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
+        self.watch(now, id);
+    }
+
+    fn suspicion_began(&mut self, now: Moment, session: SessionId, realm: RealmIndex) {
+        let opinion = Opinion::Suspect;
+        self.commands.push_back(Command::Opinion { session, opinion });
+        self.timers
+            .insert((now + balance::SUSPECT_PATIENCE, Timer::Realm(realm)));
+    }
+
+    /// A sign of life of a session.
+    fn hear(&mut self, now: Moment, id: SessionId) {
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        if agent.liveness.heard(now) {
+            let realm = agent.session.realm;
+            let opinion = Opinion::Heard;
+            self.commands.push_back(Command::Opinion { session: id, opinion });
+            self.dispatch(now, realm);
         }
     }
 
-    /// The directory answered `session`, and did not check the password. Another would, so nobody else is asked.
-    fn not_checked(&mut self, id: FlightId, session: SessionId) {
-        let Some(flight) = self.flights.get_mut(&id) else {
-            return;
-        };
-        flight.forget_attempt(session);
-        if flight.is_under_way() {
-            // A late word of an attempt that was given up; the other may still have a verdict.
-            self.set_timer(id);
-        } else {
-            self.settle(id, Outcome::Unavailable(Unavailable::DirectoryDown), Some(session));
-        }
-    }
-
-    fn not_started(&mut self, now: Moment, id: FlightId, session: SessionId, reason: NotStarted) {
-        let Some(agent) = self.agents.get_mut(session) else {
-            return;
-        };
-        let Some(flight) = self.flights.get_mut(&id) else {
-            return;
-        };
-        flight.forget_attempt(session);
-        let client_sealed = flight.sign_in.recipients.is_some();
-        let realm = flight.sign_in.realm;
-        flight.pause = None;
-        // Else this is a late word of an attempt that was given up: another agent has it, and has the last word.
-        let last = !flight.is_under_way();
-        match reason {
-            // The caller's doing, and no other agent could do better.
-            NotStarted::Refused if last => return self.settle(id, Outcome::BadRequest, None),
-            // The directory's own word that there is no such user, found by a search and not by a bind.
-            NotStarted::NoMatch => {
-                return self.settle(id, Outcome::Verdict(Verdict::InvalidCredentials), Some(session));
-            }
-            NotStarted::CannotOpen | NotStarted::Replayed | NotStarted::Expired if last && client_sealed => {
-                return self.settle(id, Outcome::BadRequest, None);
-            }
-            // Somebody made a bind for this id before; only the caller's own copies can be harmless.
-            NotStarted::Replayed if last => {
-                return self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
-            }
-            NotStarted::Draining => agent.draining = true,
-            // It would say so again. (That its directory is down for all, its status says.)
-            NotStarted::Refused
-            | NotStarted::Replayed
-            | NotStarted::CannotOpen
-            | NotStarted::NoKey
-            | NotStarted::Cancelled
-            | NotStarted::NoDirectory
-            | NotStarted::NoLookUp => {
-                flight.avoid.insert(agent.name.clone());
-            }
-            NotStarted::Busy
-            | NotStarted::Expired
-            | NotStarted::NoClock
-            | NotStarted::WindowPassed
-            | NotStarted::Other => flight.pause_after(now),
-        }
-        // So a bind was made once, and whoever has the sign-in now will not speak of it.
-        flight.lost |= reason == NotStarted::Replayed;
-        flight.refusal = Some((agent.name.clone(), reason));
-        let may_send = flight.sends < MAX_ATTEMPTS;
-        self.agent_may_have_left(now, realm);
-        if !last {
-            // Binds are not hedged.
-            self.set_timer(id);
-        } else if may_send {
-            self.commands.push_back(Command::HandedOff { realm, reason });
-            self.place(now, id);
-        } else {
-            let outcome = self.flights.get(&id).map_or(Unavailable::Timeout, Flight::failure);
-            self.settle(id, Outcome::Unavailable(outcome), None);
+    /// Sees to it that a session's silence is looked at in time. What is heard meanwhile is no reason to come later:
+    /// the look finds nothing then, and sets the timer anew.
+    fn watch(&mut self, now: Moment, id: SessionId) {
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        let wanted = agent.liveness.next_look(agent.session.rtt).max(now);
+        if wanted < agent.timer {
+            self.timers.remove(&(agent.timer, Timer::Session(id)));
+            agent.timer = wanted;
+            self.timers.insert((wanted, Timer::Session(id)));
         }
     }
 
@@ -413,7 +423,7 @@ impl Core {
         let Some(flight) = self.flights.remove(&id) else { return };
         let outcome = flight.as_far_as_known(outcome);
         if let Some(at) = flight.timer {
-            self.timers.remove(&(at, id));
+            self.timers.remove(&(at, Timer::Flight(id)));
         }
         for attempt in flight.attempts.iter().filter(|attempt| Some(attempt.session) != by) {
             if self.agents.get(attempt.session).is_some() && !matches!(attempt.phase, Phase::Cancelling { .. }) {
@@ -438,15 +448,9 @@ impl Core {
         let wanted = flight.next_timeout();
         if flight.timer != Some(wanted) {
             if let Some(at) = flight.timer.replace(wanted) {
-                self.timers.remove(&(at, id));
+                self.timers.remove(&(at, Timer::Flight(id)));
             }
-            self.timers.insert((wanted, id));
-        }
-    }
-
-    fn agent_may_have_left(&mut self, now: Moment, realm: RealmIndex) {
-        if !self.agents.of(realm).any(|(_, agent)| !agent.draining) {
-            self.realms[realm.0].agent_left = Some(now);
+            self.timers.insert((wanted, Timer::Flight(id)));
         }
     }
 }

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Ambiguous;
-use crate::core::{AgentSession, Answer, AttemptNumber, Command, Core, FlightId, RealmIndex, SessionId, SignIn};
+use crate::core::{
+    AgentSession, AgentState, Answer, AttemptNumber, Command, Core, FlightId, Opinion, RealmIndex, SessionId, SignIn,
+};
 use crate::envelope::Envelope;
 use crate::keys::KeyDirectory;
 use crate::metrics::Metrics;
@@ -76,7 +78,7 @@ pub enum Event {
     /// An agent has a new key.
     KeyChange(SessionId, SealingKey),
     /// A sign of life, with the link's round-trip time.
-    Alive(SessionId, Duration),
+    Heard(SessionId, Duration),
     /// A newer session of the same agent exists.
     Superseded(SessionId),
     /// An agent begins a bind.
@@ -103,6 +105,8 @@ pub enum SessionCommand {
     },
     /// Tell the agent that a sign-in is no longer waited for.
     Cancel(postern_protocol::RequestId),
+    /// Ask the agent for a sign of life.
+    Ping,
     /// Nothing more will be sent: end the session when the last sign-in on it is answered.
     CloseWhenIdle,
 }
@@ -310,8 +314,8 @@ impl Driver {
                 }
                 self.core.handle_key_change(now, id, kid);
             }
-            Event::Alive(id, rtt) => self.core.handle_alive(now, id, rtt),
-            Event::Superseded(id) => self.core.handle_superseded(id),
+            Event::Heard(id, rtt) => self.core.handle_heard(now, id, rtt),
+            Event::Superseded(id) => self.core.handle_superseded(now, id),
             Event::Started(id, flight, attempt) => self.core.handle_started(now, id, flight, attempt),
             Event::Answered(id, flight, attempt, answer) => self.core.handle_answer(now, id, flight, attempt, answer),
         }
@@ -353,6 +357,9 @@ impl Driver {
                         self.tell(session, SessionCommand::Cancel(belongings.envelope.request_id));
                     }
                 }
+                Command::Ping { session } => self.tell(session, SessionCommand::Ping),
+                Command::Opinion { session, opinion } => self.note_opinion(session, opinion),
+                Command::Shed(shed) => self.around.metrics.shed.with_label_values(&[shed.as_str()]).inc(),
                 Command::Settle {
                     flight,
                     outcome,
@@ -395,6 +402,21 @@ impl Driver {
         let _ = belongings.reply.send(settled);
     }
 
+    /// A few lines for an agent in trouble, not one for each sign-in.
+    fn note_opinion(&self, session: SessionId, opinion: Opinion) {
+        let Some(SessionEntry { agent, .. }) = self.sessions.get(&session) else {
+            return;
+        };
+        match opinion {
+            Opinion::Suspect => tracing::warn!(%agent, "the agent is silent; it gets nothing until it is heard"),
+            Opinion::Heard => tracing::info!(%agent, "the agent is heard again"),
+            Opinion::Ejected => tracing::warn!(
+                %agent, "the agent failed the sign-ins of three users in a row, or a probe; it gets nothing for a while"
+            ),
+            Opinion::Back => tracing::info!(%agent, "the agent gave a verdict again and gets sign-ins as before"),
+        }
+    }
+
     fn tell(&self, session: SessionId, command: SessionCommand) {
         // A session that is just ending reports its end by itself.
         if let Some(entry) = self.sessions.get(&session) {
@@ -410,26 +432,18 @@ impl Driver {
             let labels = [key.tenant.as_str(), key.realm.as_str()];
             let queued = i64::try_from(self.core.queued(realm)).unwrap_or(i64::MAX);
             metrics.queue_depth.with_label_values(&labels).set(queued);
-            let mut states = [("ready", 0), ("draining", 0), ("directory_down", 0), ("in_doubt", 0)];
+            let mut states = BTreeMap::from(AgentState::ALL.map(|state| (state, 0)));
             let mut inflight = BTreeMap::<&str, i64>::new();
-            for (id, session) in self.core.sessions(realm) {
-                let state = match session {
-                    AgentSession { draining: true, .. } => 1,
-                    AgentSession { in_doubt: true, .. } => 3,
-                    AgentSession {
-                        directory_ready: false, ..
-                    } => 2,
-                    _ => 0,
-                };
-                states[state].1 += 1;
+            for (id, agent) in self.core.sessions(realm) {
+                *states.entry(agent.state()).or_default() += 1;
                 if let Some(entry) = self.sessions.get(&id) {
-                    *inflight.entry(entry.agent.name.as_str()).or_default() += i64::from(session.outstanding);
+                    *inflight.entry(entry.agent.name.as_str()).or_default() += i64::from(agent.outstanding());
                 }
             }
             for (state, count) in states {
                 metrics
                     .agents
-                    .with_label_values(&[labels[0], labels[1], state])
+                    .with_label_values(&[labels[0], labels[1], state.as_str()])
                     .set(count);
             }
             for (agent, count) in inflight {

@@ -101,7 +101,11 @@ impl Metrics {
                 "Attempts of which it is unknown whether a bind was made.",
                 &["tenant", "realm", "policy", "phase"],
             )?,
-            shed: counter("shed_total", "Requests refused before sealing.", &["reason"])?,
+            shed: counter(
+                "shed_total",
+                "Sign-ins refused, or not handed on, since there was too much to do.",
+                &["reason"],
+            )?,
             links: gauge("links", "Connections of agents.", &["transport"])?,
             duplicate_agents,
             certificate_not_after: gauge(

@@ -196,8 +196,9 @@ fn command(program: Program) -> Command {
 }
 
 /// Ends this process when its parent ends, also when it is itself hung: the kernel kills it, and a plain thread
-/// watches the pipe in case the parent was gone before the kernel was asked.
-fn end_with_parent() {
+/// watches the pipe in case the parent was gone before the kernel was asked. Standard input must be a pipe that the
+/// parent holds.
+pub fn end_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let watch = || {
         let mut byte = [0];

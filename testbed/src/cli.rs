@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, value_parser};
 
-use postern_service::program::EXIT_USAGE;
+use postern_service::program::{EXIT_USAGE, end_with_parent};
 use postern_service::{harden, tls};
 
 use postern_protocol::identity::Segment;
@@ -19,7 +19,11 @@ use crate::cluster::ports::{Choice, DEFAULT_BASE, LAYOUT_HELP, MOST};
 use crate::directory;
 use crate::pki;
 use crate::pki::command::{self, PkiCommand};
+use crate::prove::{self, Proof, Scenario};
 use crate::up::{self, Request};
+
+/// `prove`: a goal is missed, as other tools of load have it.
+const EXIT_MISSED: u8 = 99;
 
 /// Bring up a whole Postern cluster on this machine: relay, agents and a simulated Active Directory, or your own
 #[derive(Debug, Parser)]
@@ -39,6 +43,60 @@ enum Command {
     /// Make certificates for relays and agents on several machines
     #[command(subcommand, after_help = pki::LAYOUT_HELP)]
     Pki(PkiCommand),
+    /// Show under load, with real processes and real signals, that no sign-in is lost and none counted twice
+    Prove(ProveArgs),
+}
+
+#[derive(Debug, Args)]
+struct ProveArgs {
+    /// Scenarios; `all` of them, or `list` for their names
+    #[arg(value_name = "NAME", required = true, value_parser = scenario)]
+    names: Vec<Wanted>,
+    /// Shorter, and lenient with times (three times their goals): for machines that do other things too
+    #[arg(long)]
+    short: bool,
+    /// Also write what is seen as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The same seed makes the same sign-ins
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+/// What is asked of `prove`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    List,
+    All,
+    One(Scenario),
+}
+
+fn scenario(text: &str) -> Result<Wanted, String> {
+    match text {
+        "list" => Ok(Wanted::List),
+        "all" => Ok(Wanted::All),
+        name => Scenario::named(name).map(Wanted::One).ok_or_else(|| {
+            let names = Scenario::ALL.map(Scenario::name).join(", ");
+            format!("there are: all, list, {names}")
+        }),
+    }
+}
+
+impl ProveArgs {
+    /// `None`: only the names are asked for.
+    fn request(self) -> Option<prove::Request> {
+        let scenarios = self.names.iter().map(|wanted| match wanted {
+            Wanted::List => None,
+            Wanted::All => Some(Scenario::ALL.to_vec()),
+            Wanted::One(scenario) => Some(vec![*scenario]),
+        });
+        Some(prove::Request {
+            scenarios: scenarios.collect::<Option<Vec<_>>>()?.concat(),
+            short: self.short,
+            json: self.json,
+            seed: self.seed,
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -67,11 +125,17 @@ struct UpArgs {
     /// Serve the sign-in API with TLS
     #[arg(long)]
     tls_api: bool,
+    /// Put a proxy between each agent and each relay; the control makes it lose, delay and reorder what passes
+    #[arg(long)]
+    net_faults: bool,
     /// mock-dc configuration (TOML) whose keys win over the generated ones; its users are added
     #[arg(long, value_name = "FILE")]
     dc_config: Option<PathBuf>,
     #[command(flatten)]
     directory: DirectoryArgs,
+    // For whoever starts it as a part of something: standard input is a pipe that it holds.
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
 }
 
 /// A directory of one's own in the place of the simulated one.
@@ -142,6 +206,7 @@ impl From<UpArgs> for Request {
             ports: args.ports.unwrap_or(default),
             json: args.json,
             tls_api: args.tls_api,
+            net_faults: args.net_faults,
             dc_config: args.dc_config,
             directory,
         }
@@ -151,12 +216,14 @@ impl From<UpArgs> for Request {
 fn after_help() -> String {
     format!(
         "{LAYOUT_HELP}\n\nPOSTERN_LOG__LEVEL=debug in the environment makes every part say more. `POST /children/NAME` of the\n\
-         control takes {{\"do\":\"kill|stop|cont|term|restart\"}}."
+         control takes {{\"do\":\"kill|stop|cont|term|restart\"}}; with --net-faults, `PUT /links/AGENT/RELAY` takes\n\
+         {{\"drop\":true,\"loss\":0.05,\"delay_ms\":[0,50],\"reorder\":true}}, all optional, for both directions; {{}} mends\n\
+         the link, and `GET /links` tells of all."
     )
 }
 
 /// Runs the command line (the first argument is the program's name) to an exit code: 0 after an orderly end, 64 for
-/// bad usage, 1 for anything else.
+/// bad usage, 99 when `prove` saw a goal missed, 1 for anything else.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // The parts of a cluster are this program too, so that one file is all there is to build and to copy.
@@ -177,11 +244,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let result = match cli.command {
         Some(Command::Pki(command)) => make(command),
-        Some(Command::Up(args)) => up(&args.into()),
-        None => up(&cli.up.into()),
+        Some(Command::Prove(args)) => prove(args),
+        Some(Command::Up(args)) => up(args),
+        None => up(cli.up),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "postern: {error:#}");
             ExitCode::FAILURE
@@ -189,22 +257,41 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn make(command: PkiCommand) -> anyhow::Result<()> {
+fn make(command: PkiCommand) -> anyhow::Result<ExitCode> {
     let text = command::run(command)?;
     let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-fn up(request: &Request) -> anyhow::Result<()> {
+fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
+    if args.end_with_parent {
+        end_with_parent();
+    }
     // No sign-in passes through here, but the CA's keys do.
     harden::refuse_memory_dumps().context("cannot protect the process's memory")?;
     tls::install_provider();
-    // On this thread alone: the kernel ends the children when the thread that started them ends.
+    runtime()?.block_on(up::run(&args.into()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prove(args: ProveArgs) -> anyhow::Result<ExitCode> {
+    let Some(request) = args.request() else {
+        let _ = std::io::stdout().write_all(prove::list().as_bytes());
+        return Ok(ExitCode::SUCCESS);
+    };
+    tls::install_provider();
+    Ok(match runtime()?.block_on(prove::run(&request))? {
+        Proof::Held => ExitCode::SUCCESS,
+        Proof::Missed => ExitCode::from(EXIT_MISSED),
+    })
+}
+
+/// On this thread alone: the kernel ends children when the thread that started them ends.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start")?
-        .block_on(up::run(request))
+        .context("cannot start")
 }
 
 #[cfg(test)]
@@ -217,7 +304,27 @@ mod tests {
         match cli.command {
             None => cli.up.into(),
             Some(Command::Up(args)) => args.into(),
-            Some(Command::Pki(_)) => unreachable!(),
+            Some(Command::Pki(_) | Command::Prove(_)) => unreachable!(),
+        }
+    }
+
+    fn proof(line: &str) -> Result<Option<prove::Request>, clap::Error> {
+        let cli = Cli::try_parse_from(["postern", "prove"].into_iter().chain(line.split_whitespace()))?;
+        let Some(Command::Prove(args)) = cli.command else {
+            unreachable!()
+        };
+        Ok(args.request())
+    }
+
+    #[test]
+    fn scenarios_are_proved_by_name_or_all_of_them_and_others_are_bad_usage() {
+        let request = proof("agent-killed overload --short --seed 7").unwrap().unwrap();
+        assert_eq!(request.scenarios, [Scenario::AgentKilled, Scenario::Overload]);
+        assert_eq!((request.short, request.seed), (true, 7));
+        assert_eq!(proof("all").unwrap().unwrap().scenarios, Scenario::ALL);
+        assert!(proof("list").unwrap().is_none());
+        for wrong in ["", "agent-exploded", "--short"] {
+            assert!(proof(wrong).is_err(), "{wrong:?}");
         }
     }
 

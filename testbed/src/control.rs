@@ -1,4 +1,5 @@
-//! The cluster's control: `POST /children/NAME` `{"do":"kill|stop|cont|term|restart"}`, on loopback.
+//! The cluster's control: `POST /children/NAME` `{"do":"kill|stop|cont|term|restart"}`, on loopback; with
+//! `--net-faults` also what its network does ([`links`]).
 //!
 //! Answers `{"name","pid","state"}`, after `kill` when the process has ended and after `restart` when the new one is
 //! ready; the other signals when they are sent. Errors are `{"error"}`: 404 no such part, 400 no such order, 409 not
@@ -13,8 +14,11 @@ use axum::routing::post;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::links::Links;
 use crate::supervisor::ready::wait_ready;
 use crate::supervisor::{self, Order, Supervisor};
+
+mod links;
 
 #[derive(Clone)]
 struct Shared {
@@ -28,11 +32,13 @@ struct Request {
     r#do: Order,
 }
 
-/// The control of these processes; `http` asks whether a restarted one is ready.
-pub fn router(supervisor: Supervisor, http: reqwest::Client) -> Router {
+/// The control of these processes, and of the links between them where there are proxies; `http` asks whether a
+/// restarted process is ready.
+pub fn router(supervisor: Supervisor, links: Option<Links>, http: reqwest::Client) -> Router {
     Router::new()
         .route("/children/{name}", post(order))
         .with_state(Shared { supervisor, http })
+        .merge(links::router(links))
 }
 
 async fn order(State(shared): State<Shared>, Path(name): Path<String>, body: Bytes) -> Response {

@@ -8,7 +8,9 @@ pub mod cli;
 pub mod cluster;
 pub mod control;
 pub mod directory;
+pub mod links;
 pub mod pki;
+pub mod prove;
 pub mod report;
 #[cfg(test)]
 mod scratch;

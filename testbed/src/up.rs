@@ -22,6 +22,7 @@ use crate::cluster::ports::{Choice, Reservation};
 use crate::cluster::{Counts, Domain, TENANT, loopback};
 use crate::control;
 use crate::directory;
+use crate::links::Links;
 use crate::pki::Pki;
 use crate::report::{Facts, announce, progress};
 use crate::supervisor::ready::wait_ready;
@@ -51,6 +52,8 @@ pub struct Request {
     pub json: bool,
     /// TLS on the sign-in API.
     pub tls_api: bool,
+    /// Proxies between agents and relays, whose faults the control sets.
+    pub net_faults: bool,
     /// What the simulated directory does differently.
     pub dc_config: Option<PathBuf>,
     /// A directory to stand in front of, in the place of the simulated one.
@@ -143,6 +146,7 @@ struct Cluster {
     keepers: Keepers,
     endings: (mpsc::UnboundedSender<Ended>, mpsc::UnboundedReceiver<Ended>),
     control: JoinSet<()>,
+    proxies: JoinSet<()>,
 }
 
 impl Default for Cluster {
@@ -152,6 +156,7 @@ impl Default for Cluster {
             keepers: Keepers::new(),
             endings: mpsc::unbounded_channel(),
             control: JoinSet::new(),
+            proxies: JoinSet::new(),
         }
     }
 }
@@ -162,6 +167,11 @@ impl Cluster {
         let request = setting.request;
         let listener = bind_tcp(loopback(reservation.ports.control))?;
         let ports = reservation.ports.clone();
+        let links = request.net_faults.then(|| {
+            let relays: Vec<_> = ports.relays.iter().map(|relay| loopback(relay.quic)).collect();
+            Links::open(request.counts.agents, &relays, &mut self.proxies)
+        });
+        let links = links.transpose()?;
         let site = Site {
             folder: setting.folder,
             pki: setting.pki,
@@ -175,6 +185,7 @@ impl Cluster {
                     dc_config: request.dc_config.as_deref(),
                 },
             },
+            links: links.as_ref(),
         };
         let parts = site.write()?;
         let http = http_client(setting.pki)?;
@@ -191,7 +202,7 @@ impl Cluster {
             took: began.elapsed(),
         };
         announce(&description, setting.domain, facts, request.json)?;
-        Ok(Control { listener, http })
+        Ok(Control { listener, links, http })
     }
 
     /// Starts parts, all at once, and waits until each is ready.
@@ -215,7 +226,7 @@ impl Cluster {
 
     /// Serves the control and tells of processes that end, until a signal.
     async fn serve(&mut self, control: Control, signals: &mut Signals) -> anyhow::Result<()> {
-        let app = control::router(self.supervisor.clone(), control.http);
+        let app = control::router(self.supervisor.clone(), control.links, control.http);
         self.control.spawn(http::serve(
             control.listener,
             app,
@@ -253,12 +264,14 @@ impl Cluster {
             }
         }
         self.keepers.shutdown().await;
+        self.proxies.shutdown().await;
     }
 }
 
 /// What the cluster's control is served with.
 struct Control {
     listener: TcpListener,
+    links: Option<Links>,
     http: reqwest::Client,
 }
 

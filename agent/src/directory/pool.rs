@@ -48,8 +48,8 @@ pub(crate) enum NoConnection {
 pub(crate) struct Capacity {
     /// Open connections, idle or not.
     pub(crate) connections: u32,
-    /// Whether at least one domain controller answers. Connections to bind on may still be on their way: that is
-    /// `busy`, which passes, and not a directory that is down.
+    /// Whether a domain controller answers and there is a connection to bind on, be it in use. When they all go down,
+    /// their connections end before anything else tells it.
     pub(crate) ready: bool,
 }
 
@@ -419,7 +419,7 @@ impl Pool {
             let state = self.lock();
             Capacity {
                 connections: state.dcs.values().map(|dc| dc.open).sum(),
-                ready: state.dcs.values().any(Dc::is_up),
+                ready: state.dcs.values().any(|dc| dc.is_up() && dc.open > 0),
             }
         };
         self.capacity.send_if_modified(|old| {

@@ -136,6 +136,7 @@ pub(super) struct RawSignIn {
     pub(super) epoch_ms: Option<u64>,
     pub(super) queue_length: Option<usize>,
     pub(super) queue_bytes: Option<usize>,
+    pub(super) queue_wait_ms: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

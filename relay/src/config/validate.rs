@@ -15,6 +15,7 @@ use rustls::RootCertStore;
 
 use super::raw::{Raw, RawApi, RawCaller, RawQuic, RawRate, RawRelay, RawSignIn};
 use super::{Api, Caller, Config, Credential, Disclose, Limits, Page, Quic, Rate, SignInConfig};
+use crate::core::QueueRules;
 use crate::deny::DenyList;
 use tenants::{realms, tenants};
 
@@ -31,6 +32,9 @@ const EPOCH_MS: u64 = 1_000;
 const QUEUE_LENGTH: usize = 4_096;
 /// A queued sign-in is some 1 KiB; this bounds callers' envelopes of 64 KiB.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// A person notices half a second. Whoever would wait longer hears at once that there is too much to do, and what is
+/// taken on is answered soon.
+const QUEUE_WAIT_MS: u64 = 500;
 /// Nothing balances load on a plain machine. Behind a balancer this should be longer than its probe's interval;
 /// Kubernetes takes a pod from its endpoints within a few seconds.
 const DRAIN_WAIT_MS: u64 = 0;
@@ -341,13 +345,16 @@ fn sign_in(raw: &RawSignIn, problems: &mut Problems) -> SignInConfig {
         deadline: between("deadline_ms", raw.deadline_ms.unwrap_or(DEADLINE_MS), 500, 60_000),
         reject_grid: between("reject_grid_ms", raw.reject_grid_ms.unwrap_or(REJECT_GRID_MS), 0, 1_000),
         epoch: between("epoch_ms", raw.epoch_ms.unwrap_or(EPOCH_MS), 0, 1_000),
-        queue_length: raw.queue_length.unwrap_or(QUEUE_LENGTH),
-        queue_bytes: raw.queue_bytes.unwrap_or(QUEUE_BYTES),
+        queue: QueueRules {
+            length: raw.queue_length.unwrap_or(QUEUE_LENGTH),
+            bytes: raw.queue_bytes.unwrap_or(QUEUE_BYTES),
+            wait: between("queue_wait_ms", raw.queue_wait_ms.unwrap_or(QUEUE_WAIT_MS), 1, 60_000),
+        },
     };
-    if config.queue_length == 0 {
+    if config.queue.length == 0 {
         problems.add("sign_in.queue_length", "must be at least 1");
     }
-    if config.queue_bytes < 64 * 1024 {
+    if config.queue.bytes < 64 * 1024 {
         problems.add(
             "sign_in.queue_bytes",
             "must be at least 65536, the size of one large envelope",

@@ -1,13 +1,18 @@
-//! The agents in session, as far as choosing among them goes.
+//! The agents in session: what they say of themselves, what they have in hand, and what is thought of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flight::Flight;
-use super::{RealmIndex, SessionId};
+use postern_protocol::Moment;
 
-/// One session of an agent.
+use super::breaker::Breaker;
+use super::flight::Flight;
+use super::latency::{Latency, Usual};
+use super::liveness::Liveness;
+use super::{AttemptNumber, FlightId, RealmIndex, SessionId};
+
+/// What a session says of its agent at its beginning.
 #[derive(Debug, Clone)]
 pub struct AgentSession {
     /// The realm that it serves.
@@ -20,67 +25,184 @@ pub struct AgentSession {
     pub directory_ready: bool,
     /// Thumbprint of its opening key.
     pub kid: String,
-    /// The key before that one, which it still opens for a while.
-    pub previous_kid: Option<String>,
     /// The link's round-trip time.
     pub rtt: Duration,
-    /// It takes nothing new.
-    pub draining: bool,
-    /// A newer session of the same agent exists, and this one has not been heard since.
-    pub in_doubt: bool,
-    /// Sign-ins sent whose stream has not ended.
-    pub outstanding: u32,
 }
 
-impl AgentSession {
-    /// Whether another sign-in may be sent now.
-    pub fn has_free_slot(&self) -> bool {
-        self.outstanding < self.slots
+/// What an agent is to the core, for metrics: the first of these that is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AgentState {
+    /// It takes nothing new.
+    Draining,
+    /// No domain controller answers it.
+    DirectoryDown,
+    /// It is silent.
+    Suspect,
+    /// It failed too often.
+    Ejected,
+    /// It gets sign-ins.
+    Ready,
+}
+
+impl AgentState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Draining,
+        Self::DirectoryDown,
+        Self::Suspect,
+        Self::Ejected,
+        Self::Ready,
+    ];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::DirectoryDown => "directory_down",
+            Self::Suspect => "suspect",
+            Self::Ejected => "ejected",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// A sign-in that was sent and whose stream has not ended: it takes a slot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InHand {
+    pub(super) sent: Moment,
+    pub(super) user: u64,
+    /// It is to show whether an ejected agent is well again.
+    pub(super) probe: bool,
+    /// It was counted as a failure already, when it was given up.
+    pub(super) counted: bool,
+}
+
+/// One session of an agent, as the core knows it.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub(super) session: AgentSession,
+    /// The key before the current one, which it still opens for a while.
+    pub(super) previous_kid: Option<String>,
+    pub(super) draining: bool,
+    pub(super) in_hand: BTreeMap<(FlightId, AttemptNumber), InHand>,
+    pub(super) liveness: Liveness,
+    pub(super) breaker: Breaker,
+    pub(super) latency: Latency,
+    /// When its timer is set to.
+    pub(super) timer: Moment,
+}
+
+impl Agent {
+    pub(super) fn new(now: Moment, session: AgentSession) -> Self {
+        Self {
+            session,
+            previous_kid: None,
+            draining: false,
+            in_hand: BTreeMap::new(),
+            liveness: Liveness::new(now),
+            breaker: Breaker::new(now),
+            latency: Latency::default(),
+            timer: Moment(u64::MAX),
+        }
     }
 
-    /// Whether it could do anything for this flight, slots aside.
-    pub(super) fn may_take(&self, flight: &Flight) -> bool {
-        self.takes_work() && flight.is_sealed_to(self)
+    /// The agent's name within its realm.
+    pub fn name(&self) -> &Arc<str> {
+        &self.session.name
     }
 
-    fn takes_work(&self) -> bool {
-        !self.draining && self.directory_ready && !self.in_doubt
+    /// What it is to the core.
+    pub fn state(&self) -> AgentState {
+        match self {
+            _ if self.draining => AgentState::Draining,
+            _ if !self.session.directory_ready => AgentState::DirectoryDown,
+            _ if self.liveness.is_suspect() => AgentState::Suspect,
+            _ if self.breaker.is_ejected() => AgentState::Ejected,
+            _ => AgentState::Ready,
+        }
+    }
+
+    /// Sign-ins that it takes at once.
+    pub fn slots(&self) -> u32 {
+        self.session.slots
+    }
+
+    /// Sign-ins that it has in hand.
+    pub fn outstanding(&self) -> u32 {
+        // No more are sent than there are slots.
+        u32::try_from(self.in_hand.len()).unwrap_or(u32::MAX)
+    }
+
+    /// By what its cost is multiplied at `now` for its slowness, its failures and its youth; 1 is usual.
+    pub(super) fn handicap(&self, now: Moment, usual: &Usual) -> f64 {
+        let penalty = usual.factor_of(self.breaker.penalty(now));
+        (self.latency.factor(now, usual) + penalty) / self.breaker.share(now)
+    }
+
+    pub(super) fn has_free_slot(&self) -> bool {
+        self.outstanding() < self.session.slots
+    }
+
+    /// Whether it takes work, be it later.
+    pub(super) fn serves(&self) -> bool {
+        !self.draining && self.session.directory_ready
+    }
+
+    /// Whether it could do something for this flight, be it later.
+    pub(super) fn could_take(&self, flight: &Flight) -> bool {
+        self.serves() && flight.is_sealed_to(self) && !flight.avoid.contains(&self.session.name)
+    }
+
+    /// Whether sign-ins sealed to one of `kids` open there.
+    pub(super) fn opens(&self, kids: &std::collections::BTreeSet<String>) -> bool {
+        kids.contains(&self.session.kid) || self.previous_kid.as_ref().is_some_and(|kid| kids.contains(kid))
     }
 }
 
 /// All sessions, by id and by realm.
 #[derive(Debug, Default)]
 pub(super) struct Agents {
-    sessions: BTreeMap<(RealmIndex, SessionId), AgentSession>,
+    sessions: BTreeMap<(RealmIndex, SessionId), Agent>,
     realm_of: BTreeMap<SessionId, RealmIndex>,
 }
 
 impl Agents {
-    pub(super) fn insert(&mut self, id: SessionId, session: AgentSession) {
-        self.realm_of.insert(id, session.realm);
-        self.sessions.insert((session.realm, id), session);
+    pub(super) fn insert(&mut self, id: SessionId, agent: Agent) {
+        let realm = agent.session.realm;
+        self.realm_of.insert(id, realm);
+        self.sessions.insert((realm, id), agent);
     }
 
-    pub(super) fn remove(&mut self, id: SessionId) -> Option<AgentSession> {
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Agent> {
         let realm = self.realm_of.remove(&id)?;
         self.sessions.remove(&(realm, id))
     }
 
-    pub(super) fn get(&self, id: SessionId) -> Option<&AgentSession> {
+    pub(super) fn get(&self, id: SessionId) -> Option<&Agent> {
         self.sessions.get(&(*self.realm_of.get(&id)?, id))
     }
 
-    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut AgentSession> {
+    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Agent> {
         self.sessions.get_mut(&(*self.realm_of.get(&id)?, id))
     }
 
-    pub(super) fn of(&self, realm: RealmIndex) -> impl Iterator<Item = (SessionId, &AgentSession)> {
-        let all = (realm, SessionId(0))..=(realm, SessionId(u64::MAX));
-        self.sessions.range(all).map(|((_, id), session)| (*id, session))
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Agent> {
+        self.sessions.values_mut()
     }
 
-    pub(super) fn any_free(&self, realm: RealmIndex) -> bool {
-        self.of(realm)
-            .any(|(_, session)| session.takes_work() && session.has_free_slot())
+    pub(super) fn of(&self, realm: RealmIndex) -> impl Iterator<Item = (SessionId, &Agent)> + Clone {
+        let all = (realm, SessionId(0))..=(realm, SessionId(u64::MAX));
+        self.sessions.range(all).map(|((_, id), agent)| (*id, agent))
+    }
+
+    /// The usual verdict times of a realm.
+    pub(super) fn usual(&self, realm: RealmIndex, now: Moment) -> Usual {
+        Usual::of(self.of(realm).map(|(_, agent)| &agent.latency), now)
+    }
+
+    /// Slots of all that serve.
+    pub(super) fn slots(&self, realm: RealmIndex) -> u32 {
+        let serving = self.of(realm).filter(|(_, agent)| agent.serves());
+        serving.map(|(_, agent)| agent.slots()).sum()
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use postern_protocol::{Moment, NotStarted, Outcome, Unavailable};
 
-use super::agents::AgentSession;
+use super::agents::Agent;
+use super::queue::{Line, Place};
 use super::{AttemptNumber, SessionId, SignIn};
 
 /// How long an agent that could not begin is left alone the first time; four times as long the second.
@@ -18,6 +19,7 @@ pub(super) struct Attempt {
     pub(super) session: SessionId,
     pub(super) agent: Arc<str>,
     pub(super) number: AttemptNumber,
+    pub(super) sent: Moment,
     pub(super) start_by: Moment,
     pub(super) phase: Phase,
 }
@@ -25,12 +27,22 @@ pub(super) struct Attempt {
 /// What is known of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Sent, nothing heard.
+    /// Sent, nothing heard. The start window is open.
     Sent,
-    /// The agent said that it begins; its answer is due by then.
-    Started { until: Moment },
-    /// The start window is past and a cancel was sent; its answer is due by then.
-    Cancelling { until: Moment },
+    /// The start window is past and a cancel was sent; an agent that is there shows itself by then.
+    Cancelling {
+        /// When the cancel was sent.
+        since: Moment,
+        /// When it is judged.
+        until: Moment,
+    },
+    /// The agent said that it begins, or is there after the cancel: its answer is on its way, and due by then.
+    Due {
+        /// When it is given up.
+        until: Moment,
+        /// Whether it said so.
+        started: bool,
+    },
     /// Given up: a bind may have been made. A verdict that still comes counts.
     Unknown,
 }
@@ -44,8 +56,8 @@ pub(super) struct Flight {
     pub(super) sends: AttemptNumber,
     /// Agents that may have bound it, or that cannot use it. By name: a new session may be the same process.
     pub(super) avoid: BTreeSet<Arc<str>>,
-    /// It waits in its realm's queue.
-    pub(super) queued: bool,
+    /// Where it waits in its realm's queue.
+    pub(super) queued: Option<Place>,
     /// Of some attempt nobody can say any more whether a bind was made.
     pub(super) lost: bool,
     /// The one retry after that was used.
@@ -65,7 +77,7 @@ impl Flight {
             attempts: Vec::new(),
             sends: 0,
             avoid: BTreeSet::new(),
-            queued: false,
+            queued: None,
             lost: false,
             retried: false,
             refusal: None,
@@ -74,8 +86,17 @@ impl Flight {
         }
     }
 
-    pub(super) fn attempt_on(&self, session: SessionId) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| attempt.session == session)
+    /// Whether nobody had it yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.sends == 0
+    }
+
+    /// The line in which it waits.
+    pub(super) fn line(&self) -> Line {
+        match self.sign_in.recipients {
+            None => Line::Open,
+            Some(_) => Line::Sealed,
+        }
     }
 
     pub(super) fn has_attempt(&self, session: SessionId, number: AttemptNumber) -> bool {
@@ -90,16 +111,23 @@ impl Flight {
             .find(|attempt| attempt.session == session && attempt.number == number)
     }
 
+    /// The attempt that `session` has.
+    pub(super) fn attempt_on(&mut self, session: SessionId) -> Option<&mut Attempt> {
+        self.attempts.iter_mut().find(|attempt| attempt.session == session)
+    }
+
+    pub(super) fn is_at(&self, session: SessionId) -> bool {
+        self.attempts.iter().any(|attempt| attempt.session == session)
+    }
+
     /// Nothing more can come of the attempt on `session`.
     pub(super) fn forget_attempt(&mut self, session: SessionId) {
         self.attempts.retain(|attempt| attempt.session != session);
     }
 
     /// Whether the agent can open it: it holds a key that the sign-in is, or can be, sealed to.
-    pub(super) fn is_sealed_to(&self, agent: &AgentSession) -> bool {
-        self.sign_in.recipients.as_ref().is_none_or(|recipients| {
-            recipients.contains(&agent.kid) || agent.previous_kid.as_ref().is_some_and(|kid| recipients.contains(kid))
-        })
+    pub(super) fn is_sealed_to(&self, agent: &Agent) -> bool {
+        self.sign_in.recipients.as_ref().is_none_or(|kids| agent.opens(kids))
     }
 
     /// What its caller is told of an outcome. Where a bind may have been made that no answer speaks of, only a verdict
@@ -124,16 +152,15 @@ impl Flight {
         self.attempts.iter().any(|attempt| attempt.phase != Phase::Unknown)
     }
 
-    /// Whether `agent` may be asked at `now`.
-    pub(super) fn may_ask(&self, agent: &AgentSession, now: Moment) -> bool {
-        let paused = self.pause.is_some_and(|until| now < until)
-            && self.refusal.as_ref().is_some_and(|(name, _)| *name == agent.name);
-        !paused && self.could_ask(agent)
+    /// Whether `agent` may be asked at `now`, slots aside.
+    pub(super) fn may_ask(&self, session: SessionId, agent: &Agent, now: Moment) -> bool {
+        let paused = self.pause.is_some_and(|until| now < until) && self.was_refused_by(agent);
+        !paused && !self.is_at(session) && agent.could_take(self)
     }
 
-    /// Whether `agent` may be asked now or later.
-    pub(super) fn could_ask(&self, agent: &AgentSession) -> bool {
-        agent.may_take(self) && !self.avoid.contains(&agent.name)
+    /// Whether `agent` is the last that said it made no bind.
+    pub(super) fn was_refused_by(&self, agent: &Agent) -> bool {
+        self.refusal.as_ref().is_some_and(|(name, _)| name == agent.name())
     }
 
     /// Notes a refusal that may soon be none: the agent is asked again after a pause that grows.
@@ -156,10 +183,10 @@ impl Flight {
     pub(super) fn next_timeout(&self) -> Moment {
         let of_attempt = |attempt: &Attempt| match attempt.phase {
             Phase::Sent => Some(attempt.start_by),
-            Phase::Started { until } | Phase::Cancelling { until } => Some(until),
+            Phase::Due { until, .. } | Phase::Cancelling { until, .. } => Some(until),
             Phase::Unknown => None,
         };
-        let paused = self.pause.filter(|_| self.queued);
+        let paused = self.pause.filter(|_| self.queued.is_some());
         self.attempts
             .iter()
             .filter_map(of_attempt)

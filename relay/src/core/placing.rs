@@ -1,20 +1,25 @@
-//! Which agent gets a sign-in, and what becomes of one that nobody can take: the realm's queue and the choice among its
-//! agents.
+//! To whom a sign-in goes now, what becomes of one that nobody can take, and who is there at all.
 
 use std::time::Duration;
 
 use postern_protocol::{Moment, Outcome, Unavailable};
-use rand::Rng;
 
+use super::agents::InHand;
+use super::balance::Choice;
 use super::flight::{Attempt, Phase};
-use super::{Command, Core, FlightId, RealmIndex, SessionId};
+use super::queue::{Full, Walk};
+use super::{Command, Core, FlightId, RealmIndex, SessionId, Shed, Timer, USUAL_LIFE};
+
+/// How long sign-ins wait for a directory after the last one was lost: a domain controller that closes its connections
+/// and takes new ones at once costs nobody a sign-in.
+const DIRECTORY_RETURN: Duration = Duration::from_millis(500);
 
 impl Core {
     /// Sends the flight to an agent, or lets it wait for one, or settles it when waiting is of no use.
     pub(super) fn place(&mut self, now: Moment, id: FlightId) {
         let Some(flight) = self.flights.get(&id) else { return };
         if now >= flight.sign_in.deadline {
-            return self.flight_timeout(now, id);
+            return self.flight_timeout(now, id, false);
         }
         if let Some(session) = self.choose(now, id) {
             return self.send(now, id, session);
@@ -22,52 +27,52 @@ impl Core {
         if let Some(outcome) = self.hopeless(now, id) {
             return self.settle(id, outcome, None);
         }
-        self.enqueue(id);
+        self.enqueue(now, id);
     }
 
-    fn enqueue(&mut self, id: FlightId) {
+    fn enqueue(&mut self, now: Moment, id: FlightId) {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        if flight.queued {
+        if flight.queued.is_some() {
             return;
         }
-        let realm = &mut self.realms[flight.sign_in.realm.0];
-        let fits = realm.queued < realm.rules.queue_length
-            && realm.queued_bytes + flight.sign_in.bytes <= realm.rules.queue_bytes;
-        if !fits {
+        let realm = flight.sign_in.realm;
+        let slots = self.agents.slots(realm);
+        let queue = &mut self.realms[realm.0].queue;
+        let (bytes, time_left) = (flight.sign_in.bytes, flight.sign_in.deadline.since(now));
+        let room = match queue.admits(bytes, time_left, slots) {
+            // It has waited already, and others wait no longer for it.
+            Err(Full::Time) if !flight.is_fresh() => Ok(()),
+            room => room,
+        };
+        if let Err(full) = room {
+            let shed = match full {
+                Full::Length => Shed::QueueLength,
+                Full::Bytes => Shed::QueueBytes,
+                Full::Time => Shed::QueueWait,
+            };
+            self.commands.push_back(Command::Shed(shed));
             return self.settle(id, Outcome::Unavailable(Unavailable::Overloaded), None);
         }
-        flight.queued = true;
-        realm.queued += 1;
-        realm.queued_bytes += flight.sign_in.bytes;
-        realm.queue.push_back(id);
+        flight.queued = Some(queue.push(id, bytes, flight.line(), !flight.is_fresh()));
         self.set_timer(id);
     }
 
-    /// The eligible agent with the fewest sign-ins outstanding; chance decides among equals. One that has just said
-    /// that it could not begin is asked again only if there is no other.
     fn choose(&mut self, now: Moment, id: FlightId) -> Option<SessionId> {
         let flight = self.flights.get(&id)?;
-        let refused_by = flight.refusal.as_ref().map(|(name, _)| name.clone());
-        let mut best: Option<((bool, u32), SessionId)> = None;
-        let mut equals = 0_u32;
-        for (session, agent) in self.agents.of(flight.sign_in.realm) {
-            let eligible = agent.has_free_slot() && flight.may_ask(agent, now);
-            if !eligible || flight.attempt_on(session).is_some() {
-                continue;
-            }
-            let cost = (refused_by.as_ref() == Some(&agent.name), agent.outstanding);
-            match best {
-                Some((least, _)) if least < cost => continue,
-                Some((least, _)) if least == cost => equals += 1,
-                _ => equals = 0,
-            }
-            if self.random.random_range(0..=equals) == 0 {
-                best = Some((cost, session));
-            }
+        let realm = flight.sign_in.realm;
+        let (usual, seen) = &mut self.realms[realm.0].usual;
+        if now.since(*seen) >= USUAL_LIFE {
+            (*usual, *seen) = (self.agents.usual(realm, now), now);
         }
-        best.map(|(_, session)| session)
+        let choice = Choice {
+            agents: &self.agents,
+            realm,
+            usual,
+            now,
+        };
+        choice.agent_for(flight, &mut self.random)
     }
 
     /// The outcome of a flight that no agent in session could take, however long it waited; `None` if one could.
@@ -77,85 +82,92 @@ impl Core {
             return None;
         }
         let realm = &self.realms[flight.sign_in.realm.0];
-        let staying = || {
-            self.agents
-                .of(flight.sign_in.realm)
-                .filter(|(_, agent)| !agent.draining)
-        };
-        if staying().next().is_none() {
-            let returning = realm
-                .agent_left
-                .is_some_and(|left| now.since(left) < realm.rules.agent_return);
+        let within = |left: Option<Moment>, patience| left.is_some_and(|left| now.since(left) < patience);
+        let staying = self
+            .agents
+            .of(flight.sign_in.realm)
+            .filter(|(_, agent)| !agent.draining);
+        if !realm.presence.agent {
+            let returning = within(realm.presence.agent_left, realm.rules.agent_return);
             return (!returning || flight.is_ambiguous()).then_some(Outcome::Unavailable(Unavailable::NoAgent));
         }
-        if !staying().any(|(_, agent)| flight.is_sealed_to(agent)) {
+        if !staying.clone().any(|(_, agent)| flight.is_sealed_to(agent)) {
             return Some(Outcome::StaleKey);
         }
-        if staying().any(|(_, agent)| flight.could_ask(agent)) {
+        if staying.clone().any(|(_, agent)| agent.could_take(flight)) {
             return None;
         }
-        // Of those left, each has been tried, is in doubt, or has no directory.
-        if staying().any(|(_, agent)| agent.in_doubt) {
-            return None;
+        // Of those left, each has been tried, or has no directory.
+        if realm.presence.directory {
+            return Some(Outcome::Unavailable(flight.failure()));
         }
-        Some(Outcome::Unavailable(flight.failure()))
+        let tried = |agent: &super::Agent| flight.avoid.contains(agent.name());
+        let returning = within(realm.presence.directory_left, DIRECTORY_RETURN);
+        let waits = returning && !staying.clone().all(|(_, agent)| tried(agent));
+        (!waits).then_some(Outcome::Unavailable(Unavailable::DirectoryDown))
     }
 
     fn send(&mut self, now: Moment, id: FlightId, session: SessionId) {
+        self.leave_queue(id);
         let Some(agent) = self.agents.get_mut(session) else {
             return;
         };
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        let window = Duration::from_millis(250).max(Duration::from_millis(100) + agent.rtt * 3);
+        let window = Duration::from_millis(250).max(Duration::from_millis(100) + agent.session.rtt * 3);
         let start_by = now + window.min(flight.sign_in.deadline.since(now) / 2);
-        agent.outstanding += 1;
         flight.sends += 1;
         let number = flight.sends;
+        let in_hand = InHand {
+            sent: now,
+            user: flight.sign_in.user,
+            probe: agent.breaker.chosen(now),
+            counted: false,
+        };
+        agent.in_hand.insert((id, number), in_hand);
+        agent.liveness.owes(now);
         flight.attempts.push(Attempt {
             session,
-            agent: agent.name.clone(),
+            agent: agent.name().clone(),
             number,
+            sent: now,
             start_by,
             phase: Phase::Sent,
         });
-        self.leave_queue(id);
         self.commands.push_back(Command::Send {
             flight: id,
             session,
             attempt: number,
             start_by,
         });
+        self.watch(now, session);
         self.set_timer(id);
     }
 
     /// Gives waiting sign-ins to agents with free slots, oldest first.
     pub(super) fn dispatch(&mut self, now: Moment, realm: RealmIndex) {
-        let mut position = 0;
-        while self.agents.any_free(realm) {
-            let Some(&id) = self.realms[realm.0].queue.get(position) else {
+        let mut walk = Walk::default();
+        while self
+            .agents
+            .of(realm)
+            .any(|(_, agent)| agent.serves() && agent.has_free_slot())
+        {
+            let Some(id) = walk.next(&self.realms[realm.0].queue) else {
                 break;
             };
-            let waiting = self.flights.get(&id).is_some_and(|flight| flight.queued);
-            if !waiting {
-                // Settled while it waited, or sent: the queue is cleaned here and not by searching it then.
-                self.realms[realm.0].queue.remove(position);
-            } else if let Some(session) = self.choose(now, id) {
-                self.realms[realm.0].queue.remove(position);
+            let place = self.flights.get(&id).and_then(|flight| flight.queued);
+            if let Some(session) = self.choose(now, id) {
                 self.send(now, id, session);
-            } else {
-                position += 1;
+                place.into_iter().for_each(|place| walk.taken(place));
             }
         }
     }
 
     /// After agents left or lost their directory: answers those that wait for nothing.
     pub(super) fn settle_hopeless(&mut self, now: Moment, realm: RealmIndex) {
-        let waiting: Vec<FlightId> = self.realms[realm.0].queue.iter().copied().collect();
-        for id in waiting {
-            let queued = self.flights.get(&id).is_some_and(|flight| flight.queued);
-            if let Some(outcome) = self.hopeless(now, id).filter(|_| queued) {
+        for id in self.realms[realm.0].queue.all() {
+            if let Some(outcome) = self.hopeless(now, id) {
                 self.settle(id, outcome, None);
             }
         }
@@ -165,14 +177,23 @@ impl Core {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
-        if std::mem::take(&mut flight.queued) {
-            let realm = &mut self.realms[flight.sign_in.realm.0];
-            realm.queued -= 1;
-            realm.queued_bytes -= flight.sign_in.bytes;
-            // Most leave from the front; the others are skipped when their turn comes.
-            while realm.queue.front() == Some(&id) {
-                realm.queue.pop_front();
-            }
+        if let Some(place) = flight.queued.take() {
+            self.realms[flight.sign_in.realm.0].queue.remove(place);
         }
+    }
+
+    /// Notes who is there after something has changed, and when the last one left.
+    pub(super) fn note_presence(&mut self, now: Moment, realm: RealmIndex) {
+        let agent = self.agents.of(realm).any(|(_, agent)| !agent.draining);
+        let directory = self.agents.of(realm).any(|(_, agent)| agent.serves());
+        let presence = &mut self.realms[realm.0].presence;
+        if presence.agent && !agent {
+            presence.agent_left = Some(now);
+        }
+        if presence.directory && !directory {
+            presence.directory_left = Some(now);
+            self.timers.insert((now + DIRECTORY_RETURN, Timer::Realm(realm)));
+        }
+        (presence.agent, presence.directory) = (agent, directory);
     }
 }

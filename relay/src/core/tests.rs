@@ -1,27 +1,34 @@
 //! Stories of single sign-ins, each a rule, by what they are about; random schedules are in [`schedules`].
 
+mod choosing;
 mod hand_off;
 mod placing;
 mod schedules;
 mod settling;
+mod silence;
 mod unknown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use postern_protocol::Verdict;
+use postern_protocol::{NotStarted, Verdict};
 
 use super::*;
+use crate::config::Ambiguous;
 
 const REALM: RealmIndex = RealmIndex(0);
 const DEADLINE: Duration = Duration::from_secs(4);
+const RTT: Duration = Duration::from_millis(10);
 
 fn rules(ambiguous: Ambiguous) -> RealmRules {
     RealmRules {
         ambiguous,
         lockout_window: Duration::from_secs(1800),
-        queue_length: 4,
-        queue_bytes: 4_000,
+        queue: QueueRules {
+            length: 4,
+            bytes: 4_000,
+            wait: Duration::from_millis(500),
+        },
         agent_return: DEADLINE,
     }
 }
@@ -33,11 +40,7 @@ fn agent(slots: u32) -> AgentSession {
         slots,
         directory_ready: true,
         kid: "kid".to_owned(),
-        previous_kid: None,
-        rtt: Duration::from_millis(10),
-        draining: false,
-        in_doubt: false,
-        outstanding: 0,
+        rtt: RTT,
     }
 }
 
@@ -46,6 +49,10 @@ struct Rig {
     core: Core,
     now: Moment,
     next: u64,
+    /// Commands of times that have passed.
+    given: Vec<Command>,
+    /// Sessions that do not answer pings; all others do, at once.
+    silent: BTreeSet<SessionId>,
 }
 
 impl Rig {
@@ -67,6 +74,8 @@ impl Rig {
             core: Core::new([rules(ambiguous)], 7),
             now: Moment(1_000_000),
             next: 0,
+            given: Vec::new(),
+            silent: BTreeSet::new(),
         };
         for id in 1..=agents {
             rig.up(id);
@@ -93,8 +102,27 @@ impl Rig {
         id
     }
 
+    /// What was given since this was asked last, without what is between the core and the agents alone.
     fn commands(&mut self) -> Vec<Command> {
-        std::iter::from_fn(|| self.core.poll_command()).collect()
+        self.listen();
+        let quiet = |command: &Command| !matches!(command, Command::Ping { .. } | Command::Opinion { .. });
+        std::mem::take(&mut self.given).into_iter().filter(quiet).collect()
+    }
+
+    /// Takes commands; agents that are not silent answer pings.
+    fn listen(&mut self) {
+        while let Some(command) = self.core.poll_command() {
+            if let Command::Ping { session } = command
+                && !self.silent.contains(&session)
+            {
+                self.core.handle_heard(self.now, session, RTT);
+            }
+            self.given.push(command);
+        }
+    }
+
+    fn state(&self, id: u64) -> AgentState {
+        self.core.agents.get(SessionId(id)).unwrap().state()
     }
 
     /// The one attempt that was sent just now.
@@ -135,6 +163,7 @@ impl Rig {
         while let Some(at) = self.core.next_timeout().filter(|&at| at <= until) {
             self.now = at.max(self.now);
             self.core.handle_timeout(self.now);
+            self.listen();
         }
         self.now = until;
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use postern_protocol::{Moment, NotStarted, Outcome, Subject, Verdict};
 
+pub use super::queue::QueueRules;
 use crate::config::Ambiguous;
 
 /// A sign-in, as the core knows it.
@@ -30,10 +31,8 @@ pub struct RealmRules {
     pub ambiguous: Ambiguous,
     /// One extra attempt per user within this.
     pub lockout_window: Duration,
-    /// Sign-ins that may wait.
-    pub queue_length: usize,
-    /// Bytes of sign-ins that may wait.
-    pub queue_bytes: usize,
+    /// What may wait.
+    pub queue: QueueRules,
     /// How long sign-ins wait for an agent after the last one left: an agent that restarts loses none.
     pub agent_return: Duration,
 }
@@ -87,6 +86,11 @@ pub enum Command {
         /// Whom to tell.
         session: SessionId,
     },
+    /// Ask the agent for a sign of life.
+    Ping {
+        /// Whom.
+        session: SessionId,
+    },
     /// Answer the caller, and forget the sign-in.
     Settle {
         /// Which.
@@ -105,6 +109,15 @@ pub enum Command {
         /// Why the first did not do it.
         reason: NotStarted,
     },
+    /// For metrics: a sign-in is refused, or not handed on, since there is too much to do.
+    Shed(Shed),
+    /// For the log: what is thought of an agent has changed.
+    Opinion {
+        /// Of whom.
+        session: SessionId,
+        /// To what.
+        opinion: Opinion,
+    },
     /// For metrics: it is unknown whether an agent made a bind.
     BecameAmbiguous {
         /// Which.
@@ -114,4 +127,42 @@ pub enum Command {
         /// Whether the agent had said that it would begin.
         started: bool,
     },
+}
+
+/// Why a sign-in is refused that could have been served with less to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shed {
+    /// As many wait as may.
+    QueueLength,
+    /// As many bytes wait as may.
+    QueueBytes,
+    /// It would have waited for too long.
+    QueueWait,
+    /// Too many sign-ins go from one agent to another.
+    HandOffs,
+}
+
+impl Shed {
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueLength => "queue_length",
+            Self::QueueBytes => "queue_bytes",
+            Self::QueueWait => "queue_wait",
+            Self::HandOffs => "hand_offs",
+        }
+    }
+}
+
+/// A change of what is thought of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opinion {
+    /// It is silent: it gets nothing until it is heard.
+    Suspect,
+    /// It is heard again.
+    Heard,
+    /// It failed three users in a row: it gets nothing for a while.
+    Ejected,
+    /// It gave a verdict again.
+    Back,
 }

@@ -14,13 +14,12 @@ use postern_protocol::frame::{
 };
 use postern_protocol::identity::{CertificateFacts, Identity};
 use postern_protocol::seal::SealingKey;
-use postern_protocol::transport::PING_INTERVAL;
 use postern_protocol::wire::{WireError, read_frame};
 use postern_protocol::{AgentIdentity, NotStarted, RealmKey, TrustDomain};
 use postern_service::shutdown::Shutdown;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, interval, sleep_until};
 
 use super::greeting::{Greeted, check_slots, greet};
 use super::registry::{Predecessor, Registry};
@@ -185,11 +184,7 @@ impl Link {
             slots: hello.slots,
             directory_ready: hello.directory == DirectoryHealth::Ready,
             kid: key.kid().to_owned(),
-            previous_kid: None,
             rtt: link.connection.rtt(),
-            draining: false,
-            in_doubt: false,
-            outstanding: 0,
         };
         let up = Event::SessionUp {
             id: link.id,
@@ -210,7 +205,6 @@ impl Link {
             end = link.outside_events(&admission.probe) => end,
             end = link.read(receive, key_sender) => end,
             end = write(send, control_queue) => end,
-            end = link.ping() => end,
             end = link.carry_out(command_queue, &mut streams) => end,
         };
         if link.connection.close_reason().is_some() {
@@ -327,11 +321,11 @@ impl Link {
                     if self.control.send(pong).await.is_err() {
                         return End::new(CloseCode::Stopping, "the control stream's writer has ended");
                     }
-                    continue;
+                    Event::Heard(self.id, self.connection.rtt())
                 }
                 Control::Pong(_) => {
                     self.heard.store(true, Ordering::Relaxed);
-                    Event::Alive(self.id, self.connection.rtt())
+                    Event::Heard(self.id, self.connection.rtt())
                 }
                 Control::Status(status) => {
                     if let Err(end) = check_slots(status.slots) {
@@ -356,7 +350,7 @@ impl Link {
                     }
                     Err(error) => return End::new(CloseCode::Protocol, format!("KeyChange: {error}")),
                 },
-                Control::Unknown(_) => continue,
+                Control::Unknown(_) => Event::Heard(self.id, self.connection.rtt()),
                 Control::Hello(_)
                 | Control::Welcome(_)
                 | Control::Cancel(_)
@@ -370,17 +364,6 @@ impl Link {
                 return End::new(CloseCode::Stopping, "the relay is stopping");
             }
         }
-    }
-
-    async fn ping(&self) -> End {
-        let mut tick = interval(PING_INTERVAL);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for number in 0.. {
-            tick.tick().await;
-            // A full queue means that the agent reads nothing; QUIC's idle time-out or the next frame will tell.
-            let _ = self.control.try_send(Control::Ping(Ping { number }));
-        }
-        End::new(CloseCode::Done, "out of ping numbers")
     }
 
     /// The request, if the agent will not take an alternate id for a name to be bound.
@@ -401,6 +384,7 @@ impl Link {
         streams: &mut JoinSet<Option<WireError>>,
     ) -> End {
         let mut close_when_idle = false;
+        let mut pings = 0;
         loop {
             if close_when_idle && streams.is_empty() {
                 return End::new(CloseCode::Done, "the agent has drained");
@@ -444,6 +428,12 @@ impl Link {
                         if self.control.try_send(cancel).is_err() {
                             return End::new(CloseCode::Silent, "the agent does not read its control stream");
                         }
+                    }
+                    Some(SessionCommand::Ping) => {
+                        let number = pings;
+                        pings += 1;
+                        // A full queue means that the agent reads nothing; its silence is looked at anyway.
+                        let _ = self.control.try_send(Control::Ping(Ping { number }));
                     }
                     Some(SessionCommand::CloseWhenIdle) => close_when_idle = true,
                     None => return End::new(CloseCode::Stopping, "the relay is stopping"),

@@ -17,6 +17,7 @@ use super::existing::{AlternateValue, Existing};
 use super::folder::Folder;
 use super::ports::{MockDcPorts, Ports};
 use super::{Counts, Domain, MAIL_SUFFIX, NETBIOS, REALM, TENANT, dc_config, loopback, numbered, users};
+use crate::links::Links;
 use crate::pki::{Issued, Pki, RELAY_SERVER_NAME};
 use crate::supervisor::{Kind, Part};
 use shapes::{
@@ -56,6 +57,8 @@ pub struct Site<'a> {
     pub domain: &'a Domain,
     /// What answers binds.
     pub directory: Directory<'a>,
+    /// What is between agents and relays, if anything is.
+    pub links: Option<&'a Links>,
 }
 
 /// What the agents stand in front of.
@@ -233,12 +236,7 @@ impl Site<'_> {
                 certificate: self.certificate(&issued)?,
             },
             relays: Relays {
-                addresses: self
-                    .ports
-                    .relays
-                    .iter()
-                    .map(|relay| loopback(relay.quic).to_string())
-                    .collect(),
+                addresses: self.relay_addresses(&name)?,
                 server_name: RELAY_SERVER_NAME,
                 anchors: self.relative(&self.pki.ca())?,
             },
@@ -249,6 +247,21 @@ impl Site<'_> {
             admin: Listen::on(admin),
         };
         self.part(Kind::Agent, &name, Vec::new(), admin, &config)
+    }
+
+    /// Where an agent finds the relays. With proxies in between nobody tells it of any other way: the relays' own files
+    /// list no replicas.
+    fn relay_addresses(&self, agent: &str) -> anyhow::Result<Vec<String>> {
+        let relays = self.ports.relays.iter().enumerate();
+        relays
+            .map(|(index, relay)| match self.links {
+                None => Ok(loopback(relay.quic).to_string()),
+                Some(links) => {
+                    let address = links.address(agent, &numbered("relay", index));
+                    Ok(address.context("a link that was not opened")?.to_string())
+                }
+            })
+            .collect()
     }
 
     fn simulated_directory(&self) -> anyhow::Result<shapes::Directory> {

@@ -18,6 +18,7 @@ mod envelopes;
 mod existing;
 mod faults;
 mod harness;
+mod net_faults;
 mod page;
 mod people;
 mod pki;

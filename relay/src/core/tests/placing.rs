@@ -9,14 +9,7 @@ fn a_verdict_settles_and_frees_the_slot() {
     let sent = rig.sent();
     rig.answer(sent, RIGHT);
     assert_eq!(rig.settled(), [(id, Outcome::Verdict(Verdict::Success))]);
-    assert_eq!(
-        rig.core
-            .sessions(REALM)
-            .map(|(_, agent)| agent.outstanding)
-            .sum::<u32>(),
-        0
-    );
-    assert_eq!((rig.core.unsettled(), rig.core.next_timeout()), (0, None));
+    assert!(rig.core.is_quiet());
 }
 
 #[test]
@@ -50,7 +43,32 @@ fn a_full_queue_refuses_at_once() {
     }
     rig.commands();
     let refused = rig.sign_in();
-    assert_eq!(rig.settled(), [(refused, unavailable(Unavailable::Overloaded))]);
+    assert_eq!(
+        rig.commands()[0],
+        Command::Shed(Shed::QueueLength),
+        "the metrics tell why"
+    );
+    assert_eq!(rig.core.queued(REALM), 4);
+    assert!(!rig.core.flights.contains_key(&refused));
+}
+
+#[test]
+fn who_would_wait_for_too_long_is_refused_at_once() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    rig.sign_in();
+    let sent = rig.sent();
+    rig.pass(Duration::from_millis(400));
+    rig.answer(sent, RIGHT);
+    // Two at once, each for 400 ms: the third of those that wait would wait for 600.
+    let ids: Vec<_> = (0..5).map(|_| rig.sign_in()).collect();
+    assert_eq!(rig.core.queued(REALM), 2);
+    assert_eq!(
+        rig.settled(),
+        [
+            (sent.0, Outcome::Verdict(Verdict::Success)),
+            (ids[4], unavailable(Unavailable::Overloaded))
+        ]
+    );
 }
 
 #[test]
@@ -95,22 +113,37 @@ fn nothing_goes_to_an_agent_that_drains_has_no_directory_or_is_in_doubt() {
     let mut rig = Rig::new(Ambiguous::RetryOnce, 4);
     rig.core.handle_draining(rig.now, SessionId(1));
     rig.core.handle_status(rig.now, SessionId(2), 2, false);
-    rig.core.handle_superseded(SessionId(3));
+    rig.silent.insert(SessionId(3));
+    rig.core.handle_superseded(rig.now, SessionId(3));
     for _ in 0..3 {
         rig.sign_in();
     }
     assert!(rig.sends().iter().all(|(_, session, _)| *session == SessionId(4)));
-    rig.core.handle_alive(rig.now, SessionId(3), Duration::ZERO);
+    rig.core.handle_heard(rig.now, SessionId(3), RTT);
     assert_eq!(rig.sent().1, SessionId(3));
 }
 
 #[test]
-fn with_every_directory_down_it_is_said_at_once_to_those_that_wait_too() {
+fn with_every_directory_down_sign_ins_wait_for_half_a_second_and_then_it_is_said_at_once() {
     let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
     let ids: Vec<_> = (0..3).map(|_| rig.sign_in()).collect();
     rig.commands();
     rig.core.handle_status(rig.now, SessionId(1), 2, false);
-    assert_eq!(rig.settled(), [(ids[2], unavailable(Unavailable::DirectoryDown))]);
+    rig.pass(Duration::from_millis(499));
+    assert_eq!(rig.settled(), []);
+    rig.pass(Duration::from_millis(1));
+    let settled: BTreeMap<_, _> = rig.settled().into_iter().collect();
+    assert_eq!(settled[&ids[2]], unavailable(Unavailable::DirectoryDown));
     let later = rig.sign_in();
     assert_eq!(rig.settled(), [(later, unavailable(Unavailable::DirectoryDown))]);
+}
+
+#[test]
+fn a_directory_that_is_back_at_once_costs_nobody_a_sign_in() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    rig.core.handle_status(rig.now, SessionId(1), 2, false);
+    let id = rig.sign_in();
+    rig.pass(Duration::from_millis(400));
+    rig.core.handle_status(rig.now, SessionId(1), 2, true);
+    assert_eq!(rig.sent().0, id);
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{DEADLINE, REALM, Rig};
 use crate::config::Ambiguous;
-use crate::core::{Answer, AttemptNumber, Command, FlightId, MAX_ATTEMPTS, SessionId};
+use crate::core::{Answer, AttemptNumber, Command, FlightId, MAX_ATTEMPTS, SessionId, Timer};
 
 /// Something that happens in a random schedule.
 #[derive(Debug, Clone)]
@@ -79,7 +79,11 @@ impl Watch {
                     assert!(attempt <= MAX_ATTEMPTS);
                     assert!(start_by <= self.asked[&flight] + DEADLINE);
                     let agent = rig.core.agents.get(session).expect("sent to a session that is gone");
-                    assert!(!agent.draining && agent.directory_ready && !agent.in_doubt);
+                    assert!(agent.serves());
+                    let others_are_heard = rig.core.agents.of(REALM).any(|(_, other)| {
+                        other.serves() && !other.liveness.is_suspect() && other.could_take(&rig.core.flights[&flight])
+                    });
+                    assert!(!agent.liveness.is_suspect() || !others_are_heard, "sent to a suspect");
                     self.sent.push((flight, session, attempt));
                     self.open.push((flight, session, attempt));
                     let at_agent = self.open.iter().filter(|(_, to, _)| *to == session).count();
@@ -116,7 +120,11 @@ impl Watch {
                 Command::BecameAmbiguous { flight, .. } => {
                     *self.ambiguous.entry(flight).or_default() += 1;
                 }
-                Command::Cancel { .. } | Command::HandedOff { .. } => {}
+                Command::Cancel { .. }
+                | Command::HandedOff { .. }
+                | Command::Ping { .. }
+                | Command::Opinion { .. }
+                | Command::Shed(_) => {}
             }
         }
     }
@@ -193,11 +201,11 @@ fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
             }
             Step::Superseded(at) => pick(&sessions, at)
                 .into_iter()
-                .for_each(|id| rig.core.handle_superseded(id)),
+                .for_each(|id| rig.core.handle_superseded(rig.now, id)),
             Step::Alive(at) => {
                 pick(&sessions, at)
                     .into_iter()
-                    .for_each(|id| rig.core.handle_alive(rig.now, id, Duration::ZERO));
+                    .for_each(|id| rig.core.handle_heard(rig.now, id, Duration::ZERO));
             }
             Step::Started(at) => {
                 if let Some(&(flight, session, attempt)) = watch.open.get(at % watch.open.len().max(1)) {
@@ -235,7 +243,12 @@ fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
     }
     watch.pass(&mut rig, DEADLINE);
     assert_eq!(rig.core.unsettled(), 0, "not settled by its deadline");
-    assert_eq!(rig.core.next_timeout(), None);
+    assert!(
+        !rig.core
+            .timers
+            .iter()
+            .any(|(_, timer)| matches!(timer, Timer::Flight(_)))
+    );
     for (flight, asked) in &watch.asked {
         let (_, at) = watch.settled.get(flight).expect("never settled");
         assert!(at.since(*asked) <= DEADLINE, "settled after its deadline");

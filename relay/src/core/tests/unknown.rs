@@ -67,8 +67,9 @@ fn a_late_word_without_a_verdict_does_not_end_another_agents_attempt() {
         let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
         let id = rig.sign_in();
         let first = rig.sent();
-        // Past the first start window and the cancel after it, within the second.
-        rig.pass(Duration::from_millis(500));
+        rig.silent.insert(first.1);
+        // Past the first start window, within the second.
+        rig.pass(Duration::from_millis(400));
         let second = rig.sent();
         rig.answer(first, word.clone());
         assert_eq!(rig.settled(), [], "{word:?}");
@@ -93,13 +94,30 @@ fn a_user_gets_one_retry_within_the_lockout_window() {
 }
 
 #[test]
-fn silence_past_the_start_window_is_cancelled_first_and_retried_after_that() {
+fn an_agent_that_is_silent_past_the_window_is_given_up() {
     let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
     rig.sign_in();
     let first = rig.sent();
+    rig.silent.insert(first.1);
     rig.pass(Duration::from_millis(249));
     assert!(rig.commands().is_empty());
     rig.pass(Duration::from_millis(1));
+    assert_eq!(
+        rig.commands()[0],
+        Command::Cancel {
+            flight: first.0,
+            session: first.1
+        }
+    );
+    assert_ne!(rig.core.flights[&first.0].attempts[1].session, first.1);
+}
+
+#[test]
+fn an_agent_that_is_there_is_asked_to_leave_it_and_given_the_time_to_say_what_it_did() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    rig.sign_in();
+    let first = rig.sent();
+    rig.pass(Duration::from_millis(250));
     assert_eq!(
         rig.commands(),
         [Command::Cancel {
@@ -107,9 +125,27 @@ fn silence_past_the_start_window_is_cancelled_first_and_retried_after_that() {
             session: first.1
         }]
     );
-    rig.pass(Duration::from_millis(120));
-    let second = rig.sent();
-    assert_ne!(second.1, first.1);
+    rig.pass(Duration::from_millis(1_749));
+    assert!(rig.commands().is_empty(), "a late word is no reason for a second bind");
+    rig.pass(Duration::from_millis(1));
+    assert_ne!(rig.sent().1, first.1);
+}
+
+#[test]
+fn an_agent_that_does_not_answer_the_ping_behind_the_cancel_is_given_up() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
+    rig.sign_in();
+    let first = rig.sent();
+    rig.pass(Duration::from_millis(240));
+    // It has just been heard, so it is not silent when the window ends.
+    rig.core.handle_heard(rig.now, first.1, RTT);
+    rig.silent.insert(first.1);
+    rig.pass(Duration::from_millis(10));
+    assert!(matches!(rig.commands()[..], [Command::Cancel { .. }]));
+    rig.pass(Duration::from_millis(119));
+    assert!(rig.commands().is_empty());
+    rig.pass(Duration::from_millis(1));
+    assert_ne!(rig.sent().1, first.1);
 }
 
 #[test]
@@ -140,6 +176,7 @@ fn a_late_not_started_starts_no_third_attempt_beside_the_second() {
     let mut rig = Rig::new(Ambiguous::RetryOnce, 3);
     let id = rig.sign_in();
     let first = rig.sent();
+    rig.silent.insert(first.1);
     rig.pass(Duration::from_millis(400));
     let second = rig.sent();
     rig.answer(first, Answer::NotStarted(NotStarted::Cancelled));
@@ -158,6 +195,7 @@ fn what_may_have_been_bound_is_never_called_overloaded() {
     let sent = rig.sends();
     assert_eq!((sent.len(), rig.core.queued(REALM)), (4, 4));
     rig.core.handle_session_down(rig.now, sent[0].1);
+    rig.pass(Duration::ZERO);
     for (id, outcome) in rig.settled() {
         assert!(ids.contains(&id));
         assert_eq!(outcome, unavailable(Unavailable::Indeterminate));

@@ -31,6 +31,7 @@ fn write(scratch: &Scratch, tls_api: bool, dc_config: Option<&str>) -> Parts {
         directory: Directory::Simulated {
             dc_config: dc_config.as_deref(),
         },
+        links: None,
     };
     site.write().unwrap()
 }
@@ -129,6 +130,7 @@ fn an_existing_directory_is_what_the_agents_are_configured_for_and_no_simulated_
             alternate_suffixes: vec!["mail.example".to_owned()],
         },
         directory: Directory::Existing(&existing),
+        links: None,
     };
     let parts = site.write().unwrap();
     assert!(parts.dcs.is_none() && parts.lockout.is_none());
@@ -173,4 +175,49 @@ fn the_service_accounts_password_is_another_each_time_and_nobody_elses_to_read()
         })
         .collect();
     assert_eq!(passwords.len(), 2);
+}
+
+#[tokio::test]
+async fn with_proxies_in_between_nothing_tells_an_agent_where_a_relay_really_is() {
+    let scratch = Scratch::new();
+    let folder = Folder::take(Some(&scratch.path().join("cluster"))).unwrap();
+    let pki = folder.pki().unwrap();
+    let reservation = Reservation::new(COUNTS, Choice::Auto).unwrap();
+    let relays: Vec<_> = reservation
+        .ports
+        .relays
+        .iter()
+        .map(|ports| loopback(ports.quic))
+        .collect();
+    let mut tasks = tokio::task::JoinSet::new();
+    let links = Links::open(COUNTS.agents, &relays, &mut tasks).unwrap();
+    let site = Site {
+        folder: &folder,
+        pki: &pki,
+        counts: COUNTS,
+        ports: &reservation.ports,
+        tls_api: false,
+        domain: &Domain::simulated(),
+        directory: Directory::Simulated { dc_config: None },
+        links: Some(&links),
+    };
+    site.write().unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(format!("{name}.toml"))).unwrap();
+    let mut told = std::collections::BTreeSet::new();
+    for agent in ["agent-1", "agent-2"] {
+        let text = read(agent);
+        assert!(relays.iter().all(|relay| !text.contains(&relay.to_string())), "{text}");
+        let file: Table = toml::from_str(&text).unwrap();
+        told.extend(
+            file["relays"]["addresses"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(ToString::to_string),
+        );
+    }
+    assert_eq!(told.len(), 4, "a link of its own for each agent and each relay");
+    for relay in ["relay-1", "relay-2"] {
+        assert!(!read(relay).contains("replicas"));
+    }
 }

@@ -1,0 +1,215 @@
+//! What became of one sign-in, and whether that was right.
+
+use std::time::Duration;
+
+use postern_protocol::{Outcome, Unavailable, Verdict};
+use serde::Deserialize;
+
+use crate::plan::Attempt;
+
+/// One sign-in that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// What was planned.
+    pub attempt: Attempt,
+    /// How much later than planned it was sent: the generator's own fault.
+    pub lag: Duration,
+    /// From the planned time to the whole answer: a generator that is late makes nothing look fast.
+    pub latency: Duration,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// How a sign-in ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// With an outcome.
+    Outcome(Outcome),
+    /// Without one.
+    Broken(Broken),
+}
+
+/// Why there was no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Broken {
+    /// No answer within the generator's patience, which is longer than any deadline.
+    NoAnswer,
+    /// The connection could not be made, or ended before the answer.
+    Connection,
+    /// An answer that is none of a relay's.
+    Unreadable,
+}
+
+impl Broken {
+    /// The name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no answer",
+            Self::Connection => "connection lost",
+            Self::Unreadable => "unreadable answer",
+        }
+    }
+}
+
+/// What to think of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// The verdict is the one expected.
+    Right,
+    /// No verdict: a failure of ours.
+    Failed,
+    /// Another verdict than expected. The worst of all when it is a success.
+    Wrong,
+}
+
+impl Record {
+    /// What to think of it.
+    pub fn judgement(&self) -> Judgement {
+        match self.ended {
+            Ended::Outcome(Outcome::Verdict(verdict)) if verdict == self.attempt.expected() => Judgement::Right,
+            Ended::Outcome(Outcome::Verdict(_)) => Judgement::Wrong,
+            _ => Judgement::Failed,
+        }
+    }
+
+    /// A wrong password that was taken for the right one.
+    pub fn is_false_success(&self) -> bool {
+        !self.attempt.right && self.ended == Ended::Outcome(Outcome::Verdict(Verdict::Success))
+    }
+
+    /// When its answer was there, from the beginning of the run.
+    pub fn answered_at(&self) -> Duration {
+        self.attempt.at + self.latency
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Outcome(outcome) => outcome.fmt(f),
+            Self::Broken(broken) => f.write_str(broken.as_str()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    outcome: &'a str,
+    reason: Option<&'a str>,
+}
+
+/// Reads a relay's answer. A status that does not go with the outcome makes it none.
+pub(crate) fn read_answer(status: u16, body: &[u8]) -> Ended {
+    let outcome = serde_json::from_slice::<Body<'_>>(body)
+        .ok()
+        .and_then(|body| outcome(&body));
+    match outcome {
+        Some(outcome) if outcome.http_status() == status => Ended::Outcome(outcome),
+        _ => Ended::Broken(Broken::Unreadable),
+    }
+}
+
+fn outcome(body: &Body<'_>) -> Option<Outcome> {
+    let verdicts = Verdict::ALL.into_iter().map(Outcome::Verdict);
+    let others = [
+        Outcome::BadRequest,
+        Outcome::UnknownRealm,
+        Outcome::StaleKey,
+        Outcome::UnauthorizedCaller,
+        Outcome::TooManyRequests,
+    ];
+    if let Some(reason) = body.reason {
+        let mut reasons = Unavailable::ALL.into_iter();
+        let reason = reasons
+            .find(|known| known.as_str() == reason)
+            .map(Outcome::Unavailable)?;
+        return (reason.as_str() == body.outcome).then_some(reason);
+    }
+    verdicts.chain(others).find(|known| known.as_str() == body.outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(right: bool, ended: Ended) -> Record {
+        let attempt = Attempt {
+            at: Duration::ZERO,
+            user: 1,
+            right,
+        };
+        Record {
+            attempt,
+            lag: Duration::ZERO,
+            latency: Duration::ZERO,
+            ended,
+        }
+    }
+
+    #[test]
+    fn every_answer_of_a_relay_is_read_as_what_it_is() {
+        let others = [
+            Outcome::BadRequest,
+            Outcome::UnknownRealm,
+            Outcome::StaleKey,
+            Outcome::TooManyRequests,
+        ];
+        let verdicts = Verdict::ALL.into_iter().map(Outcome::Verdict).chain(others);
+        for outcome in verdicts {
+            let body = format!(r#"{{"request_id":"x","outcome":"{outcome}"}}"#);
+            assert_eq!(
+                read_answer(outcome.http_status(), body.as_bytes()),
+                Ended::Outcome(outcome)
+            );
+        }
+        for reason in Unavailable::ALL {
+            let body = format!(
+                r#"{{"outcome":"unavailable","reason":"{}","title":"…"}}"#,
+                reason.as_str()
+            );
+            assert_eq!(
+                read_answer(503, body.as_bytes()),
+                Ended::Outcome(Outcome::Unavailable(reason))
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_relay_never_answers_is_no_outcome() {
+        for (status, body) in [
+            (200, ""),
+            (200, r#"{"outcome":"invalid_credentials"}"#),
+            (401, r#"{"outcome":"success"}"#),
+            (503, r#"{"outcome":"unavailable"}"#),
+            (503, r#"{"outcome":"success","reason":"timeout"}"#),
+            (200, r#"{"outcome":"fine"}"#),
+            (502, "<html>"),
+        ] {
+            assert_eq!(
+                read_answer(status, body.as_bytes()),
+                Ended::Broken(Broken::Unreadable),
+                "{status} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_is_never_wrong_and_another_verdict_always_is() {
+        let verdict = |verdict| Ended::Outcome(Outcome::Verdict(verdict));
+        let judged = |right, ended| record(right, ended).judgement();
+        assert_eq!(judged(true, verdict(Verdict::Success)), Judgement::Right);
+        assert_eq!(judged(false, verdict(Verdict::InvalidCredentials)), Judgement::Right);
+        assert_eq!(judged(true, verdict(Verdict::InvalidCredentials)), Judgement::Wrong);
+        assert_eq!(judged(false, verdict(Verdict::AccountLocked)), Judgement::Wrong);
+        let unavailable = Ended::Outcome(Outcome::Unavailable(Unavailable::Timeout));
+        for ended in [
+            unavailable,
+            Ended::Outcome(Outcome::BadRequest),
+            Ended::Broken(Broken::NoAnswer),
+        ] {
+            assert_eq!(judged(false, ended), Judgement::Failed);
+        }
+        assert!(record(false, verdict(Verdict::Success)).is_false_success());
+        assert!(!record(true, verdict(Verdict::Success)).is_false_success());
+    }
+}

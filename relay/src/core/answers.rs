@@ -1,0 +1,288 @@
+//! What an agent says of a sign-in, or leaves unsaid: what follows for the sign-in, and what for the agent.
+
+use postern_protocol::{Moment, NotStarted, Outcome, Unavailable, Verdict};
+
+use super::agents::InHand;
+use super::flight::{Flight, Phase};
+use super::{Answer, AttemptNumber, Command, Core, FlightId, MAX_ATTEMPTS, Opinion, PATIENCE, SessionId, Shed};
+
+/// What an answer says of the agent that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credit {
+    /// It works.
+    Good,
+    /// It does not do what it is there for.
+    Bad,
+    /// Nothing: the caller's doing, or the moment's.
+    None,
+}
+
+impl Core {
+    /// An agent is about to send the bind. A hint that it is alive; safety does not rest on it.
+    pub fn handle_started(&mut self, now: Moment, id: SessionId, flight: FlightId, attempt: AttemptNumber) {
+        self.hear(now, id);
+        let Some(state) = self.flights.get_mut(&flight) else {
+            return;
+        };
+        if let Some(known) = state.attempt_mut(id, attempt) {
+            if matches!(known.phase, Phase::Sent | Phase::Cancelling { .. }) {
+                known.phase = Phase::Due {
+                    until: now + PATIENCE,
+                    started: true,
+                };
+            }
+            self.set_timer(flight);
+        }
+    }
+
+    /// An agent's last word on an attempt, or the end of its stream without one ([`Answer::Lost`]). Frees the slot.
+    pub fn handle_answer(
+        &mut self,
+        now: Moment,
+        id: SessionId,
+        flight: FlightId,
+        attempt: AttemptNumber,
+        answer: Answer,
+    ) {
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        // What it does not have in hand it has nothing to say of.
+        let Some(in_hand) = agent.in_hand.remove(&(flight, attempt)) else {
+            return;
+        };
+        if agent.in_hand.is_empty() {
+            agent.liveness.owes_nothing();
+        }
+        let realm = agent.session.realm;
+        if answer != Answer::Lost {
+            self.hear(now, id);
+        }
+        let state = self.flights.get(&flight).filter(|state| state.has_attempt(id, attempt));
+        let known = state.map(|state| state.sign_in.recipients.is_some());
+        self.credit(now, id, in_hand, &answer, known);
+        if known.is_some() {
+            match answer {
+                Answer::Verdict(verdict, subject) => {
+                    self.settle_by(flight, Outcome::Verdict(verdict), Some(id), subject);
+                }
+                Answer::NotChecked => self.not_checked(flight, id),
+                Answer::NotStarted(reason) => self.not_started(now, flight, id, reason),
+                Answer::Lost => self.attempt_lost(now, flight, id, false),
+            }
+        }
+        self.dispatch(now, realm);
+    }
+
+    /// What an answer says of its agent. `known` is of a sign-in that is not settled: whether its caller sealed it.
+    fn credit(&mut self, now: Moment, id: SessionId, in_hand: InHand, answer: &Answer, known: Option<bool>) {
+        if let Answer::Verdict(verdict, _) = answer
+            && let Some(agent) = self.agents.get_mut(id)
+        {
+            let took = now.since(in_hand.sent);
+            agent.latency.observe(now, *verdict == Verdict::Success, took);
+            let realm = agent.session.realm;
+            self.realms[realm.0].queue.served(now, took);
+        }
+        let credit = match answer {
+            Answer::Verdict(..) => Credit::Good,
+            Answer::Lost | Answer::NotChecked => Credit::Bad,
+            Answer::NotStarted(reason) => credit_of(*reason, known),
+        };
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        match credit {
+            // Late, of one that counts as a failure already: says nothing of how it is now.
+            _ if in_hand.counted => {}
+            Credit::Good => {
+                if agent.breaker.succeeded(now) {
+                    let opinion = Opinion::Back;
+                    self.commands.push_back(Command::Opinion { session: id, opinion });
+                }
+            }
+            Credit::Bad => self.count_failure(now, id, in_hand.user),
+            Credit::None if in_hand.probe => agent.breaker.probe_said_nothing(),
+            Credit::None => {}
+        }
+    }
+
+    fn count_failure(&mut self, now: Moment, id: SessionId, user: u64) {
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        if agent.breaker.failed(now, user) {
+            let opinion = Opinion::Ejected;
+            self.commands.push_back(Command::Opinion { session: id, opinion });
+        }
+    }
+
+    /// It is unknown whether `session` made a bind for the flight; `may_answer` if it could still say so itself.
+    pub(super) fn attempt_lost(&mut self, now: Moment, id: FlightId, session: SessionId, may_answer: bool) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = flight.attempt_on(session) else {
+            return;
+        };
+        let phase = std::mem::replace(&mut attempt.phase, Phase::Unknown);
+        let (name, number) = (attempt.agent.clone(), attempt.number);
+        if !may_answer {
+            flight.forget_attempt(session);
+            flight.lost = true;
+        }
+        if phase == Phase::Unknown {
+            return;
+        }
+        flight.avoid.insert(name);
+        let realm = flight.sign_in.realm;
+        let user = flight.sign_in.user;
+        let may_retry = !flight.retried && flight.sends < MAX_ATTEMPTS;
+        self.commands.push_back(Command::BecameAmbiguous {
+            flight: id,
+            realm,
+            started: matches!(phase, Phase::Due { started: true, .. }),
+        });
+        let agent = self.agents.get_mut(session);
+        if let Some(in_hand) = agent.and_then(|agent| agent.in_hand.get_mut(&(id, number))) {
+            in_hand.counted = true;
+            self.count_failure(now, session, user);
+        }
+        if may_retry && self.has_another(id) && self.may_try_again(now, id) {
+            if let Some(flight) = self.flights.get_mut(&id) {
+                flight.retried = true;
+            }
+            self.place(now, id);
+        } else {
+            self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
+        }
+    }
+
+    /// Whether another agent could be asked, be it later.
+    fn has_another(&self, id: FlightId) -> bool {
+        self.flights.get(&id).is_some_and(|flight| {
+            let mut agents = self.agents.of(flight.sign_in.realm);
+            agents.any(|(_, agent)| agent.could_take(flight))
+        })
+    }
+
+    /// Takes what a second bind costs: a hand-off, and the user's one extra attempt.
+    fn may_try_again(&mut self, now: Moment, id: FlightId) -> bool {
+        let Some(flight) = self.flights.get(&id) else {
+            return false;
+        };
+        let (realm, user) = (flight.sign_in.realm, flight.sign_in.user);
+        self.realms[realm.0].policy.retries()
+            && self.take_hand_off(now, id)
+            && self.realms[realm.0].policy.take(now, user)
+    }
+
+    /// Takes what a hand-off costs.
+    fn take_hand_off(&mut self, now: Moment, id: FlightId) -> bool {
+        let Some(flight) = self.flights.get(&id) else {
+            return false;
+        };
+        let realm = flight.sign_in.realm;
+        let slots = self.agents.slots(realm);
+        let enough = self.realms[realm.0].budget.take(now, slots);
+        if !enough {
+            self.commands.push_back(Command::Shed(Shed::HandOffs));
+        }
+        enough
+    }
+
+    /// The directory answered `session`, and did not check the password. Another would, so nobody else is asked.
+    fn not_checked(&mut self, id: FlightId, session: SessionId) {
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        flight.forget_attempt(session);
+        if flight.is_under_way() {
+            // A late word of an attempt that was given up; the other may still have a verdict.
+            self.set_timer(id);
+        } else {
+            self.settle(id, Outcome::Unavailable(Unavailable::DirectoryDown), Some(session));
+        }
+    }
+
+    fn not_started(&mut self, now: Moment, id: FlightId, session: SessionId, reason: NotStarted) {
+        let Some(agent) = self.agents.get_mut(session) else {
+            return;
+        };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return;
+        };
+        flight.forget_attempt(session);
+        let client_sealed = flight.sign_in.recipients.is_some();
+        let realm = flight.sign_in.realm;
+        flight.pause = None;
+        // Else this is a late word of an attempt that was given up: another agent has it, and has the last word.
+        let last = !flight.is_under_way();
+        match reason {
+            // The caller's doing, and no other agent could do better.
+            NotStarted::Refused if last => return self.settle(id, Outcome::BadRequest, None),
+            // The directory's own word that there is no such user, found by a search and not by a bind.
+            NotStarted::NoMatch => {
+                return self.settle(id, Outcome::Verdict(Verdict::InvalidCredentials), Some(session));
+            }
+            NotStarted::CannotOpen | NotStarted::Replayed | NotStarted::Expired if last && client_sealed => {
+                return self.settle(id, Outcome::BadRequest, None);
+            }
+            // Somebody made a bind for this id before; only the caller's own copies can be harmless.
+            NotStarted::Replayed if last => {
+                return self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
+            }
+            NotStarted::Draining => agent.draining = true,
+            // It would say so again. (That its directory is down for all, its status says.)
+            NotStarted::Refused
+            | NotStarted::Replayed
+            | NotStarted::CannotOpen
+            | NotStarted::NoKey
+            | NotStarted::Cancelled
+            | NotStarted::NoDirectory
+            | NotStarted::NoLookUp => {
+                flight.avoid.insert(agent.name().clone());
+            }
+            NotStarted::Busy
+            | NotStarted::Expired
+            | NotStarted::NoClock
+            | NotStarted::WindowPassed
+            | NotStarted::Other => flight.pause_after(now),
+        }
+        // So a bind was made once, and whoever has the sign-in now will not speak of it.
+        flight.lost |= reason == NotStarted::Replayed;
+        flight.refusal = Some((agent.name().clone(), reason));
+        let may_send = flight.sends < MAX_ATTEMPTS;
+        self.note_presence(now, realm);
+        if !last {
+            // Binds are not hedged.
+            self.set_timer(id);
+        } else if may_send && (reason == NotStarted::Draining || self.take_hand_off(now, id)) {
+            self.commands.push_back(Command::HandedOff { realm, reason });
+            self.place(now, id);
+        } else {
+            let outcome = self.flights.get(&id).map_or(Unavailable::Timeout, Flight::failure);
+            self.settle(id, Outcome::Unavailable(outcome), None);
+        }
+    }
+}
+
+/// What it says of an agent that it began nothing. `known` is of a sign-in that is not settled: whether its caller
+/// sealed it.
+fn credit_of(reason: NotStarted, known: Option<bool>) -> Credit {
+    match reason {
+        // What a caller sealed, and how, is the caller's doing.
+        NotStarted::CannotOpen | NotStarted::Expired if known != Some(false) => Credit::None,
+        // It was asked to leave it, since it was late; unless nobody waits for it any more.
+        NotStarted::Cancelled if known.is_none() => Credit::None,
+        NotStarted::CannotOpen
+        | NotStarted::Expired
+        | NotStarted::Cancelled
+        | NotStarted::NoDirectory
+        | NotStarted::NoClock
+        | NotStarted::WindowPassed
+        | NotStarted::Other => Credit::Bad,
+        // Names are what callers type; the rest passes by itself.
+        NotStarted::Refused
+        | NotStarted::NoMatch
+        | NotStarted::NoLookUp
+        | NotStarted::Replayed
+        | NotStarted::NoKey
+        | NotStarted::Busy
+        | NotStarted::Draining => Credit::None,
+    }
+}

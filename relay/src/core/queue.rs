@@ -1,0 +1,304 @@
+//! The sign-ins of one realm that wait for an agent, bounded by count, by bytes and by time.
+//!
+//! First come, first served, but for those that were at an agent already, which come before. What a caller sealed can
+//! go to some agents only; so that it holds nobody up, it waits in a line of its own, and the two lines are merged by
+//! age.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use postern_protocol::Moment;
+
+use super::FlightId;
+
+/// A place in the queue; the smaller it is the sooner its turn comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    line: Line,
+    turn: i64,
+}
+
+/// Who may take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Line {
+    /// Any agent.
+    Open,
+    /// The agents whose key the caller used.
+    Sealed,
+}
+
+/// So many in one line that nobody can take now are looked at before its turn is over: an event must not cost as much
+/// as the queue is long.
+const LOOKED_AT: usize = 32;
+
+/// Time constant of the mean service time, in seconds.
+const TAU: f64 = 2.0;
+
+/// Bounds of a queue.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueRules {
+    /// Sign-ins.
+    pub length: usize,
+    /// Bytes of sign-ins.
+    pub bytes: usize,
+    /// The longest that a sign-in is expected to wait.
+    pub wait: Duration,
+}
+
+/// Why a sign-in may not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// As many wait as may.
+    Length,
+    /// As many bytes wait as may.
+    Bytes,
+    /// It would wait for longer than it may.
+    Time,
+}
+
+/// The queue of one realm.
+#[derive(Debug)]
+pub(super) struct Queue {
+    rules: QueueRules,
+    lines: [BTreeMap<i64, (FlightId, usize)>; 2],
+    bytes: usize,
+    next: i64,
+    first: i64,
+    /// How long an agent has a sign-in, on average, in seconds, and when that was last seen.
+    service: Option<(f64, Moment)>,
+}
+
+impl Queue {
+    pub(super) fn new(rules: QueueRules) -> Self {
+        Self {
+            rules,
+            lines: [BTreeMap::new(), BTreeMap::new()],
+            bytes: 0,
+            next: 0,
+            first: 0,
+            service: None,
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.lines.iter().map(BTreeMap::len).sum()
+    }
+
+    /// Bytes of those that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// An agent had a sign-in for `took` before it gave its verdict.
+    pub(super) fn served(&mut self, now: Moment, took: Duration) {
+        let took = took.as_secs_f64();
+        let mean = self.service.map_or(took, |(mean, at)| {
+            // Many in a short time count as much as the time, not more.
+            let weight = (-now.since(at).as_secs_f64() / TAU).exp().min(0.99);
+            mean * weight + took * (1.0 - weight)
+        });
+        self.service = Some((mean, now));
+    }
+
+    /// How long one that comes now is expected to wait where the agents have `slots` in all; nothing where nobody can
+    /// say.
+    pub(super) fn expected_wait(&self, slots: u32) -> Duration {
+        match self.service {
+            Some((mean, _)) if slots > 0 => {
+                // Queues have bounds far below what f64 holds exactly.
+                let ahead = u32::try_from(self.len() + 1).unwrap_or(u32::MAX);
+                Duration::from_secs_f64(f64::from(ahead) * mean / f64::from(slots))
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether one of `bytes` that has `time_left` may begin to wait, where the agents have `slots` in all.
+    pub(super) fn admits(&self, bytes: usize, time_left: Duration, slots: u32) -> Result<(), Full> {
+        if self.len() >= self.rules.length {
+            return Err(Full::Length);
+        }
+        if self.bytes + bytes > self.rules.bytes {
+            return Err(Full::Bytes);
+        }
+        let mean = self
+            .service
+            .map_or(Duration::ZERO, |(mean, _)| Duration::from_secs_f64(mean));
+        let wait = self.expected_wait(slots);
+        // Where one sign-in takes that long, waiting for one is nothing unusual.
+        if wait > self.rules.wait.max(mean) || wait + mean > time_left {
+            return Err(Full::Time);
+        }
+        Ok(())
+    }
+
+    /// Takes one in at the end; before all others if it is there `again`.
+    pub(super) fn push(&mut self, id: FlightId, bytes: usize, line: Line, again: bool) -> Place {
+        let turn = if again {
+            self.first -= 1;
+            self.first
+        } else {
+            self.next += 1;
+            self.next
+        };
+        self.bytes += bytes;
+        self.lines[line as usize].insert(turn, (id, bytes));
+        Place { line, turn }
+    }
+
+    /// Takes one out.
+    pub(super) fn remove(&mut self, place: Place) {
+        if let Some((_, bytes)) = self.lines[place.line as usize].remove(&place.turn) {
+            self.bytes -= bytes;
+        }
+    }
+
+    /// All that wait.
+    pub(super) fn all(&self) -> Vec<FlightId> {
+        self.lines
+            .iter()
+            .flat_map(BTreeMap::values)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+}
+
+/// A walk through a queue in the order of turns, that may leave out some and take others out on the way.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// The last turn that was seen, and how many were left out, by line.
+    seen: [Option<i64>; 2],
+    left: [usize; 2],
+}
+
+impl Walk {
+    /// The next whose turn it is; `None` at the end, or where too many were left out.
+    pub(super) fn next(&mut self, queue: &Queue) -> Option<FlightId> {
+        let candidate = |line: Line| {
+            let seen = self.seen[line as usize].map_or(i64::MIN, |seen| seen + 1);
+            let (turn, (id, _)) = queue.lines[line as usize].range(seen..).next()?;
+            (self.left[line as usize] < LOOKED_AT).then_some((*turn, line, *id))
+        };
+        let next = [candidate(Line::Open), candidate(Line::Sealed)]
+            .into_iter()
+            .flatten()
+            .min();
+        let (turn, line, id) = next?;
+        self.seen[line as usize] = Some(turn);
+        self.left[line as usize] += 1;
+        Some(id)
+    }
+
+    /// The one that came last was taken out and is not among those left out.
+    pub(super) fn taken(&mut self, place: Place) {
+        self.left[place.line as usize] -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: QueueRules = QueueRules {
+        length: 1_000,
+        bytes: 10_000,
+        wait: Duration::from_millis(500),
+    };
+    const TIME: Duration = Duration::from_secs(4);
+
+    fn order(queue: &Queue) -> Vec<u64> {
+        let mut walk = Walk::default();
+        std::iter::from_fn(|| walk.next(queue)).map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn it_is_first_come_first_served_over_both_lines_and_those_that_come_again_are_first() {
+        let mut queue = Queue::new(RULES);
+        queue.push(FlightId(1), 1, Line::Open, false);
+        queue.push(FlightId(2), 1, Line::Sealed, false);
+        let third = queue.push(FlightId(3), 1, Line::Open, false);
+        queue.push(FlightId(4), 1, Line::Sealed, true);
+        assert_eq!(order(&queue), [4, 1, 2, 3]);
+        queue.remove(third);
+        queue.remove(third);
+        assert_eq!((order(&queue), queue.len(), queue.bytes()), (vec![4, 1, 2], 3, 3));
+    }
+
+    #[test]
+    fn what_waits_for_certain_agents_holds_nobody_up() {
+        let mut queue = Queue::new(RULES);
+        for id in 0..100 {
+            queue.push(FlightId(id), 1, Line::Sealed, false);
+        }
+        queue.push(FlightId(100), 1, Line::Open, false);
+        let order = order(&queue);
+        assert_eq!((order.len(), order.last()), (LOOKED_AT + 1, Some(&100)));
+    }
+
+    #[test]
+    fn those_taken_out_do_not_end_a_walk() {
+        let mut queue = Queue::new(RULES);
+        let places: Vec<Place> = (0..100)
+            .map(|id| queue.push(FlightId(id), 1, Line::Open, false))
+            .collect();
+        let mut walk = Walk::default();
+        for place in places {
+            walk.next(&queue).unwrap();
+            queue.remove(place);
+            walk.taken(place);
+        }
+        assert_eq!((queue.len(), walk.next(&queue)), (0, None));
+    }
+
+    #[test]
+    fn it_is_full_by_count_and_by_bytes() {
+        let mut queue = Queue::new(QueueRules { length: 2, ..RULES });
+        assert_eq!(queue.admits(10_001, TIME, 1), Err(Full::Bytes));
+        queue.push(FlightId(1), 6_000, Line::Open, false);
+        assert_eq!(queue.admits(4_001, TIME, 1), Err(Full::Bytes));
+        assert_eq!(queue.admits(4_000, TIME, 1), Ok(()));
+        queue.push(FlightId(2), 1, Line::Open, false);
+        assert_eq!(queue.admits(1, TIME, 1), Err(Full::Length));
+    }
+
+    #[test]
+    fn it_is_full_by_time_when_the_wait_would_be_too_long() {
+        let mut queue = Queue::new(RULES);
+        let twenty = Duration::from_millis(20);
+        queue.served(Moment(0), twenty);
+        // Four at once, 20 ms each: 200 a second.
+        for id in 0..99 {
+            assert_eq!(queue.admits(1, TIME, 4), Ok(()));
+            queue.push(FlightId(id), 1, Line::Open, false);
+        }
+        assert_eq!(queue.expected_wait(4), Duration::from_millis(500));
+        queue.push(FlightId(99), 1, Line::Open, false);
+        assert_eq!(queue.admits(1, TIME, 4), Err(Full::Time));
+        assert_eq!(queue.admits(1, TIME, 40), Ok(()));
+        assert_eq!(queue.admits(1, twenty, 40), Err(Full::Time), "it has no time left");
+        assert_eq!(queue.admits(1, TIME, 0), Ok(()), "nobody is there; somebody may come");
+    }
+
+    #[test]
+    fn a_slow_directory_is_no_full_queue() {
+        let mut queue = Queue::new(RULES);
+        queue.served(Moment(0), Duration::from_secs(1));
+        assert_eq!(queue.admits(1, TIME, 1), Ok(()));
+        assert_eq!(queue.admits(1, Duration::from_secs(2), 1), Ok(()));
+        assert_eq!(queue.admits(1, Duration::from_millis(1_999), 1), Err(Full::Time));
+    }
+
+    #[test]
+    fn the_mean_service_time_follows_what_is_seen() {
+        let mut queue = Queue::new(RULES);
+        for ms in 0..10_000 {
+            queue.served(Moment(ms * 1_000), Duration::from_millis(10));
+        }
+        for ms in 10_000..20_000 {
+            queue.served(Moment(ms * 1_000), Duration::from_millis(30));
+        }
+        let mean = queue.expected_wait(1).as_millis();
+        assert!((29..=30).contains(&mean), "{mean}");
+    }
+}

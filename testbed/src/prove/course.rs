@@ -1,0 +1,128 @@
+//! One run: the load, what is done to the cluster meanwhile, and everything that was seen of it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use postern_loadtest::binds::BindSummary;
+use postern_loadtest::generator::GeneratorReport;
+use postern_loadtest::{Binds, Latency, Plan, Record, Stage, Summary};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::phases::{Moment, Window};
+use super::report::Row;
+use super::rig::{DEADLINE, Rig};
+use super::sampler::{Sample, Sampler};
+use crate::cluster::users::generated_name;
+
+/// The share of wrong passwords.
+const WRONG: f64 = 0.3;
+
+/// After the last answer, before the directory is asked for its record: what a frozen agent would still bind has come.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// The time of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    began: Instant,
+}
+
+impl Clock {
+    /// Waits until this moment of the run.
+    pub async fn until(&self, at: Duration) {
+        sleep_until(self.began + at).await;
+    }
+
+    /// How long the run has lasted.
+    pub fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Does something to the cluster, and tells when that was.
+    ///
+    /// # Errors
+    /// When it could not be done.
+    pub async fn moment(&self, action: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Moment> {
+        let ordered = self.now();
+        action.await?;
+        Ok(Moment {
+            ordered,
+            done: self.now(),
+        })
+    }
+}
+
+/// What was seen of a run.
+#[derive(Debug)]
+pub struct Evidence {
+    /// What became of each sign-in.
+    pub records: Vec<Record>,
+    /// What the directory did.
+    pub binds: Binds,
+    /// How relay and agents stood.
+    pub samples: Vec<Sample>,
+    /// How well the load was what was planned.
+    pub generator: GeneratorReport,
+}
+
+impl Evidence {
+    /// The sign-ins planned in a window, in numbers.
+    pub fn summary(&self, window: Window) -> Summary {
+        Summary::of(window.of(&self.records))
+    }
+
+    /// Their latencies.
+    pub fn latency(&self, window: Window) -> Latency {
+        Latency::of(window.of(&self.records).map(|record| record.latency))
+    }
+
+    /// Their binds, in numbers.
+    pub fn binds_of(&self, window: Window) -> BindSummary {
+        self.binds.summary(window.of(&self.records), generated_name, DEADLINE)
+    }
+
+    /// A row of a table.
+    pub fn row(&self, phase: &str, window: Window) -> Row {
+        Row {
+            phase: phase.to_owned(),
+            sign_ins: self.summary(window),
+            binds: self.binds_of(window),
+        }
+    }
+}
+
+/// Everything that was planned.
+pub const WHOLE: Window = Window {
+    from: Duration::ZERO,
+    until: Duration::MAX,
+};
+
+/// Makes the sign-ins of `stages` while `script` does something to the cluster. What the script returns comes with the
+/// evidence.
+///
+/// # Errors
+/// When the cluster cannot be asked, or the script fails.
+pub async fn drive<T>(
+    rig: &mut Rig,
+    stages: &[Stage],
+    seed: u64,
+    script: impl AsyncFnOnce(&Rig, &Clock) -> anyhow::Result<T>,
+) -> anyhow::Result<(Evidence, T)> {
+    let mut plan = Plan::new(stages, 0, WRONG, seed);
+    let first = rig.take_users(plan.attempts.len());
+    for attempt in &mut plan.attempts {
+        attempt.user += first;
+    }
+    let running = rig.generator()?.start(plan)?;
+    let clock = Clock { began: running.began };
+    let sampler = Sampler::start(rig, clock.began)?;
+    let (run, told) = tokio::try_join!(running.end(), script(rig, &clock)).context("in the middle of a run")?;
+    sleep(SETTLE).await;
+    let samples = sampler.stop();
+    let evidence = Evidence {
+        binds: Binds::read(&rig.binds().await?, run.began_at)?,
+        records: run.records,
+        samples,
+        generator: run.generator,
+    };
+    Ok((evidence, told))
+}

@@ -1,0 +1,353 @@
+//! The cluster that a scenario is played on: a `postern up` of its own, started for it and ended with it.
+//!
+//! Everything that is done to it goes the ways that anybody's script can take: the line of `--json`, the controls of the
+//! cluster and of mock-dc, signals, and the parts' own configuration files.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use postern_loadtest::{Generator, Target};
+use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+use toml::Table;
+
+use super::metrics::Metrics;
+use crate::cluster::users::{generated_name, generated_password};
+
+/// More than any run takes; they cost the directory nothing until they sign in.
+const USERS: &str = "1000000";
+
+/// How long a cluster may take to be ready. Half a minute is told of by `up` itself.
+const START: Duration = Duration::from_secs(120);
+
+/// For what takes a fraction of a second: beyond it something hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two questions whether something has come to pass.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// Sign-ins at once that the generator makes: the relay serves 4,096 connections.
+const MOST_AT_ONCE: usize = 4_000;
+
+/// From the relay's defaults: every sign-in is answered by then.
+pub const DEADLINE: Duration = Duration::from_secs(4);
+
+/// Beyond the deadline, before the generator gives an answer up.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The directory's answers take 5 ± 2 ms.
+const LATENCY: [u64; 2] = [3, 7];
+
+/// What cluster is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Agents.
+    pub agents: u16,
+    /// Domain controllers.
+    pub dcs: u16,
+    /// Whether the network between agents and relay can be made bad.
+    pub net_faults: bool,
+}
+
+impl Default for Shape {
+    /// What all scenarios have that need nothing else.
+    fn default() -> Self {
+        Self {
+            agents: 3,
+            dcs: 2,
+            net_faults: false,
+        }
+    }
+}
+
+/// The line of `postern up --json`, as far as it is used here.
+#[derive(Debug, Deserialize)]
+struct About {
+    ca: PathBuf,
+    dir: PathBuf,
+    realm: String,
+    control: String,
+    relays: Vec<Part>,
+    agents: Vec<Part>,
+    dcs: Vec<Dc>,
+}
+
+/// A relay or an agent.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// URL of its admin listener.
+    pub admin: String,
+    /// A relay's sign-in API.
+    #[serde(default)]
+    pub api: String,
+    /// Where a relay is dialled by agents.
+    #[serde(default)]
+    pub quic: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dc {
+    control: String,
+}
+
+/// A cluster for one scenario.
+#[derive(Debug)]
+pub struct Rig {
+    process: Child,
+    about: About,
+    http: reqwest::Client,
+    next_user: u32,
+}
+
+impl Rig {
+    /// Brings a cluster up in `folder`, a new one.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(shape: Shape, folder: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        // It writes a line for every bind otherwise, which costs more than the bind.
+        let dc_config = folder.join("mock-dc-quiet.toml");
+        std::fs::write(&dc_config, "[log]\nlevel = \"warn\"\n")?;
+        let (agents, dcs) = (shape.agents.to_string(), shape.dcs.to_string());
+        let mut command = Command::new(std::env::current_exe().context("cannot find the program's own file")?);
+        command
+            .args(["up", "--end-with-parent", "--json", "--relays", "1", "--users", USERS])
+            .args(["--agents", &agents, "--dcs", &dcs])
+            .arg("--dc-config")
+            .arg(&dc_config)
+            .arg("--dir")
+            .arg(folder.join("cluster"))
+            .args(shape.net_faults.then_some("--net-faults"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(folder.join("up.log"))?)
+            // Ctrl-C in a terminal goes to a whole process group: this process alone is to get it, and ends the cluster.
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut process = command.spawn().context("cannot start a cluster")?;
+        let stdout = process.stdout.take().context("the cluster has no standard output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = timeout(START, lines.next_line()).await;
+        let Ok(Ok(Some(line))) = line else {
+            let log = std::fs::read_to_string(folder.join("up.log")).unwrap_or_default();
+            bail!("the cluster did not come up:\n{log}");
+        };
+        let about: About = serde_json::from_str(&line).context("what the cluster says of itself")?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE)
+            .tls_certs_only([reqwest::Certificate::from_pem(&std::fs::read(&about.ca)?)?])
+            .build()?;
+        let rig = Self {
+            process,
+            about,
+            http,
+            next_user: 1,
+        };
+        rig.faults(&[]).await?;
+        Ok(rig)
+    }
+
+    /// What makes sign-ins at the relay.
+    ///
+    /// # Errors
+    /// When the relay's URL cannot be used.
+    pub fn generator(&self) -> anyhow::Result<Generator> {
+        Ok(Generator {
+            target: Target::parse(&self.relay()?.api)?,
+            name: generated_name,
+            password: generated_password,
+            patience: DEADLINE + GRACE,
+            most_at_once: MOST_AT_ONCE,
+        })
+    }
+
+    /// Users that nobody used before, from this number on.
+    pub fn take_users(&mut self, how_many: usize) -> u32 {
+        let first = self.next_user;
+        self.next_user += u32::try_from(how_many).unwrap_or(u32::MAX);
+        first
+    }
+
+    /// The relay.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn relay(&self) -> anyhow::Result<&Part> {
+        self.about.relays.first().context("a cluster without a relay")
+    }
+
+    /// The agents.
+    pub fn agents(&self) -> &[Part] {
+        &self.about.agents
+    }
+
+    /// The cluster's folder.
+    pub fn folder(&self) -> &Path {
+        &self.about.dir
+    }
+
+    /// For questions to the cluster.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Kills, stops, continues, ends or restarts a part.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn order(&self, part: &str, what: &str) -> anyhow::Result<()> {
+        let url = format!("{}/children/{part}", self.about.control);
+        self.ask(Method::POST, &url, &json!({ "do": what })).await?;
+        Ok(())
+    }
+
+    /// Sets what the network between an agent and the relay does.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn link(&self, agent: &str, settings: &Value) -> anyhow::Result<()> {
+        let url = format!("{}/links/{agent}/{}", self.about.control, self.relay()?.name);
+        self.ask(Method::PUT, &url, settings).await?;
+        Ok(())
+    }
+
+    /// Sets what goes wrong in the directory, beside its usual latency.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn faults(&self, faults: &[Value]) -> anyhow::Result<()> {
+        let usual = json!({ "kind": "latency", "uniform_ms": LATENCY });
+        let all: Vec<Value> = faults.iter().cloned().chain([usual]).collect();
+        self.only_faults(&all).await
+    }
+
+    /// Sets what goes wrong in the directory, and nothing beside it.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn only_faults(&self, faults: &[Value]) -> anyhow::Result<()> {
+        let url = format!("{}/faults", self.directory()?);
+        self.ask(Method::PUT, &url, &json!(faults)).await?;
+        Ok(())
+    }
+
+    /// What mock-dc tells of binds: lines of JSON.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn binds(&self) -> anyhow::Result<String> {
+        let url = format!("{}/binds", self.directory()?);
+        let answer = self.http.get(url).timeout(START).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// What the relay counts.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn relay_metrics(&self) -> anyhow::Result<Metrics> {
+        metrics(&self.http, &self.relay()?.admin, PATIENCE).await
+    }
+
+    /// Changes the configuration of a part and restarts it.
+    ///
+    /// # Errors
+    /// When its file cannot be read or written, or it does not start with it.
+    pub async fn reconfigure(&self, part: &str, change: impl FnOnce(&mut Table)) -> anyhow::Result<()> {
+        let path = self.folder().join(format!("{part}.toml"));
+        let cannot = || format!("the configuration of {part}");
+        let mut table: Table = toml::from_str(&std::fs::read_to_string(&path).with_context(cannot)?)?;
+        change(&mut table);
+        std::fs::write(&path, toml::to_string(&table)?).with_context(cannot)?;
+        self.order(part, "restart").await
+    }
+
+    /// Waits until the relay has exactly this many agents that can take sign-ins.
+    ///
+    /// # Errors
+    /// When that never comes to pass.
+    pub async fn wait_ready(&self, agents: usize) -> anyhow::Result<()> {
+        let wait = async {
+            loop {
+                let ready = self.relay_metrics().await.map(|metrics| metrics.count(AGENTS, &READY));
+                if ready.ok() == u64::try_from(agents).ok() {
+                    return;
+                }
+                sleep(INTERVAL).await;
+            }
+        };
+        timeout(PATIENCE, wait)
+            .await
+            .with_context(|| format!("the relay never had {agents} agents that are ready"))
+    }
+
+    /// Ends the cluster, in order.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        let pid = self
+            .process
+            .id()
+            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        // Not waited for yet, so the pid is its own.
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::TERM)?;
+        }
+        timeout(PATIENCE, self.process.wait())
+            .await
+            .context("the cluster does not end")??;
+        Ok(())
+    }
+
+    /// The realm's name.
+    pub fn realm(&self) -> &str {
+        &self.about.realm
+    }
+
+    fn directory(&self) -> anyhow::Result<&str> {
+        let dc = self.about.dcs.first().context("a cluster without a directory")?;
+        Ok(&dc.control)
+    }
+
+    async fn ask(&self, method: Method, url: &str, body: &Value) -> anyhow::Result<()> {
+        let request = self
+            .http
+            .request(method, url)
+            .header("content-type", "application/json");
+        let answer = request.body(body.to_string()).send().await?;
+        let status = answer.status();
+        if !status.is_success() {
+            bail!(
+                "{url} refused {body} ({status}): {}",
+                answer.text().await.unwrap_or_default()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The relay's count of agents, and the label of those that can take sign-ins.
+pub const AGENTS: &str = "postern_relay_agents";
+/// See [`AGENTS`].
+pub const READY: [(&str, &str); 1] = [("state", "ready")];
+
+/// What a process counts.
+///
+/// # Errors
+/// When it does not answer in time.
+pub async fn metrics(http: &reqwest::Client, admin: &str, patience: Duration) -> anyhow::Result<Metrics> {
+    let answer = http.get(format!("{admin}/metrics")).timeout(patience).send().await?;
+    Ok(Metrics::parse(&answer.error_for_status()?.text().await?))
+}

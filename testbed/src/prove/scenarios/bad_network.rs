@@ -1,0 +1,77 @@
+//! Every link loses one datagram in twenty and takes up to 50 ms, each way. In one run datagrams keep their order, in the
+//! other they overtake each other.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::words;
+use crate::prove::course::{WHOLE, drive};
+use crate::prove::goal::Goal;
+use crate::prove::phases::Window;
+use crate::prove::report::Report;
+use crate::prove::rig::{Rig, Shape};
+use crate::prove::{Context, WARM_UP};
+
+/// What sign-ins may take longer: a lost datagram is sent again after a round trip or two.
+const EXTRA: Duration = Duration::from_millis(250);
+
+/// Plays it, in order and reordering.
+pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for reorder in [false, true] {
+        reports.push(one(context, reorder).await?);
+    }
+    Ok(reports)
+}
+
+async fn one(context: &Context, reorder: bool) -> anyhow::Result<Report> {
+    let shape = Shape {
+        net_faults: true,
+        ..Shape::default()
+    };
+    let how = if reorder { "reordering" } else { "in order" };
+    let mut rig = context.rig(&format!("bad-network-{reorder}"), shape).await?;
+    let fault_at = context.fault_at();
+    let load = context.load(fault_at + context.either(10, 6));
+    let (evidence, fault) = drive(&mut rig, &load, context.seed, async |rig, clock| {
+        clock.until(fault_at).await;
+        clock.moment(make_bad(rig, reorder)).await
+    })
+    .await?;
+    rig.end().await?;
+    let (before, bad) = (
+        Window {
+            from: WARM_UP,
+            until: fault.ordered,
+        },
+        Window {
+            from: fault.done,
+            until: Duration::MAX,
+        },
+    );
+    let limit = evidence.latency(before).p99 + EXTRA;
+    let mut goals = vec![words::none_failed(&evidence)];
+    goals.extend(words::always(&evidence));
+    goals.extend([
+        Goal::time("p99 on bad links", limit, Some(evidence.latency(bad).p99)),
+        // Nothing is lost for good here, so a second bind would be for lateness alone.
+        Goal::none("users bound twice", evidence.binds_of(WHOLE).users_bound_twice),
+        words::none_late(&evidence),
+    ]);
+    Ok(Report {
+        title: format!("bad-network: 5 % loss and 50 ms of jitter each way, {how}"),
+        rows: vec![evidence.row("before", before), evidence.row("bad links", bad)],
+        goals,
+        notes: Vec::new(),
+        generator: evidence.generator,
+    })
+}
+
+async fn make_bad(rig: &Rig, reorder: bool) -> anyhow::Result<()> {
+    for agent in rig.agents() {
+        let bad = json!({ "loss": 0.05, "delay_ms": [0, 50], "reorder": reorder });
+        rig.link(&agent.name, &bad).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Both domain controllers refuse for a while. Nobody can answer, and that is said at once; nobody is told that a password
+//! is wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use postern_loadtest::{Ended, Record};
+use postern_protocol::{Outcome, Unavailable};
+use serde_json::json;
+
+use super::super::words;
+use crate::prove::course::drive;
+use crate::prove::goal::Goal;
+use crate::prove::phases::{Moment, Window};
+use crate::prove::report::Report;
+use crate::prove::rig::Shape;
+use crate::prove::{Context, WARM_UP, judge};
+
+/// An answer that there is no directory comes within this.
+const TOLD: Duration = Duration::from_secs(1);
+
+/// Once it is back, sign-ins succeed again within this.
+const RECOVERED: Duration = Duration::from_secs(3);
+
+/// Plays it.
+pub(in super::super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
+    let mut rig = context.rig("directory-down", Shape::default()).await?;
+    let fault_at = context.fault_at();
+    let down_for = context.either(5, 3);
+    let load = context.load(fault_at + down_for + context.either(8, 5));
+    let (evidence, (gone, back)) = drive(&mut rig, &load, context.seed, async |rig, clock| {
+        clock.until(fault_at).await;
+        let gone = clock.moment(rig.faults(&[json!({ "kind": "refuse" })])).await?;
+        clock.until(gone.done + down_for).await;
+        Ok((gone, clock.moment(rig.faults(&[])).await?))
+    })
+    .await?;
+    rig.end().await?;
+    let outage = Window {
+        from: gone.done,
+        until: back.ordered,
+    };
+    let recovered = Window {
+        from: back.done + RECOVERED,
+        until: Duration::MAX,
+    };
+    let failed_again = evidence.summary(recovered).failed;
+    let mut goals = words::always(&evidence);
+    goals.extend([
+        Goal::time(
+            "slowest answer during the outage",
+            TOLD,
+            Some(evidence.latency(outage).max),
+        ),
+        Goal::none(
+            "then other than directory_down",
+            judge::count(unlike(&evidence.records, outage, gone)),
+        ),
+        Goal::none("sign-ins failed later than 3 s after it", failed_again),
+        words::none_late(&evidence),
+    ]);
+    let mut others: BTreeMap<String, u64> = BTreeMap::new();
+    for record in unlike(&evidence.records, outage, gone) {
+        *others.entry(record.ended.to_string()).or_default() += 1;
+    }
+    Ok(vec![Report {
+        title: "directory-down: both domain controllers refuse, and come back".to_owned(),
+        rows: vec![
+            evidence.row(
+                "before",
+                Window {
+                    from: WARM_UP,
+                    until: gone.ordered,
+                },
+            ),
+            evidence.row("during", outage),
+            evidence.row(
+                "recovery",
+                Window {
+                    from: back.ordered,
+                    until: recovered.from,
+                },
+            ),
+            evidence.row("after", recovered),
+        ],
+        goals,
+        notes: others
+            .into_iter()
+            .map(|(outcome, count)| format!("during the outage {outcome}: {count}"))
+            .collect(),
+        generator: evidence.generator,
+    }])
+}
+
+/// The sign-ins of the outage that were told something else than that the directory is down. Those in flight when it
+/// went may have been bound: they may be told so. Those that were answered after it came back are none of it.
+fn unlike(records: &[Record], outage: Window, gone: Moment) -> impl Iterator<Item = &Record> {
+    let told = |record: &Record, reason| record.ended == Ended::Outcome(Outcome::Unavailable(reason));
+    let in_flight = move |record: &Record| record.attempt.at <= gone.done && record.answered_at() >= gone.ordered;
+    outage.of(records).filter(move |record| {
+        let down = told(record, Unavailable::DirectoryDown);
+        let unknown = told(record, Unavailable::Indeterminate) && in_flight(record);
+        !(down || unknown) && record.answered_at() < outage.until
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_loadtest::Attempt;
+    use postern_protocol::Verdict;
+
+    fn record(at: u64, latency: u64, outcome: Outcome) -> Record {
+        Record {
+            attempt: Attempt {
+                at: Duration::from_millis(at),
+                user: 1,
+                right: true,
+            },
+            lag: Duration::ZERO,
+            latency: Duration::from_millis(latency),
+            ended: Ended::Outcome(outcome),
+        }
+    }
+
+    #[test]
+    fn during_the_outage_only_directory_down_will_do_and_indeterminate_for_those_in_flight() {
+        let gone = Moment {
+            ordered: Duration::from_millis(990),
+            done: Duration::from_millis(1_000),
+        };
+        let outage = Window {
+            from: gone.done,
+            until: Duration::from_millis(5_000),
+        };
+        let unavailable = Outcome::Unavailable;
+        let records = [
+            record(500, 600, unavailable(Unavailable::Indeterminate)),
+            record(1_000, 10, unavailable(Unavailable::Indeterminate)),
+            record(2_000, 10, unavailable(Unavailable::DirectoryDown)),
+            record(4_990, 100, Outcome::Verdict(Verdict::Success)),
+            record(2_000, 10, unavailable(Unavailable::Indeterminate)),
+            record(2_000, 10, unavailable(Unavailable::Overloaded)),
+            record(2_000, 10, Outcome::Verdict(Verdict::Success)),
+        ];
+        let unlike: Vec<_> = unlike(&records, outage, gone).collect();
+        assert_eq!(unlike, [&records[4], &records[5], &records[6]]);
+    }
+}

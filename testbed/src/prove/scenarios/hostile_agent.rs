@@ -1,0 +1,131 @@
+//! One agent has a good certificate and bad manners. It may lose its connection, or its share of the sign-ins; nobody
+//! else may notice.
+//!
+//! What a compromised agent says of the sign-ins that it is sent is believed (see the threat notes in ARCHITECTURE.md).
+//! So where it answers for itself, those answers are its own; every other sign-in must come out right.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::words::{self, DEALT_WITH};
+use crate::prove::course::{Evidence, WHOLE, drive};
+use crate::prove::goal::{Goal, Value as Seen};
+use crate::prove::phases::Window;
+use crate::prove::report::Report;
+use crate::prove::rig::Shape;
+use crate::prove::{Context, WARM_UP, judge};
+use villain::{Mischief, Tally, Villain};
+
+mod villain;
+
+/// A peer that breaks the protocol is sent away within this.
+const SENT_AWAY: Duration = Duration::from_secs(1);
+
+/// From when on an agent that does nothing must have as good as no share, and how much that is.
+const KNOWN: Duration = Duration::from_secs(3);
+const AS_GOOD_AS_NONE: f64 = 0.05;
+
+/// What one of four agents has by right; who answers sooner than anybody could is not to have more.
+const BY_RIGHT: f64 = 0.25;
+const BY_CHANCE: f64 = 1.2;
+
+/// Sessions that one certificate has room for: an old process, its successor, and both once more.
+const MOST_SESSIONS: u64 = 4;
+
+/// Plays it, once for each kind of mischief.
+pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for mischief in Mischief::ALL {
+        reports.push(one(context, mischief).await?);
+    }
+    Ok(reports)
+}
+
+async fn one(context: &Context, mischief: Mischief) -> anyhow::Result<Report> {
+    let mut rig = context
+        .rig(&format!("hostile-agent-{}", mischief.name()), Shape::default())
+        .await?;
+    let fault_at = context.fault_at();
+    let load = context.load(fault_at + context.either(10, 6));
+    let villain = Arc::new(Villain::new(&rig)?);
+    let mut at_work = JoinSet::new();
+    let (evidence, begin) = drive(&mut rig, &load, context.seed, async |_, clock| {
+        clock.until(fault_at).await;
+        let began = clock.now();
+        villain.clone().begin(mischief, &mut at_work);
+        Ok(began)
+    })
+    .await?;
+    at_work.shutdown().await;
+    rig.end().await?;
+    let (before, during) = (
+        Window {
+            from: WARM_UP,
+            until: begin,
+        },
+        Window {
+            from: begin,
+            until: Duration::MAX,
+        },
+    );
+    let tally = villain.tally();
+    Ok(Report {
+        title: format!("hostile-agent: {}", mischief.about()),
+        rows: vec![evidence.row("before", before), evidence.row("during", during)],
+        goals: goals(&evidence, mischief, &tally, before, during),
+        notes: vec![format!(
+            "it opened {} sessions, {} of which were closed to it, and got {} requests",
+            tally.opened,
+            tally.lives.len(),
+            tally.requests.len()
+        )],
+        generator: evidence.generator,
+    })
+}
+
+fn goals(evidence: &Evidence, mischief: Mischief, tally: &Tally, before: Window, during: Window) -> Vec<Goal> {
+    let all = evidence.summary(WHOLE);
+    let own_answers = match mischief {
+        Mischief::InstantAnswers => judge::count(&tally.requests),
+        _ => 0,
+    };
+    let dealt_with = Window {
+        from: during.from + DEALT_WITH,
+        ..during
+    };
+    let mut goals = vec![
+        words::none_failed(evidence),
+        Goal::none("wrong verdicts beside its own", all.wrong.saturating_sub(own_answers)),
+        Goal::none("sign-ins that the generator dropped", evidence.generator.dropped),
+        words::as_fast_as_before("p99 from 2 s after it on", evidence, before, dealt_with),
+        words::none_late(evidence),
+    ];
+    let known = tally.requests.iter().filter(|&&after| after >= KNOWN);
+    let later = Window {
+        from: during.from + KNOWN,
+        ..during
+    };
+    let share_later = judge::share(judge::count(known), evidence.summary(later).sent);
+    let share = judge::share(judge::count(&tally.requests), evidence.summary(during).sent);
+    goals.push(match mischief {
+        Mischief::Garbage | Mischief::ForeignVerdicts => {
+            // One that was never sent away has no life that ended.
+            let longest = tally.lives.iter().max().copied();
+            Goal::time("longest life of a session of its", SENT_AWAY, longest)
+        }
+        Mischief::StartedForever => Goal::at_most(
+            "its share of requests from 3 s on",
+            Seen::Share(AS_GOOD_AS_NONE),
+            Some(Seen::Share(share_later)),
+        ),
+        Mischief::ManySessions => Goal::count("most sessions of its at once", MOST_SESSIONS, tally.most_at_once),
+        Mischief::InstantAnswers => Goal::at_most(
+            "its share of requests",
+            Seen::Share(BY_RIGHT * BY_CHANCE),
+            Some(Seen::Share(share)),
+        ),
+    });
+    goals
+}

@@ -1,0 +1,89 @@
+//! The only agent of a realm is killed and started again. Nobody can answer meanwhile: what is promised is that it takes
+//! no longer than the restart, and that everybody gets an answer.
+
+use std::time::Duration;
+
+use postern_loadtest::{Judgement, Stage};
+
+use super::words;
+use crate::prove::course::drive;
+use crate::prove::goal::Goal;
+use crate::prove::phases::Window;
+use crate::prove::report::Report;
+use crate::prove::rig::Shape;
+use crate::prove::{Context, WARM_UP};
+
+/// Few people wait for a realm with one agent.
+const RATE: f64 = 20.0;
+
+/// From the agent's readiness to the first answer: the relay learns of it, and the agent of the relay's time.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
+
+/// Plays it.
+pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
+    let shape = Shape {
+        agents: 1,
+        ..Shape::default()
+    };
+    let mut rig = context.rig("lone-agent-restarted", shape).await?;
+    let fault_at = context.fault_at();
+    let load = [Stage {
+        per_second: RATE,
+        lasts: fault_at + context.either(15, 10),
+    }];
+    let (evidence, (kill, restart)) = drive(&mut rig, &load, context.seed, async |rig, clock| {
+        clock.until(fault_at).await;
+        let kill = clock.moment(rig.order("agent-1", "kill")).await?;
+        Ok((kill, clock.moment(rig.order("agent-1", "restart")).await?))
+    })
+    .await?;
+    rig.end().await?;
+    let answered = evidence
+        .records
+        .iter()
+        .filter(|record| record.judgement() == Judgement::Right);
+    let first_answer = answered
+        .map(|record| record.answered_at())
+        .filter(|&at| at > restart.done)
+        .min();
+    let back = Window {
+        from: restart.done + FIRST_ANSWER,
+        until: Duration::MAX,
+    };
+    let mut goals = words::always(&evidence);
+    goals.extend([
+        words::all_in_time(&evidence),
+        Goal::time(
+            "first answer after the agent is ready",
+            FIRST_ANSWER,
+            first_answer.map(|at| at - restart.done),
+        ),
+        Goal::none("sign-ins failed later than that", evidence.summary(back).failed),
+        words::none_late(&evidence),
+    ]);
+    let (before, outage) = (
+        Window {
+            from: WARM_UP,
+            until: fault_at,
+        },
+        Window {
+            from: kill.ordered,
+            until: back.from,
+        },
+    );
+    Ok(vec![Report {
+        title: "lone-agent-restarted: SIGKILL of the only agent, started again at once; 20 sign-ins/s".to_owned(),
+        rows: vec![
+            evidence.row("before", before),
+            evidence.row("during", outage),
+            evidence.row("after", back),
+        ],
+        goals,
+        notes: vec![format!(
+            "the restart took {:.2} s; {} sign-ins failed meanwhile",
+            (restart.done - kill.ordered).as_secs_f64(),
+            evidence.summary(outage).failed
+        )],
+        generator: evidence.generator,
+    }])
+}
