@@ -1,14 +1,11 @@
 //! A relay, agents and a directory on a simulated network, and the sign-ins that are made at it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use postern_agent::Service;
 use postern_protocol::seal::AuthenticatedData;
-use postern_protocol::transport::transport_config;
 use postern_protocol::{Outcome, Password, RealmKey, RequestId};
 use postern_relay::broker::{Access, Broker, Ending};
 use postern_relay::core::{RealmIndex, SignIn};
@@ -17,8 +14,7 @@ use postern_relay::envelope::Envelope;
 use postern_relay::metrics::Metrics;
 use postern_relay::session::listener;
 use postern_service::shutdown::Shutdown;
-use quinn::congestion::CubicConfig;
-use quinn::{TransportConfig, VarInt};
+use quinn::VarInt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, watch};
@@ -26,54 +22,11 @@ use tokio::sync::{mpsc, watch};
 use super::directory::{Arrival, Directory, name, password};
 use super::machine::{endpoint, machine};
 use super::pki;
+use super::plan::{DEADLINE, Folder, Plan, RELAY, agent, agent_config, relay_config};
 use super::process::{Process, TICK};
 use super::report::Report;
 use super::timeline::{Event, Timeline};
-use super::udp::{Link, Udp};
-
-/// From a sign-in to its outcome, as the relay is configured.
-pub(super) const DEADLINE: Duration = Duration::from_secs(4);
-
-pub(super) const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-
-/// Where agent number `agent` is, counted from 0.
-pub(super) fn agent(agent: usize) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(10, 0, 1, u8::try_from(agent + 1).unwrap()))
-}
-
-/// The congestion control of both ends.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Control {
-    /// Ours.
-    Floored,
-    /// quinn's, to be compared with.
-    Cubic,
-}
-
-impl Control {
-    pub(super) fn transport(self, streams: VarInt) -> TransportConfig {
-        let mut config = transport_config(streams);
-        if let Self::Cubic = self {
-            config.congestion_controller_factory(Arc::new(CubicConfig::default()));
-        }
-        config
-    }
-}
-
-/// Directory connections of an agent, and so sign-ins that may be on their way to it at once: enough for 167 a second of
-/// which each takes 0.3 s.
-const CONNECTIONS: u32 = 64;
-
-/// What is to be simulated.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Plan {
-    pub(super) seed: u64,
-    /// The realm's ambiguous policy, as in the configuration.
-    pub(super) policy: &'static str,
-    /// Every link in both directions.
-    pub(super) link: Link,
-    pub(super) control: Control,
-}
+use super::udp::Udp;
 
 /// A sign-in and what became of it.
 #[derive(Debug, Clone)]
@@ -122,7 +75,6 @@ impl Cluster {
     pub(super) fn start(plan: Plan) -> Self {
         postern_service::tls::install_provider();
         let folder = Folder::make();
-        pki::write(&folder.0);
         let timeline = Timeline::default();
         let mut rng = StdRng::seed_from_u64(plan.seed);
         let udp = Udp::new(rng.random(), plan.link, timeline.clone());
@@ -381,87 +333,5 @@ fn realm() -> RealmKey {
     RealmKey {
         tenant: "acme".parse().unwrap(),
         realm: "corp".parse().unwrap(),
-    }
-}
-
-fn relay_config(folder: &Path, policy: &str) -> postern_relay::config::Config {
-    let text = format!(
-        r#"
-        [relay]
-        name = "relay-1"
-        trust_domain = "postern.test"
-        [api]
-        listen = "127.0.0.1:0"
-        [quic]
-        listen = "127.0.0.1:0"
-        certificate = "relay.pem"
-        key = "relay.key"
-        [admin]
-        listen = "127.0.0.1:0"
-        [[tenants]]
-        name = "acme"
-        anchors = "ca.pem"
-        [[realms]]
-        tenant = "acme"
-        name = "corp"
-        upn_suffixes = ["corp.example.com"]
-        ambiguous = "{policy}"
-        [sign_in]
-        deadline_ms = {}
-        "#,
-        DEADLINE.as_millis()
-    );
-    let config = postern_service::config::parse::<postern_relay::config::raw::Raw>(&text, folder, folder, []);
-    config.unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn agent_config(folder: &Path, agent: usize) -> postern_agent::config::Config {
-    let number = agent + 1;
-    let text = format!(
-        r#"
-        [agent]
-        trust_domain = "postern.test"
-        certificate = "agent-{number}.pem"
-        key = "agent-{number}.key"
-        [relays]
-        addresses = ["{RELAY}:7011"]
-        server_name = "{}"
-        anchors = "ca.pem"
-        [directory]
-        anchors = "ca.pem"
-        connections = {CONNECTIONS}
-        [[directory.servers]]
-        name = "dc-1"
-        url = "ldap://dc-1.corp.example.com"
-        insecure = true
-        [admin]
-        listen = "127.0.0.1:0"
-        "#,
-        pki::RELAY_NAME
-    );
-    let config = postern_service::config::parse::<postern_agent::config::Raw>(&text, folder, folder, []);
-    config.unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// A folder for the certificates, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "postern-simulated-{}-{}",
-            std::process::id(),
-            NUMBER.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -17,9 +17,9 @@ use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::cluster::Control;
 use super::directory::Arrival;
 use super::pki::AGENTS;
+use super::plan::Control;
 use super::udp::{Socket, Udp};
 
 /// A stream's buffer in either direction: as many bytes as a kernel would take, roughly.

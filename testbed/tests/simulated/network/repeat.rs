@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::cluster::{Cluster, Control, Plan};
+use super::cluster::Cluster;
+use super::plan::{Control, Plan};
 use super::report::Report;
 use super::udp::Link;
 

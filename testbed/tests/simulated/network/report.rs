@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use postern_protocol::{Outcome, Verdict};
 
-use super::cluster::{DEADLINE, Made};
+use super::cluster::Made;
+use super::plan::DEADLINE;
 use super::timeline::Event;
 
 /// A bind, as the directory has it.
