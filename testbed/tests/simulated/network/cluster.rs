@@ -18,6 +18,7 @@ use quinn::VarInt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::directory::{Arrival, Directory, name, password};
 use super::machine::{endpoint, machine};
@@ -41,6 +42,7 @@ pub(super) struct Made {
 struct Relay {
     process: Process,
     access: Access,
+    goodbye: CancellationToken,
     _deny: watch::Sender<DenyList>,
 }
 
@@ -118,10 +120,11 @@ impl Cluster {
         let socket = self.udp.socket(SocketAddr::new(RELAY, 7_011));
         let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
         let (deny_sender, deny) = watch::channel(self.relay_config.deny.clone());
-        let (config, rng) = (&self.relay_config, &mut self.rng);
+        let (config, rng, ending) = (&self.relay_config, &mut self.rng, Ending::default());
+        let goodbye = ending.goodbye.clone();
         let mut process = Process::new();
         let access = process.enter(|tasks| {
-            let (broker, access) = Broker::new(config, &metrics, deny, Ending::default(), rng);
+            let (broker, access) = Broker::new(config, &metrics, deny, ending, rng);
             tasks.spawn(broker.run(endpoint(socket, Some(server), seed)));
             access
         });
@@ -129,6 +132,7 @@ impl Cluster {
         self.relay = Some(Relay {
             process,
             access,
+            goodbye,
             _deny: deny_sender,
         });
     }
@@ -165,6 +169,17 @@ impl Cluster {
         {
             made.cut = true;
         }
+    }
+
+    /// The relay, which has nothing left to settle, sends its agents away and ends.
+    pub(super) fn drain_relay(&mut self) {
+        self.note("the relay drains");
+        self.relay.as_ref().unwrap().goodbye.cancel();
+        self.run_until("the relay has drained", Duration::from_secs(5), |cluster| {
+            cluster.relay.as_ref().is_some_and(|relay| relay.process.is_over())
+        });
+        self.udp.close(RELAY);
+        self.relay = None;
     }
 
     pub(super) fn kill_agent(&mut self, number: usize) {
