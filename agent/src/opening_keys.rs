@@ -10,9 +10,7 @@ use postern_protocol::Moment;
 use postern_protocol::seal::{CryptoFailure, OpeningKey};
 use tokio::sync::watch;
 
-use crate::clock::Clock;
 use crate::machine::Machine;
-use crate::workshop::Workshop;
 
 /// How long an old key can still open. A caller may seal up to 60 s ahead and relays stop taking the old `kid` when
 /// they hear of the new key; the other minute is for clocks that differ and for keys still on their way.
@@ -38,8 +36,7 @@ pub(crate) enum KeyError {
 /// The keys.
 #[derive(Debug)]
 pub(crate) struct OpeningKeys {
-    clock: Clock,
-    workshop: Workshop,
+    machine: Machine,
     current: watch::Sender<OpeningKey>,
     /// Old keys, each until a local moment.
     old: Mutex<Vec<(OpeningKey, Moment)>>,
@@ -48,10 +45,9 @@ pub(crate) struct OpeningKeys {
 impl OpeningKeys {
     /// Makes the first key.
     pub(crate) async fn generate(machine: &Machine) -> Result<Self, KeyError> {
-        let key = generate(machine.workshop).await?;
+        let key = generate(machine).await?;
         Ok(Self {
-            clock: machine.clock.clone(),
-            workshop: machine.workshop,
+            machine: machine.clone(),
             current: watch::channel(key).0,
             old: Mutex::default(),
         })
@@ -80,11 +76,11 @@ impl OpeningKeys {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(every) => {}
-                () = self.drop_old(|| self.clock.now()) => {}
+                () = self.drop_old(|| self.machine.clock.now()) => {}
             }
             loop {
-                match generate(self.workshop).await {
-                    Ok(key) => break self.replace(key, self.clock.now()),
+                match generate(&self.machine).await {
+                    Ok(key) => break self.replace(key, self.machine.clock.now()),
                     Err(error) => tracing::warn!(%error, "the opening key was not renewed; it will be tried again"),
                 }
                 tokio::time::sleep(RETRY).await;
@@ -115,8 +111,9 @@ impl OpeningKeys {
     }
 }
 
-async fn generate(workshop: Workshop) -> Result<OpeningKey, KeyError> {
-    let made = workshop.run(OpeningKey::generate).await;
+async fn generate(machine: &Machine) -> Result<OpeningKey, KeyError> {
+    let maker = machine.key_maker.clone();
+    let made = machine.workshop.run(move || maker.make()).await;
     made.ok_or(KeyError::Ending)?.map_err(KeyError::Crypto)
 }
 
@@ -130,7 +127,7 @@ mod tests {
         let mut told = keys.current();
         let first = told.borrow_and_update().public().kid().to_owned();
         let start = Moment(1_000_000);
-        keys.replace(generate(Workshop::InPlace).await.unwrap(), start);
+        keys.replace(generate(&Machine::this()).await.unwrap(), start);
         assert!(told.has_changed().unwrap());
         let second = told.borrow_and_update().public().kid().to_owned();
         assert_ne!(first, second);
@@ -148,7 +145,7 @@ mod tests {
         let keys = OpeningKeys::generate(&Machine::this()).await.unwrap();
         let start = tokio::time::Instant::now();
         let now = || Moment(0) + start.elapsed();
-        keys.replace(generate(Workshop::InPlace).await.unwrap(), now());
+        keys.replace(generate(&Machine::this()).await.unwrap(), now());
         let held = || keys.old.lock().unwrap().len();
         assert!(tokio::time::timeout(OLD_KEY_LIFE, keys.drop_old(now)).await.is_err());
         assert_eq!(held(), 1);

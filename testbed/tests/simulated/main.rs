@@ -6,4 +6,5 @@
     reason = "helpers of tests may panic as the tests themselves may"
 )]
 
+mod network;
 mod schedules;
