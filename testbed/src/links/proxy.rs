@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use postern_protocol::transport::UDP_BUFFER;
@@ -35,17 +34,24 @@ const BATCH: usize = 64;
 
 /// A link's proxy, before it runs.
 pub(super) struct Proxy {
-    front: UdpSocket,
+    front: Socket,
     address: SocketAddr,
     relay: SocketAddr,
     changes: watch::Receiver<Settings>,
+}
+
+/// A socket that is waited for only to read. What is sent goes to the kernel at once, or is lost where its buffer is full:
+/// a new socket of the runtime's would refuse to send until it has been found writable.
+struct Socket {
+    read: UdpSocket,
+    write: std::net::UdpSocket,
 }
 
 /// One source port of the agent.
 struct Way {
     agent: SocketAddr,
     /// Connected to the relay.
-    back: Arc<UdpSocket>,
+    back: std::net::UdpSocket,
     /// Its place in the order in which ways were heard.
     heard: u64,
     /// Reads `back`; ends when this is dropped.
@@ -66,6 +72,14 @@ struct Running {
     from_relay: mpsc::Sender<FromRelay>,
 }
 
+impl Socket {
+    fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let write = bind_udp(address, UDP_BUFFER)?.socket;
+        let read = UdpSocket::from_std(write.try_clone()?)?;
+        Ok(Self { read, write })
+    }
+}
+
 impl Proxy {
     /// Listens on `front` for an agent, and brings what it sends to `relay`.
     pub(super) fn open(
@@ -73,9 +87,9 @@ impl Proxy {
         relay: SocketAddr,
         changes: watch::Receiver<Settings>,
     ) -> anyhow::Result<Self> {
-        let front = UdpSocket::from_std(bind_udp(front, UDP_BUFFER)?.socket)?;
+        let front = Socket::open(front)?;
         Ok(Self {
-            address: front.local_addr()?,
+            address: front.read.local_addr()?,
             front,
             relay,
             changes,
@@ -114,7 +128,7 @@ impl Proxy {
                 }
                 () = sleep_until(next) => {}
                 Some((agent, datagram)) = from_relay.recv() => running.answered(agent, datagram),
-                readable = running.proxy.front.readable() => if readable.is_ok() {
+                readable = running.proxy.front.read.readable() => if readable.is_ok() {
                     running.read_front(&mut buffer);
                 },
             }
@@ -133,7 +147,7 @@ impl Running {
     fn read_front(&mut self, buffer: &mut [u8]) {
         for _ in 0..BATCH {
             // Errors are those of datagrams sent before (nobody listens there), or there is nothing more to read.
-            let Ok((length, agent)) = self.proxy.front.try_recv_from(buffer) else {
+            let Ok((length, agent)) = self.proxy.front.read.try_recv_from(buffer) else {
                 return;
             };
             let Some(datagram) = buffer.get(..length) else { return };
@@ -152,39 +166,44 @@ impl Running {
         // A socket whose buffer is full loses datagrams, and so do these.
         while let Some((datagram, agent)) = self.to_relay.poll_due(now) {
             if let Ok(way) = self.way_of(agent) {
-                let _ = way.try_send(&datagram);
+                let _ = way.back.send(&datagram);
             }
         }
         while let Some((datagram, agent)) = self.to_agent.poll_due(now) {
-            let _ = self.proxy.front.try_send_to(&datagram, agent);
+            let _ = self.proxy.front.write.send_to(&datagram, agent);
         }
     }
 
-    /// The socket towards the relay for this source port of the agent.
-    fn way_of(&mut self, agent: SocketAddr) -> io::Result<Arc<UdpSocket>> {
+    /// The way of this source port of the agent.
+    fn way_of(&mut self, agent: SocketAddr) -> io::Result<&Way> {
         self.heard += 1;
-        if let Some(way) = self.ways.iter_mut().find(|way| way.agent == agent) {
-            way.heard = self.heard;
-            return Ok(way.back.clone());
-        }
+        let index = match self.ways.iter().position(|way| way.agent == agent) {
+            Some(index) => index,
+            None => self.open_way(agent)?,
+        };
+        let way = self.ways.get_mut(index).ok_or(io::ErrorKind::NotFound)?;
+        way.heard = self.heard;
+        Ok(way)
+    }
+
+    fn open_way(&mut self, agent: SocketAddr) -> io::Result<usize> {
         if self.ways.len() >= MOST_WAYS {
             let silent = self.ways.iter().enumerate().min_by_key(|(_, way)| way.heard);
             if let Some((index, _)) = silent {
                 self.ways.swap_remove(index);
             }
         }
-        let back = bind_udp(crate::cluster::loopback(0), UDP_BUFFER).map_err(io::Error::other)?;
-        back.socket.connect(self.proxy.relay)?;
-        let back = Arc::new(UdpSocket::from_std(back.socket)?);
+        let back = Socket::open(crate::cluster::loopback(0)).map_err(io::Error::other)?;
+        back.write.connect(self.proxy.relay)?;
         let mut reader = JoinSet::new();
-        reader.spawn(read_back(back.clone(), agent, self.from_relay.clone()));
+        reader.spawn(read_back(back.read, agent, self.from_relay.clone()));
         self.ways.push(Way {
             agent,
-            back: back.clone(),
+            back: back.write,
             heard: self.heard,
             _reader: reader,
         });
-        Ok(back)
+        Ok(self.ways.len() - 1)
     }
 
     fn now(&self) -> Duration {
@@ -205,7 +224,7 @@ impl Running {
     }
 }
 
-async fn read_back(back: Arc<UdpSocket>, agent: SocketAddr, from_relay: mpsc::Sender<FromRelay>) {
+async fn read_back(back: UdpSocket, agent: SocketAddr, from_relay: mpsc::Sender<FromRelay>) {
     let mut buffer = vec![0; LONGEST];
     loop {
         // An error says that the relay is not there at present (ICMP); it may be again.

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use postern_protocol::json::Object;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -50,7 +51,7 @@ impl Settings {
     /// What is wrong, with the member's name: all of it where it is JSON of the right shape.
     pub fn parse(body: &[u8]) -> Result<Self, String> {
         let mut json = serde_json::Deserializer::from_slice(body);
-        let raw: Raw = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let Object(raw): Object<Raw> = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             let text = error.into_inner().to_string();
             // Of the body as a whole the path is ".".
