@@ -1,6 +1,7 @@
 //! What the directory really did: mock-dc's record of binds, and how often each sign-in's password was tried.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
@@ -17,6 +18,10 @@ pub struct Bind {
     pub at: Duration,
     /// The domain controller.
     pub dc: String,
+    /// The port that it came from: one connection of an agent.
+    pub from_port: u16,
+    /// LDAP message id: with the port, the bind's name in the logs of whoever made it.
+    pub message_id: i32,
     /// LDAP result code.
     pub result: u32,
     /// Whether the answer was handed to the connection.
@@ -29,6 +34,8 @@ struct Line {
     dropped: u64,
     time: Option<String>,
     dc: Option<String>,
+    peer: Option<SocketAddr>,
+    msgid: Option<i32>,
     name: Option<String>,
     result: Option<u32>,
     answered: Option<bool>,
@@ -82,6 +89,8 @@ impl Binds {
             binds.by_name.entry(name).or_default().push(Bind {
                 at,
                 dc: line.dc.unwrap_or_default(),
+                from_port: line.peer.map_or(0, |peer| peer.port()),
+                message_id: line.msgid.unwrap_or_default(),
                 result: line.result.unwrap_or_default(),
                 answered: line.answered.unwrap_or_default(),
             });
@@ -188,7 +197,7 @@ mod tests {
             late_binds: 0,
         };
         assert_eq!(summary, expected);
-        assert!(!binds.of("u1")[0].answered);
+        assert_eq!((binds.of("u1")[0].answered, binds.of("u1")[0].from_port), (false, 9));
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::cluster::ports::{Choice, DEFAULT_BASE, LAYOUT_HELP, MOST};
 use crate::directory;
 use crate::pki;
 use crate::pki::command::{self, PkiCommand};
-use crate::prove::{self, Proof, Scenario};
+use crate::prove::arguments::Arguments;
+use crate::prove::{self, Proof};
 use crate::up::{self, Request};
 
 /// `prove`: a goal is missed, as other tools of load have it.
@@ -44,59 +45,7 @@ enum Command {
     #[command(subcommand, after_help = pki::LAYOUT_HELP)]
     Pki(PkiCommand),
     /// Show under load, with real processes and real signals, that no sign-in is lost and none counted twice
-    Prove(ProveArgs),
-}
-
-#[derive(Debug, Args)]
-struct ProveArgs {
-    /// Scenarios; `all` of them, or `list` for their names
-    #[arg(value_name = "NAME", required = true, value_parser = scenario)]
-    names: Vec<Wanted>,
-    /// Shorter, and lenient with times (three times their goals): for machines that do other things too
-    #[arg(long)]
-    short: bool,
-    /// Also write what is seen as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// The same seed makes the same sign-ins
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-}
-
-/// What is asked of `prove`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    List,
-    All,
-    One(Scenario),
-}
-
-fn scenario(text: &str) -> Result<Wanted, String> {
-    match text {
-        "list" => Ok(Wanted::List),
-        "all" => Ok(Wanted::All),
-        name => Scenario::named(name).map(Wanted::One).ok_or_else(|| {
-            let names = Scenario::ALL.map(Scenario::name).join(", ");
-            format!("there are: all, list, {names}")
-        }),
-    }
-}
-
-impl ProveArgs {
-    /// `None`: only the names are asked for.
-    fn request(self) -> Option<prove::Request> {
-        let scenarios = self.names.iter().map(|wanted| match wanted {
-            Wanted::List => None,
-            Wanted::All => Some(Scenario::ALL.to_vec()),
-            Wanted::One(scenario) => Some(vec![*scenario]),
-        });
-        Some(prove::Request {
-            scenarios: scenarios.collect::<Option<Vec<_>>>()?.concat(),
-            short: self.short,
-            json: self.json,
-            seed: self.seed,
-        })
-    }
+    Prove(Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -274,7 +223,7 @@ fn up(args: UpArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn prove(args: ProveArgs) -> anyhow::Result<ExitCode> {
+fn prove(args: Arguments) -> anyhow::Result<ExitCode> {
     let Some(request) = args.request() else {
         let _ = std::io::stdout().write_all(prove::list().as_bytes());
         return Ok(ExitCode::SUCCESS);
@@ -305,26 +254,6 @@ mod tests {
             None => cli.up.into(),
             Some(Command::Up(args)) => args.into(),
             Some(Command::Pki(_) | Command::Prove(_)) => unreachable!(),
-        }
-    }
-
-    fn proof(line: &str) -> Result<Option<prove::Request>, clap::Error> {
-        let cli = Cli::try_parse_from(["postern", "prove"].into_iter().chain(line.split_whitespace()))?;
-        let Some(Command::Prove(args)) = cli.command else {
-            unreachable!()
-        };
-        Ok(args.request())
-    }
-
-    #[test]
-    fn scenarios_are_proved_by_name_or_all_of_them_and_others_are_bad_usage() {
-        let request = proof("agent-killed overload --short --seed 7").unwrap().unwrap();
-        assert_eq!(request.scenarios, [Scenario::AgentKilled, Scenario::Overload]);
-        assert_eq!((request.short, request.seed), (true, 7));
-        assert_eq!(proof("all").unwrap().unwrap().scenarios, Scenario::ALL);
-        assert!(proof("list").unwrap().is_none());
-        for wrong in ["", "agent-exploded", "--short"] {
-            assert!(proof(wrong).is_err(), "{wrong:?}");
         }
     }
 

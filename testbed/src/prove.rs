@@ -20,6 +20,8 @@ use report::Report;
 use rig::{Rig, Shape};
 pub use scenarios::Scenario;
 
+pub mod agent_log;
+pub mod arguments;
 pub mod course;
 pub mod goal;
 pub mod judge;
@@ -149,6 +151,7 @@ pub async fn run(request: &Request) -> anyhow::Result<Proof> {
 
 async fn play(request: &Request, context: &Context) -> anyhow::Result<Vec<Report>> {
     let mut all = Vec::new();
+    progress(format_args!("Seed {}; the same makes the same sign-ins", context.seed));
     for scenario in &request.scenarios {
         progress(format_args!("{}: {}", scenario.name(), scenario.about()));
         let reports = scenario.play(context).await.with_context(|| scenario.name())?;

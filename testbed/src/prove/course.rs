@@ -5,9 +5,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use postern_loadtest::binds::BindSummary;
 use postern_loadtest::generator::GeneratorReport;
-use postern_loadtest::{Binds, Latency, Plan, Record, Stage, Summary};
+use postern_loadtest::{Bind, Binds, Latency, Plan, Record, Stage, Summary};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::agent_log::BindsOfAgent;
+use super::judge;
 use super::phases::{Moment, Window};
 use super::report::Row;
 use super::rig::{DEADLINE, Rig};
@@ -58,8 +60,10 @@ pub struct Evidence {
     pub records: Vec<Record>,
     /// What the directory did.
     pub binds: Binds,
-    /// How relay and agents stood.
+    /// How the relay stood.
     pub samples: Vec<Sample>,
+    /// Who bound, in the agents' order.
+    agents: Vec<BindsOfAgent>,
     /// How well the load was what was planned.
     pub generator: GeneratorReport,
 }
@@ -78,6 +82,29 @@ impl Evidence {
     /// Their binds, in numbers.
     pub fn binds_of(&self, window: Window) -> BindSummary {
         self.binds.summary(window.of(&self.records), generated_name, DEADLINE)
+    }
+
+    /// When agent number `index` first bound for a sign-in that was planned at or after `from`; how long after it.
+    pub fn bound_again(&self, index: usize, from: Duration) -> Option<Duration> {
+        let later = self.records.iter().filter(|record| record.attempt.at >= from);
+        let binds = later.flat_map(|record| self.binds.of(&generated_name(record.attempt.user)));
+        let own = binds.filter(|bind| self.is_of(index, bind));
+        own.map(|bind| bind.at.saturating_sub(from)).min()
+    }
+
+    /// The share of agent number `index` in the binds of a window.
+    pub fn share(&self, index: usize, window: Window) -> f64 {
+        let all = self.binds.iter().filter(|bind| window.contains(bind.at));
+        let (mut own, mut every) = (0, 0);
+        for bind in all {
+            every += 1;
+            own += u64::from(self.is_of(index, bind));
+        }
+        judge::share(own, every)
+    }
+
+    fn is_of(&self, index: usize, bind: &Bind) -> bool {
+        self.agents.get(index).is_some_and(|agent| agent.contains(bind))
     }
 
     /// A row of a table.
@@ -122,6 +149,7 @@ pub async fn drive<T>(
         binds: Binds::read(&rig.binds().await?, run.began_at)?,
         records: run.records,
         samples,
+        agents: rig.binds_of_agents()?,
         generator: run.generator,
     };
     Ok((evidence, told))

@@ -7,7 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 /// In a short run a time may be this many times its goal: the machine may be anybody's, and busy.
-const SLACK: f64 = 3.0;
+const SLACK: u32 = 3;
 
 /// Something that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -122,18 +122,16 @@ impl Goal {
         let Some(seen) = self.seen else {
             return Verdict::Missed;
         };
-        let (seen, limit) = (seen.number(), self.limit.number());
         let holds = match self.side {
-            Side::AtMost => seen <= limit,
-            Side::AtLeast => seen >= limit,
+            Side::AtMost => seen.number() <= self.limit.number(),
+            Side::AtLeast => seen.number() >= self.limit.number(),
         };
-        let is_time = matches!(self.limit, Value::Time(_));
         if holds {
-            Verdict::Held
-        } else if strictness == Strictness::Short && is_time && seen <= limit * SLACK {
-            Verdict::Slow
-        } else {
-            Verdict::Missed
+            return Verdict::Held;
+        }
+        match (strictness, seen, self.limit) {
+            (Strictness::Short, Value::Time(seen), Value::Time(limit)) if seen <= limit * SLACK => Verdict::Slow,
+            _ => Verdict::Missed,
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 use toml::Table;
 
+use super::agent_log::BindsOfAgent;
 use super::metrics::Metrics;
 use crate::cluster::users::{generated_name, generated_password};
 
@@ -84,6 +85,8 @@ struct About {
 pub struct Part {
     /// Its name.
     pub name: String,
+    /// Its output.
+    pub log: PathBuf,
     /// URL of its admin listener.
     pub admin: String,
     /// A relay's sign-in API.
@@ -208,8 +211,21 @@ impl Rig {
     /// When it is refused.
     pub async fn order(&self, part: &str, what: &str) -> anyhow::Result<()> {
         let url = format!("{}/children/{part}", self.about.control);
-        self.ask(Method::POST, &url, &json!({ "do": what })).await?;
-        Ok(())
+        self.ask(Method::POST, &url, &json!({ "do": what })).await
+    }
+
+    /// What each agent bound so far, in the agents' order.
+    ///
+    /// # Errors
+    /// When a log cannot be read.
+    pub fn binds_of_agents(&self) -> anyhow::Result<Vec<BindsOfAgent>> {
+        let agents = self.agents().iter();
+        agents
+            .map(|agent| {
+                let log = std::fs::read(&agent.log).with_context(|| format!("the log of {}", agent.name))?;
+                Ok(BindsOfAgent::read(&String::from_utf8_lossy(&log)))
+            })
+            .collect()
     }
 
     /// Sets what the network between an agent and the relay does.

@@ -23,6 +23,7 @@ mod page;
 mod people;
 mod pki;
 mod prompt;
+mod prove;
 mod secrets;
 mod sign_ins;
 mod supervision;

@@ -14,7 +14,7 @@ use crate::prove::goal::Goal;
 use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
 use crate::prove::rig::{Rig, Shape};
-use crate::prove::sampler::{RelaySample, bound_again, first};
+use crate::prove::sampler::{RelaySample, first};
 use crate::prove::{Context, WARM_UP, judge};
 
 /// The one that is lost.
@@ -71,7 +71,7 @@ pub(super) async fn frozen(context: &Context) -> anyhow::Result<Vec<Report>> {
     .await?;
     rig.end().await?;
     let mut goals = goals(&evidence, fault_at, fault);
-    let back = bound_again(&evidence.samples, LOST_INDEX, thaw.done);
+    let back = evidence.bound_again(LOST_INDEX, thaw.done);
     goals.push(Goal::time("thawed agent binds again", BACK, back));
     Ok(vec![report(
         "agent-frozen: SIGSTOP of one agent of three, SIGCONT after 10 s",
@@ -120,11 +120,12 @@ async fn idle(rig: &Rig, agents: u64) -> anyhow::Result<(Option<Duration>, Optio
     while closed.is_none() && began.elapsed() < CLOSED * 4 {
         let relay = RelaySample::of(&rig.relay_metrics().await?);
         let now = began.elapsed();
-        if doubted.is_none() && relay.ready < agents {
-            doubted = Some(now);
-        }
         if relay.links < agents {
             closed = Some(now);
+        }
+        // Who is gone gets no work either; the gauge may follow.
+        if doubted.is_none() && (relay.ready < agents || closed.is_some()) {
+            doubted = Some(now);
         }
         sleep(LOOK).await;
     }

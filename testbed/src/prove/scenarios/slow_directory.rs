@@ -12,7 +12,6 @@ use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::Window;
 use crate::prove::report::Report;
 use crate::prove::rig::{Rig, Shape};
-use crate::prove::sampler::shares;
 use crate::prove::{Context, WARM_UP};
 
 mod beside;
@@ -40,7 +39,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let mut rig = context.rig("slow-directory", shape).await?;
     part_directories(&rig).await?;
     let begin = WARM_UP + KNOWN;
-    let lasts = begin + context.either(10, 6);
+    let lasts = begin + context.either(20, 6);
     let window = Window {
         from: begin,
         until: lasts,
@@ -51,9 +50,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let (without, ()) = drive(&mut rig, &context.load(lasts), context.seed, async |_, _| Ok(())).await?;
     rig.end().await?;
 
-    let share = shares(&with.samples, window.from, window.until)
-        .get(SLOW_INDEX)
-        .copied();
+    let share = with.share(SLOW_INDEX, window);
     let limit = without.latency(window).p99.mul_f64(FACTOR);
     let mut goals = vec![words::none_failed(&with)];
     goals.extend(words::always(&with));
@@ -61,7 +58,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
         Goal::at_most(
             "the slow one's share of binds",
             Seen::Share(SHARE),
-            share.map(Seen::Share),
+            Some(Seen::Share(share)),
         ),
         Goal::time(
             "p99, beside 1.5 × of the two others alone",

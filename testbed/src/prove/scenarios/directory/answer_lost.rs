@@ -178,6 +178,8 @@ mod tests {
         let bind = |letter| Bind {
             at: Duration::ZERO,
             dc: "dc-1".to_owned(),
+            from_port: 9,
+            message_id: 1,
             result: 0,
             answered: letter == 'a',
         };

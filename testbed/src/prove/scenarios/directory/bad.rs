@@ -9,7 +9,7 @@ use crate::prove::course::{Evidence, WHOLE, drive};
 use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
-use crate::prove::rig::Shape;
+use crate::prove::rig::{DEADLINE, Shape};
 use crate::prove::{Context, WARM_UP, judge};
 
 const BAD: &str = "dc-1";
@@ -35,10 +35,14 @@ pub(in super::super) async fn play(context: &Context) -> anyhow::Result<Vec<Repo
 async fn one(context: &Context, number: usize, how: &str, fault: Value) -> anyhow::Result<Report> {
     let mut rig = context.rig(&format!("dc-bad-{number}"), Shape::default()).await?;
     let fault_at = context.fault_at();
-    let load = context.load(fault_at + context.either(10, 6));
-    let (evidence, fault) = drive(&mut rig, &load, context.seed, async |rig, clock| {
+    let end = fault_at + context.either(10, 6);
+    let (evidence, fault) = drive(&mut rig, &context.load(end), context.seed, async |rig, clock| {
         clock.until(fault_at).await;
-        clock.moment(rig.faults(&[fault])).await
+        let moment = clock.moment(rig.faults(&[fault])).await?;
+        clock.until(end + DEADLINE).await;
+        // What hangs in the directory is not written down before it is let go.
+        rig.faults(&[]).await?;
+        Ok(moment)
     })
     .await?;
     rig.end().await?;

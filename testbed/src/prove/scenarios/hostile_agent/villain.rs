@@ -35,8 +35,9 @@ const SLOTS: u32 = 16;
 /// Sessions that it tries to have at once.
 const CROWD: usize = 100;
 
-/// Between two attempts to be in session.
+/// Between two attempts to be in session. A crowd rests longer: its handshakes cost this machine as much as the relay.
 const REST: Duration = Duration::from_millis(100);
+const REST_OF_CROWD: Duration = Duration::from_secs(1);
 
 /// A relay that wants to answer does so within this.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -124,6 +125,13 @@ impl Mischief {
         }
     }
 
+    fn rest(self) -> Duration {
+        match self {
+            Self::ManySessions => REST_OF_CROWD,
+            _ => REST,
+        }
+    }
+
     /// Whether it wants requests. Otherwise it says that its directory is down, so that none is lost by its end.
     fn wants_work(self) -> bool {
         !matches!(self, Self::Garbage | Self::ForeignVerdicts)
@@ -171,7 +179,7 @@ impl Villain {
                     if let Ok(session) = villain.dial(mischief).await {
                         villain.live(session, mischief).await;
                     }
-                    sleep(REST).await;
+                    sleep(mischief.rest()).await;
                 }
             });
         }
