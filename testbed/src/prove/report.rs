@@ -55,7 +55,7 @@ impl Report {
         writeln!(text, "\n{}", self.title)?;
         writeln!(
             text,
-            "  {:<12}{:>9}{:>9}{:>8}{:>7}{:>10}{:>10}{:>10}{:>9}{:>7}{:>6}",
+            "  {:<14}{:>7}{:>9}{:>8}{:>7}{:>10}{:>10}{:>10}{:>9}{:>7}{:>6}",
             "", "sent", "right", "failed", "wrong", "p50 ms", "p99 ms", "max ms", "binds", "twice", "late"
         )?;
         for row in &self.rows {
@@ -63,7 +63,7 @@ impl Report {
             let latency = sign_ins.latency;
             writeln!(
                 text,
-                "  {phase:<12}{:>9}{:>9}{:>8}{:>7}{:>10}{:>10}{:>10}{:>9}{:>7}{:>6}",
+                "  {phase:<14}{:>7}{:>9}{:>8}{:>7}{:>10}{:>10}{:>10}{:>9}{:>7}{:>6}",
                 sign_ins.sent,
                 sign_ins.right(),
                 sign_ins.failed,
@@ -77,7 +77,7 @@ impl Report {
             )?;
         }
         for row in &self.rows {
-            writeln!(text, "  {:<12}{}", row.phase, outcomes(&row.sign_ins))?;
+            writeln!(text, "  {:<14}{}", row.phase, outcomes(&row.sign_ins))?;
         }
         let GeneratorReport {
             late,
@@ -92,10 +92,10 @@ impl Report {
         };
         writeln!(
             text,
-            "  load        {late} sent late (p99 {lag_p99_ms:.1} ms), {dropped} dropped, {cpu_us_each:.0} µs of processor each{valid}"
+            "  load          {late} sent late (p99 {lag_p99_ms:.1} ms), {dropped} dropped, {cpu_us_each:.0} µs of processor each{valid}"
         )?;
         for note in &self.notes {
-            writeln!(text, "  note        {note}")?;
+            writeln!(text, "  note          {note}")?;
         }
         let width = self
             .goals
@@ -111,7 +111,7 @@ impl Report {
             };
             writeln!(
                 text,
-                "  {verdict:<12}{:<width$}  {:>12}  wanted {}",
+                "  {verdict:<14}{:<width$}  {:>12}  wanted {}",
                 goal.what(),
                 goal.shown(),
                 goal.wanted()
@@ -161,7 +161,7 @@ mod tests {
         let report = report(vec![Goal::none("sign-ins failed", 2), Goal::none("wrong verdicts", 0)]);
         let text = report.text(Strictness::Full);
         assert!(
-            text.contains("MISSED      sign-ins failed             2  wanted ≤ 0"),
+            text.contains("MISSED        sign-ins failed             2  wanted ≤ 0"),
             "{text}"
         );
         assert!(text.ends_with("=> 1 of 2 goals MISSED\n"), "{text}");
