@@ -276,6 +276,18 @@ impl Rig {
         metrics(&self.http, &self.relay()?.admin, PATIENCE).await
     }
 
+    /// What all agents together count.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub async fn agents_count(&self, name: &str, labels: &[(&str, &str)]) -> anyhow::Result<u64> {
+        let mut sum = 0;
+        for agent in self.agents() {
+            sum += metrics(&self.http, &agent.admin, PATIENCE).await?.count(name, labels);
+        }
+        Ok(sum)
+    }
+
     /// Changes the configuration of a part and restarts it.
     ///
     /// # Errors

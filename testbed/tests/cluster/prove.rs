@@ -8,20 +8,38 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::harness::Scratch;
+use crate::harness::{Scratch, eventually};
 
 /// A short scenario takes twenty seconds, and this machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-async fn prove(arguments: &[&str], folder: &Scratch) -> Output {
-    let command = Command::new(env!("CARGO_BIN_EXE_postern"))
+fn command(arguments: &[&str], folder: &Scratch) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command
         .arg("prove")
         .args(arguments)
         .env("TMPDIR", folder.path())
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    timeout(PATIENCE, command).await.unwrap().unwrap()
+        .kill_on_drop(true);
+    command
+}
+
+async fn prove(arguments: &[&str], folder: &Scratch) -> Output {
+    timeout(PATIENCE, command(arguments, folder).output())
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+/// Processes of clusters in this folder.
+fn processes(folder: &Scratch) -> usize {
+    let folder = folder.path().to_str().unwrap();
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    all.filter(|entry| {
+        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains(folder)
+    })
+    .count()
 }
 
 #[tokio::test]
@@ -70,4 +88,17 @@ async fn a_scenario_tells_what_it_saw_and_leaves_nothing_behind_when_all_is_well
         .map(|entry| entry.unwrap().file_name())
         .collect();
     assert_eq!(left, ["report.json"]);
+}
+
+#[tokio::test]
+async fn when_it_is_killed_its_cluster_ends_with_it() {
+    let folder = Scratch::new();
+    let mut playing = command(&["agent-killed", "--short"], &folder)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // `up`, a relay, three agents and the directory.
+    eventually("a cluster is up", || processes(&folder) == 6).await;
+    playing.kill().await.unwrap();
+    eventually("no process of it is left", || processes(&folder) == 0).await;
 }

@@ -9,7 +9,7 @@ use crate::prove::course::{Evidence, WHOLE, drive};
 use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
-use crate::prove::rig::{DEADLINE, Shape};
+use crate::prove::rig::{DEADLINE, Rig, Shape};
 use crate::prove::{Context, WARM_UP, judge};
 
 const BAD: &str = "dc-1";
@@ -36,13 +36,16 @@ async fn one(context: &Context, number: usize, how: &str, fault: Value) -> anyho
     let mut rig = context.rig(&format!("dc-bad-{number}"), Shape::default()).await?;
     let fault_at = context.fault_at();
     let end = fault_at + context.either(10, 6);
-    let (evidence, fault) = drive(&mut rig, &context.load(end), context.seed, async |rig, clock| {
+    let (evidence, (fault, share)) = drive(&mut rig, &context.load(end), context.seed, async |rig, clock| {
         clock.until(fault_at).await;
         let moment = clock.moment(rig.faults(&[fault])).await?;
+        clock.until(moment.done + NOTICED).await;
+        let before = Sent::read(rig).await?;
         clock.until(end + DEADLINE).await;
+        let share = Sent::read(rig).await?.share_since(before);
         // What hangs in the directory is not written down before it is let go.
         rig.faults(&[]).await?;
-        Ok(moment)
+        Ok((moment, share))
     })
     .await?;
     rig.end().await?;
@@ -50,7 +53,6 @@ async fn one(context: &Context, number: usize, how: &str, fault: Value) -> anyho
         from: fault.done + NOTICED,
         until: Duration::MAX,
     };
-    let share = share_of_bad(&evidence, noticed);
     let mut goals = vec![words::none_failed(&evidence)];
     goals.extend(words::always(&evidence));
     goals.push(Goal::at_most(
@@ -70,14 +72,27 @@ async fn one(context: &Context, number: usize, how: &str, fault: Value) -> anyho
     })
 }
 
-/// As the directory's record has it. A controller that refuses or hangs writes nothing down: then it is what is not
-/// answered that would show, and none may fail.
-fn share_of_bad(evidence: &Evidence, window: Window) -> f64 {
-    let all: Vec<_> = evidence.binds.iter().filter(|bind| window.contains(bind.at)).collect();
-    judge::share(
-        judge::count(all.iter().filter(|bind| bind.dc == BAD)),
-        judge::count(&all),
-    )
+/// Binds that the agents sent so far. The directory's own record would not do: a controller that hangs writes nothing
+/// down.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    to_bad: u64,
+    to_all: u64,
+}
+
+impl Sent {
+    async fn read(rig: &Rig) -> anyhow::Result<Self> {
+        const SENT: &str = "postern_agent_binds_total";
+        Ok(Self {
+            to_bad: rig.agents_count(SENT, &[("dc", BAD)]).await?,
+            to_all: rig.agents_count(SENT, &[]).await?,
+        })
+    }
+
+    fn share_since(self, before: Self) -> f64 {
+        let since = |now: u64, before| now.saturating_sub(before);
+        judge::share(since(self.to_bad, before.to_bad), since(self.to_all, before.to_all))
+    }
 }
 
 fn rows(evidence: &Evidence, fault_at: Duration, fault: Moment, noticed: Window) -> Vec<crate::prove::report::Row> {
