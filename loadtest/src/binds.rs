@@ -130,10 +130,12 @@ impl Binds {
     }
 }
 
-/// Whether a bind came after nobody waited for it any more. Both ends of the comparison are times of one machine's
-/// clock, and a bind is written down before its answer can be on its way.
+/// Whether a bind came after nobody waited for it any more: after the answer, or more than the deadline after the sign-in
+/// was sent. Both ends of the comparison are times of one machine's clock, and a bind is written down before its answer
+/// can be on its way.
 pub fn is_late(bind: &Bind, record: &Record, deadline: Duration) -> bool {
-    bind.at > record.attempt.at + deadline || bind.at > record.answered_at()
+    let sent = record.attempt.at + record.lag;
+    bind.at > sent + deadline || bind.at > record.answered_at()
 }
 
 fn number(count: usize) -> u64 {
