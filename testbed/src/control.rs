@@ -1,5 +1,5 @@
 //! The cluster's control: `POST /children/NAME` `{"do":"kill|stop|cont|term|restart"}`, on loopback; with
-//! `--net-faults` also what its network does ([`links`]).
+//! `--net-faults` also what its network does (`control/links.rs`).
 //!
 //! Answers `{"name","pid","state"}`, after `kill` when the process has ended and after `restart` when the new one is
 //! ready; the other signals when they are sent. Errors are `{"error"}`: 404 no such part, 400 no such order, 409 not

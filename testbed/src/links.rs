@@ -1,7 +1,7 @@
 //! `--net-faults`: a UDP proxy between each agent and each relay, which can lose, delay and reorder what passes.
 //!
 //! A machine without root, or without netem, can be given bad networks this way. What happens to a datagram is decided
-//! in [`line`], without a socket; [`proxy`] carries it out. Without settings a proxy passes everything on at once.
+//! in `line`, without a socket; `proxy` carries it out. Without settings a proxy passes everything on at once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
