@@ -188,7 +188,10 @@ impl Core {
     /// An agent is in session.
     pub fn handle_session_up(&mut self, now: Moment, id: SessionId, session: AgentSession) {
         let realm = session.realm;
-        self.agents.insert(now, id, Agent::new(now, session));
+        if self.agents.insert(now, id, Agent::new(now, session)) {
+            let opinion = Opinion::Ejected;
+            self.commands.push_back(Command::Opinion { session: id, opinion });
+        }
         self.watch(now, id);
         self.note_presence(now, realm);
         self.dispatch(now, realm);
@@ -302,8 +305,7 @@ impl Core {
             return;
         };
         if now >= flight.sign_in.deadline {
-            self.count_those_past_their_window(now, id);
-            return self.settle(id, Outcome::Unavailable(Unavailable::Timeout), None);
+            return self.run_out(now, id);
         }
         if flight.queued.is_some() && flight.pause.is_some_and(|until| now >= until) {
             flight.pause = None;

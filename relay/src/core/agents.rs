@@ -182,15 +182,18 @@ pub(super) struct Agents {
 }
 
 impl Agents {
-    pub(super) fn insert(&mut self, now: Moment, id: SessionId, mut agent: Agent) {
+    /// Takes a session in. True if its agent was ejected when its last one ended.
+    pub(super) fn insert(&mut self, now: Moment, id: SessionId, mut agent: Agent) -> bool {
         let realm = agent.session.realm;
         self.left.retain(|_, (_, left)| now.since(*left) < MEMORY);
         if let Some((breaker, _)) = self.left.remove(&(realm, agent.name().clone())) {
             agent.breaker = breaker;
             agent.breaker.resume(now);
         }
+        let ejected = agent.breaker.is_ejected();
         self.realm_of.insert(id, realm);
         self.sessions.insert((realm, id), agent);
+        ejected
     }
 
     /// Takes a session out. What it had in hand and was not counted yet is a failure of its agent.

@@ -136,16 +136,15 @@ impl Core {
         }
     }
 
-    /// The deadline is there: an agent that has had its time for the flight and gave no answer failed it.
-    pub(super) fn count_those_past_their_window(&mut self, now: Moment, id: FlightId) {
-        let Some(flight) = self.flights.get(&id) else { return };
+    /// The deadline is there. An agent that has had its time for the flight and gave no answer failed it.
+    pub(super) fn run_out(&mut self, now: Moment, id: FlightId) {
         let past = |attempt: &&super::flight::Attempt| attempt.phase != Phase::Unknown && now >= attempt.start_by;
-        let past: Vec<_> = flight
-            .attempts
-            .iter()
+        let attempts = self.flights.get(&id).into_iter().flat_map(|flight| &flight.attempts);
+        let past: Vec<_> = attempts
             .filter(past)
             .map(|attempt| (attempt.session, attempt.number))
             .collect();
+        self.settle(id, Outcome::Unavailable(Unavailable::Timeout), None);
         for (session, number) in past {
             self.count_given_up(now, id, session, number);
         }

@@ -43,8 +43,13 @@ impl Choice<'_> {
         {
             return Some(probe);
         }
-        let some_are_passed_over = self.some_are_passed_over(flight);
-        let passed_over = |agent: &Agent| some_are_passed_over && agent.breaker.is_passed_over(self.now);
+        let there = |agent: &Agent| agent.could_take(flight) && !agent.liveness.is_suspect();
+        let ejected = |agent: &Agent| agent.breaker.is_ejected();
+        let rests = |agent: &Agent| agent.breaker.rests(self.now);
+        let ejections_count = self.are_few(there, ejected);
+        let passed_over = |agent: &Agent| ejections_count && ejected(agent);
+        let rests_count = self.are_few(|agent| there(agent) && !passed_over(agent), rests);
+        let passed_over = |agent: &Agent| passed_over(agent) || rests_count && rests(agent);
         let well = |agent: &Agent| !agent.liveness.is_suspect() && !passed_over(agent);
         // One that has just said that it could not begin is asked again only if there is no other.
         self.draw(flight, random, |agent| well(agent) && !flight.was_refused_by(agent))
@@ -52,16 +57,14 @@ impl Choice<'_> {
             .or_else(|| self.suspect(flight))
     }
 
-    /// Whether those that are ejected, or rest, are passed over: not where that leaves less than half of the agents that
-    /// are there. An agent is passed over when all its sessions are, and counts as one.
-    fn some_are_passed_over(&self, flight: &Flight) -> bool {
+    /// Whether `such` are no more than half of the agents `among` which they are. An agent is one of them when all its
+    /// sessions are, and counts as one.
+    fn are_few(&self, among: impl Fn(&Agent) -> bool, such: impl Fn(&Agent) -> bool) -> bool {
         let mut agents: BTreeMap<&str, bool> = BTreeMap::new();
-        for (_, agent) in self.agents.of(self.realm) {
-            if agent.could_take(flight) && !agent.liveness.is_suspect() {
-                *agents.entry(agent.name()).or_insert(true) &= agent.breaker.is_passed_over(self.now);
-            }
+        for (_, agent) in self.agents.of(self.realm).filter(|(_, agent)| among(agent)) {
+            *agents.entry(agent.name()).or_insert(true) &= such(agent);
         }
-        agents.values().filter(|passed_over| **passed_over).count() * 2 <= agents.len()
+        agents.values().filter(|such| **such).count() * 2 <= agents.len()
     }
 
     /// Those that may have `flight` now and fulfil `also`.

@@ -163,9 +163,9 @@ impl Breaker {
             .map(|ejection| ejection.until)
     }
 
-    /// Whether it is left alone at `now` where there are others.
-    pub(super) fn is_passed_over(&self, now: Moment) -> bool {
-        self.ejection.is_some() || self.rest.is_some_and(|(until, _)| now < until)
+    /// Whether it rests.
+    pub(super) fn rests(&self, now: Moment) -> bool {
+        self.rest.is_some_and(|(until, _)| now < until)
     }
 
     fn eject(&mut self, now: Moment) {
@@ -302,7 +302,7 @@ mod tests {
         let mut breaker = Breaker::new(at(0));
         let rests: Vec<u64> = (0..7).map(|_| breaker.declined(at(0)).0 / 1_000).collect();
         assert_eq!(rests, [50, 100, 200, 400, 800, 1_000, 1_000]);
-        assert!(breaker.is_passed_over(at(999)) && !breaker.is_passed_over(at(1_000)));
+        assert!(breaker.rests(at(999)) && !breaker.rests(at(1_000)));
         breaker.succeeded(at(1_000), false);
         assert_eq!(breaker.declined(at(1_000)), at(1_050));
     }

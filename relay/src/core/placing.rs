@@ -118,12 +118,6 @@ impl Core {
         let window = Duration::from_millis(250).max(Duration::from_millis(100) + agent.session.rtt * 3);
         let time_left = flight.sign_in.deadline.since(now);
         let start_by = now + window.min(time_left / 2);
-        // The first agent leaves half of the time to another; nobody comes after the second.
-        let patience = if flight.is_fresh() {
-            PATIENCE.min(time_left / 2)
-        } else {
-            PATIENCE
-        };
         flight.sends += 1;
         let number = flight.sends;
         let in_hand = InHand {
@@ -139,7 +133,7 @@ impl Core {
             agent: agent.name().clone(),
             number,
             start_by,
-            due_by: now + patience,
+            due_by: now + PATIENCE,
             phase: Phase::Sent,
         });
         self.commands.push_back(Command::Send {

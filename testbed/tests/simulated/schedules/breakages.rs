@@ -39,7 +39,7 @@ const BREAKAGES: [Breakage; 15] = [
     },
     Breakage {
         what: "a user has any number of extra attempts",
-        edits: &[("relay/src/core/ambiguous.rs", " || self.last.contains_key(&user)", "")],
+        edits: &[("relay/src/core/ambiguous.rs", " && !self.last.contains_key(&user)", "")],
         caught_by: &["one-extra-attempt-per-user", "one-second-bind-per-user"],
     },
     Breakage {
@@ -116,8 +116,8 @@ const BREAKAGES: [Breakage; 15] = [
         what: "a caller's envelope that does not open counts against the agent",
         edits: &[(
             "relay/src/core/answers.rs",
-            "NotStarted::CannotOpen | NotStarted::Expired if known != Some(false) => Credit::None,",
-            "NotStarted::CannotOpen | NotStarted::Expired if known != Some(false) => Credit::Bad,",
+            "NotStarted::NoClock | NotStarted::Busy\n            if known != Some(false) =>\n        {\n            Credit::None",
+            "NotStarted::NoClock | NotStarted::Busy\n            if known != Some(false) =>\n        {\n            Credit::Bad",
         )],
         caught_by: &["callers-harm-no-agent"],
     },

@@ -19,7 +19,7 @@ use postern_relay::core::{AgentSession, Answer, AttemptNumber, FlightId, RealmRu
 
 pub(super) use ends::{Health, health};
 use opinions::Bucket;
-use session::Session;
+use session::{Grudge, LONGEST_REST, Session};
 
 /// A rule that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +113,8 @@ pub(super) struct Model {
     pub(super) sign_ins: BTreeMap<FlightId, View>,
     unsettled: BTreeSet<FlightId>,
     pub(super) sessions: BTreeMap<SessionId, Session>,
+    /// What was held against agents when their last session ended.
+    left: BTreeMap<(usize, Arc<str>), Grudge>,
     /// When the extra attempts of each user of a realm were decided.
     extras: BTreeMap<(usize, u64), Vec<Moment>>,
     /// What each realm may hand on, at most and at least.
@@ -136,6 +138,7 @@ impl Model {
             sign_ins: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             sessions: BTreeMap::new(),
+            left: BTreeMap::new(),
             extras: BTreeMap::new(),
         }
     }
@@ -179,14 +182,21 @@ impl Model {
     }
 
     pub(super) fn session_up(&mut self, now: Moment, id: SessionId, session: &AgentSession) {
-        self.sessions.insert(id, Session::new(now, session));
+        let grudge = self.left.remove(&(session.realm.0, session.name.clone()));
+        self.sessions.insert(id, Session::new(now, session, grudge));
     }
 
     pub(super) fn session_down(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.remove(&id) else {
+        let Some(mut session) = self.sessions.remove(&id) else {
             return;
         };
-        for (flight, number) in session.open {
+        let open = std::mem::take(&mut session.open);
+        for (flight, _) in &open {
+            session.failed.insert(self.sign_ins[flight].facts.user);
+        }
+        self.left
+            .insert((session.realm, session.name.clone()), session.grudge());
+        for (flight, number) in open {
             self.attempt(flight, id, number, |attempt| attempt.end = Some(End::Unknown));
         }
     }
@@ -218,7 +228,7 @@ impl Model {
 
     pub(super) fn round_trip(&mut self, id: SessionId, rtt: Duration) {
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.rtt = rtt;
+            session.set_rtt(rtt);
         }
     }
 
@@ -262,10 +272,13 @@ impl Model {
         let view = &self.sign_ins[&flight];
         match answer {
             // A late one of an attempt that was given up takes nothing back.
-            Answer::Verdict(..) if view.ambiguous.is_none() => session.failed.clear(),
+            Answer::Verdict(..) if view.ambiguous.is_none() && view.settled.is_none() => session.failed.clear(),
             Answer::Verdict(..) => {}
             _ if callers => {}
             _ => drop(session.failed.insert(view.facts.user)),
+        }
+        if let Answer::NotStarted(NotStarted::Busy | NotStarted::NoKey) = answer {
+            session.rests_until = now + LONGEST_REST;
         }
         if let Answer::Verdict(..) = answer {
             let sent = view.attempts.iter().find(|attempt| attempt.number == number);

@@ -78,7 +78,7 @@ impl Model {
                 continue;
             }
             let free = self.sessions.iter().find(|(_, session)| {
-                let could = session.is_well() && session.can_open(&view.facts);
+                let could = session.is_well() && now >= session.rests_until && session.can_open(&view.facts);
                 could && session.realm == view.facts.realm.0 && session.has_room()
             });
             if let Some((session, _)) = free {
@@ -98,7 +98,8 @@ impl Model {
         if !core.is_quiet() {
             return broken("nothing-is-left", "something is kept of a sign-in".to_owned());
         }
-        core.handle_timeout(now + Duration::from_secs(10));
+        // The longest ejection is a minute.
+        core.handle_timeout(now + Duration::from_secs(70));
         if let Some(at) = core.next_timeout() {
             return broken("nothing-is-left", format!("a timer at {at:?}"));
         }

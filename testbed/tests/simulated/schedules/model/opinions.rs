@@ -1,5 +1,6 @@
 //! The rules of what the relay thinks of agents (DESIGN 6), and of how often it hands on (DESIGN 5).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use postern_protocol::{Moment, NotStarted};
@@ -31,8 +32,13 @@ impl Bucket {
 
     pub(super) fn add(&mut self, now: Moment, slots: u32, tokens: f64) {
         let since = now.since(self.filled.unwrap_or(now)).as_secs_f64();
-        self.filled = Some(now);
-        self.tokens = (self.tokens + tokens + since * 10.0).min(f64::from(slots.max(100)));
+        let room = f64::from(slots.max(100));
+        if self.filled.replace(now).is_none() {
+            self.tokens = room;
+        }
+        // What is there stays when there are fewer slots.
+        let most = room.max(self.tokens);
+        self.tokens = (self.tokens + tokens + since * 10.0).min(most);
     }
 
     fn take(&mut self) -> bool {
@@ -59,11 +65,17 @@ impl Model {
             Opinion::Heard => {}
             Opinion::Ejected => {
                 let probe_failed = session.ejected.is_some();
+                let before = std::mem::take(&mut session.ejected_before);
                 if session.failed.len() < FAILURES && !probe_failed {
                     return broken("three-users-eject", format!("{id:?} failed users {:?}", session.failed));
                 }
-                session.failed.clear();
-                session.ejected = Some(now);
+                if before {
+                    // When that was nobody said.
+                    session.ejected.get_or_insert(Moment(0));
+                } else {
+                    session.failed.clear();
+                    session.ejected = Some(now);
+                }
             }
             Opinion::Back => session.ejected = None,
         }
@@ -106,13 +118,26 @@ impl Model {
         let Some(since) = chosen.ejected.filter(|since| now.since(*since) < EJECTION) else {
             return Ok(());
         };
-        // While more than half are ejected nobody is.
-        let ejected = self.of_realm(view.facts.realm.0).filter(could);
-        let ejected = ejected
-            .filter(|session| session.ejected.is_some() && !session.suspect)
-            .count();
-        if others().count() >= ejected.max(1) {
-            let text = format!("{to:?} was ejected {:?} before, one of {ejected}", now.since(since));
+        // While more than half are ejected nobody is. An agent is when all its sessions are.
+        let there = self
+            .of_realm(view.facts.realm.0)
+            .filter(could)
+            .filter(|session| !session.suspect);
+        let (ejected, others_of_it): (Vec<_>, Vec<_>) = there.partition(|session| session.ejected.is_some());
+        let names = |sessions: Vec<&Session>| {
+            sessions
+                .iter()
+                .map(|session| session.name.clone())
+                .collect::<BTreeSet<_>>()
+        };
+        let ejected = &names(ejected) - &names(others_of_it);
+        let others = names(others().collect());
+        if others.len() >= ejected.len().max(1) {
+            let text = format!(
+                "{to:?} was ejected {:?} before, one of {}",
+                now.since(since),
+                ejected.len()
+            );
             return broken("the-ejected-get-nothing", text);
         }
         Ok(())

@@ -13,6 +13,12 @@ pub(super) const PING_AFTER: Duration = Duration::from_millis(100);
 /// After so much it is a suspect, where the link is short.
 const SILENCE: Duration = Duration::from_millis(250);
 
+/// The longest round-trip time that the relay believes.
+const LONGEST_RTT: Duration = Duration::from_millis(300);
+
+/// The longest that one which could not begin is left alone, and what the relay's timers add.
+pub(super) const LONGEST_REST: Duration = Duration::from_millis(1_020);
+
 /// So is one that answered none of so many pings, whatever it owes.
 const UNANSWERED: usize = 3;
 
@@ -42,10 +48,22 @@ pub(in super::super) struct Session {
     /// Users whose sign-ins it failed since its last verdict. Some count here that the relay need not count.
     pub(super) failed: BTreeSet<u64>,
     pub(super) ejected: Option<Moment>,
+    /// It may have been ejected when its last session ended, which the relay has yet to say.
+    pub(super) ejected_before: bool,
+    /// It may be left alone so long, having said that it cannot begin.
+    pub(super) rests_until: Moment,
+}
+
+/// What outlives a session: who thinks ill of an agent goes on when it dials again.
+#[derive(Debug)]
+pub(super) struct Grudge {
+    failed: BTreeSet<u64>,
+    ejected: Option<Moment>,
 }
 
 impl Session {
-    pub(super) fn new(now: Moment, session: &AgentSession) -> Self {
+    pub(super) fn new(now: Moment, session: &AgentSession, grudge: Option<Grudge>) -> Self {
+        let (failed, ejected) = grudge.map_or_else(Default::default, |grudge| (grudge.failed, grudge.ejected));
         Self {
             realm: session.realm.0,
             name: session.name.clone(),
@@ -53,7 +71,7 @@ impl Session {
             ready: session.directory_ready,
             draining: false,
             kids: vec![session.kid.clone()],
-            rtt: session.rtt,
+            rtt: session.rtt.min(LONGEST_RTT),
             open: BTreeSet::new(),
             owes_since: None,
             heard: now,
@@ -62,9 +80,24 @@ impl Session {
             unanswered: Vec::new(),
             in_doubt: false,
             suspect: false,
-            failed: BTreeSet::new(),
-            ejected: None,
+            ejected_before: ejected.is_some() || failed.len() >= 3,
+            failed,
+            ejected,
+            rests_until: now,
         }
+    }
+
+    /// What is held against it when it ends.
+    pub(super) fn grudge(self) -> Grudge {
+        Grudge {
+            failed: self.failed,
+            ejected: self.ejected,
+        }
+    }
+
+    /// The relay believes no longer round-trip time.
+    pub(super) fn set_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt.min(LONGEST_RTT);
     }
 
     pub(super) fn serves(&self) -> bool {

@@ -4,6 +4,7 @@ use postern_protocol::{Moment, NotStarted, Outcome, Unavailable, Verdict};
 use postern_relay::core::{FlightId, SessionId, Shed};
 
 use super::ends::GRACE;
+use super::session::Session;
 use super::{Attempt, Broken, End, Model, View};
 
 impl Model {
@@ -25,6 +26,12 @@ impl Model {
         if now > view.facts.deadline + GRACE {
             let late = now.since(view.facts.deadline);
             return broken("settled-by-its-deadline", format!("{outcome}, {late:?} late"));
+        }
+        for attempt in view.attempts.iter().filter(|attempt| attempt.end.is_none()) {
+            // Where the deadline is past it had its time. What its caller gave up counts here, too, and need not.
+            if let Some(session) = self.sessions.get_mut(&attempt.session) {
+                session.failed.insert(view.facts.user);
+            }
         }
         match outcome {
             Outcome::Verdict(verdict) => {
@@ -151,8 +158,15 @@ impl Model {
             }
             Some(Shed::QueueWait) => {
                 // No verdict took longer than the slowest, so nobody can expect more than this.
-                let serving = self.of_realm(realm.0).filter(|session| session.serves());
-                let slots: u32 = serving.map(|session| session.slots).sum();
+                // Those of whom nothing is expected do not count, unless nobody else is there.
+                let slots_of = |which: fn(&Session) -> bool| -> u32 {
+                    let those = self.of_realm(realm.0).filter(|session| which(session));
+                    those.map(|session| session.slots).sum()
+                };
+                let slots = match slots_of(Session::is_well) {
+                    0 => slots_of(Session::serves),
+                    slots => slots,
+                };
                 let slowest = self.slowest[realm.0];
                 let ahead = u32::try_from(of_realm.len() + 1).unwrap();
                 let wait = slowest * ahead / slots.max(1);
