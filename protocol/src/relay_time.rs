@@ -56,6 +56,17 @@ struct Sample {
     offset: i128,
 }
 
+impl Sample {
+    /// By how much the relay's time may differ from what this sample says, at local time `now`. The clocks drift from when
+    /// the ping was sent: the relay may have read its own at once, however late the answer was read here.
+    fn error(&self, now: Moment) -> Duration {
+        let drifting = now.since(self.taken) + self.round_trip;
+        let drift = micros(drifting).saturating_mul(DRIFT_PPM).div_ceil(1_000_000);
+        // Moments are whole microseconds, and the drift is relative to a clock that drifts itself.
+        self.round_trip / 2 + Duration::from_micros(drift + 2)
+    }
+}
+
 /// The recent pings of one session, kept so that the one with the least round-trip time is at hand.
 #[derive(Debug, Default)]
 pub struct ClockSamples {
@@ -94,8 +105,7 @@ impl ClockSamples {
             .samples
             .iter()
             .find(|sample| now.since(sample.taken) <= SAMPLE_LIFE)?;
-        let age = micros(now.since(best.taken));
-        let error = i128::from(micros(best.round_trip)) / 2 + i128::from(age.saturating_mul(DRIFT_PPM) / 1_000_000) + 1;
+        let error = i128::from(micros(best.error(now)));
         let relay = i128::from(now.0) + best.offset + error;
         Some(Moment(u64::try_from(relay.max(0)).unwrap_or(u64::MAX)))
     }
@@ -106,8 +116,7 @@ impl ClockSamples {
             .samples
             .iter()
             .find(|sample| now.since(sample.taken) <= SAMPLE_LIFE)?;
-        let drift = Duration::from_micros(micros(now.since(best.taken)).saturating_mul(DRIFT_PPM) / 1_000_000);
-        Some(best.round_trip / 2 + drift)
+        Some(best.error(now))
     }
 
     fn expire(&mut self, now: Moment) {
@@ -145,6 +154,16 @@ mod tests {
         assert!(samples.error(Moment(0) + second * 31).unwrap() >= Duration::from_millis(40));
     }
 
+    #[test]
+    fn an_answer_that_was_read_late_has_drifted_all_the_while() {
+        // The relay's clock is the faster by 200 ppm, and read its time 50 µs after the ping was sent. The agent was frozen.
+        let relay_at = |local: u64| Moment(local + local / 5_000);
+        let mut samples = ClockSamples::default();
+        let read = 5_000_000;
+        samples.record(Moment(0), Moment(read), relay_at(50));
+        assert!(samples.latest_relay_time(Moment(read)).unwrap() >= relay_at(read));
+    }
+
     proptest! {
         /// Whatever the delays either way, the offset and a drift within bounds: the estimate is never early.
         #[test]
@@ -152,7 +171,7 @@ mod tests {
             offset in 0u64..10_000_000_000,
             pings in prop::collection::vec((0u64..2_000_000, 0u64..300_000, 0u64..300_000), 1..40),
             wait in 0u64..40_000_000,
-            drift_ppm in -190i64..190,
+            drift_ppm in -200i64..=200,
         ) {
             let relay_at = |local: u64| {
                 let drift = i128::from(local) * i128::from(drift_ppm) / 1_000_000;

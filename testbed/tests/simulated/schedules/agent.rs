@@ -11,7 +11,7 @@ use postern_protocol::{Moment, RequestId};
 use postern_relay::core::SessionId;
 use rand::Rng;
 
-use super::chance::{between, up_to};
+use super::chance::{between, one_of, up_to};
 use super::clock::LocalClock;
 use super::ledger::ProcessId;
 use super::relay::IDLE;
@@ -27,9 +27,6 @@ const BURST: u32 = 3;
 /// A process that stands still for longer notices it (DESIGN 5), whatever its clock's drift.
 const NOTICED: Duration = Duration::from_millis(251);
 
-/// Marks that an agent can hold; more than a schedule has sign-ins.
-const MARKS: usize = 1 << 20;
-
 pub(super) struct Process {
     pub(super) agent: usize,
     pub(super) realm: usize,
@@ -42,6 +39,8 @@ pub(super) struct Process {
     pub(super) slots: u32,
     /// Connections with a bind on them.
     pub(super) in_use: u32,
+    /// Marks that it can hold.
+    pub(super) room: usize,
     pub(super) marks: Replays,
     pub(super) ends: BTreeMap<SessionId, AgentEnd>,
     pub(super) jobs: BTreeMap<u64, Job>,
@@ -70,6 +69,8 @@ impl World {
     /// A process of the agent starts, beside whatever there is of it.
     pub(super) fn starts(&mut self, agent: usize) -> ProcessId {
         let id = self.next_process();
+        // Seldom too few.
+        let room = one_of(&mut self.random, &[1 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 4]);
         let plan = &self.plan.agents[agent];
         let process = Process {
             agent,
@@ -81,7 +82,8 @@ impl World {
             connections: plan.connections,
             slots: plan.connections * plan.boasts,
             in_use: 0,
-            marks: Replays::new(MARKS),
+            room,
+            marks: Replays::new(room),
             ends: BTreeMap::new(),
             jobs: BTreeMap::new(),
             last_job: 0,

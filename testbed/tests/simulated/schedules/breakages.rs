@@ -92,7 +92,11 @@ const BREAKAGES: [Breakage; 15] = [
                 "",
             ),
         ],
-        caught_by: &["no-failure-becomes-a-verdict", "failures-have-a-cause"],
+        caught_by: &[
+            "no-failure-becomes-a-verdict",
+            "failures-have-a-cause",
+            "three-users-eject",
+        ],
     },
     Breakage {
         what: "an agent that is there is given up before it can answer",

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use postern_protocol::{NotStarted, Verdict};
-use postern_relay::core::{Answer, SessionId};
+use postern_relay::core::{Answer, FlightId, SessionId};
 use rand::Rng;
 
 use super::chance::{between, one_of};
 use super::ledger::ProcessId;
-use super::relay::{Event, made_up};
+use super::relay::Event;
 use super::world::World;
 
 /// The longest that the relay stands still. DESIGN 6 has it suspect nobody then.
@@ -91,7 +91,8 @@ impl World {
             return;
         }
         let session = one_of(&mut self.random, &sessions);
-        let stream = made_up(&mut self.random, self.details.len() as u64);
+        let flight = FlightId(self.random.random_range(1..=self.details.len().max(1) as u64));
+        let stream = (flight, self.random.random_range(1..=3));
         if self.relay.links[&session].streams.contains_key(&stream) {
             return;
         }

@@ -54,6 +54,8 @@ pub(super) struct Asked {
     pub(super) stood_still: bool,
     /// It is the same request once more, through another relay.
     pub(super) copy: bool,
+    /// Marks that the process can hold.
+    pub(super) room: usize,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +64,8 @@ pub(super) struct Ledger {
     starts: BTreeMap<FlightId, Vec<Start>>,
     /// Second binds by user: when each was made, and of which sign-in.
     second: BTreeMap<(usize, u64), Vec<(Moment, FlightId)>>,
+    /// Marks that each process holds: none ends within a schedule.
+    marks: BTreeMap<ProcessId, usize>,
     /// Names that an honest agent looked up and did not find.
     not_found: BTreeSet<FlightId>,
 }
@@ -89,6 +93,11 @@ impl Ledger {
         }
         if asked.copy {
             return Ok(());
+        }
+        let marks = self.marks.entry(asked.process).or_default();
+        *marks += 1;
+        if *marks > asked.room {
+            return broken("marks-within-bounds", format!("{marks} of {}", asked.room));
         }
         let before: Vec<&Start> = starts.iter().filter(|start| !start.taken_back).collect();
         let truth = &self.truths[&flight];
@@ -152,7 +161,10 @@ impl Ledger {
     /// Nothing was sent after all, and the agent has said so to its fence.
     pub(super) fn taken_back(&mut self, flight: FlightId, process: ProcessId) {
         for start in self.starts.get_mut(&flight).into_iter().flatten() {
-            start.taken_back |= start.process == process;
+            if start.process == process && !start.taken_back {
+                start.taken_back = true;
+                *self.marks.entry(process).or_default() -= 1;
+            }
         }
         let truth = &self.truths[&flight];
         if let Some(seconds) = self.second.get_mut(&(truth.realm, truth.user)) {

@@ -8,7 +8,7 @@ use postern_protocol::{NotStarted, RequestId, Verdict};
 use postern_relay::core::{FlightId, RealmIndex, SignIn};
 use rand::Rng;
 
-use super::chance::{gap, up_to};
+use super::chance::gap;
 use super::ledger::Truth;
 use super::relay::Event;
 use super::world::{Happening, World};
@@ -119,8 +119,7 @@ impl World {
     }
 
     pub(super) fn caller_goes(&mut self, flight: FlightId) {
-        // Some time passes on the way to the driver, and the outcome may be there first.
-        let _ = up_to(&mut self.random, Duration::from_millis(1));
+        // Else the answer was there first.
         if self.relay.belongings.contains_key(&flight) {
             self.note(|| format!("the caller of {} goes away", flight.0));
             self.log.count("caller gone");

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use postern_protocol::{Moment, NotStarted, Outcome};
 use postern_relay::core::{
-    AgentSession, AgentState, Answer, AttemptNumber, Command, Core, FlightId, Opinion, RealmRules, SessionId, SignIn,
+    AgentSession, AgentState, Answer, Command, Core, FlightId, Opinion, RealmRules, SessionId, SignIn,
 };
 use rand::Rng;
 
@@ -388,11 +388,3 @@ const LATE: Duration = Duration::from_millis(100);
 
 /// How long the relay's end of a stream waits past the sign-in's deadline (relay/src/session/sign_in.rs).
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// An attempt that the session was never sent, for an agent that makes answers up.
-pub(super) fn made_up(random: &mut impl Rng, flights: u64) -> (FlightId, AttemptNumber) {
-    (
-        FlightId(random.random_range(1..=flights.max(1))),
-        random.random_range(1..=3),
-    )
-}

@@ -200,6 +200,7 @@ impl World {
                 .iter()
                 .any(|(_, until)| job.received < *until && *until <= now),
             copy: job.copy,
+            room: process.room,
         };
         match permit {
             Err(reason) => return Ok(Err(reason)),
