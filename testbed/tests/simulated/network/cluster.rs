@@ -146,7 +146,7 @@ impl Cluster {
         let (udp, arrivals) = (self.udp.clone(), self.arrivals.clone());
         let (mut process, shutdown) = (Process::new(), Shutdown::new());
         process.enter(|tasks| {
-            let machine = machine((number, life), agent(number), seed, unix_ms, control, udp, arrivals);
+            let machine = machine((number, life), seed, unix_ms, control, udp, arrivals);
             let service = Service::new(config, machine).unwrap();
             let shutdown = shutdown.clone();
             tasks.spawn(async move { service.run(shutdown).await.unwrap() });

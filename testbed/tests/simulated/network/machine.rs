@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::directory::Arrival;
 use super::pki::AGENTS;
-use super::plan::Control;
+use super::plan::{Control, agent};
 use super::udp::{Socket, Udp};
 
 /// A stream's buffer in either direction: as many bytes as a kernel would take, roughly.
@@ -32,10 +32,9 @@ static KEYS: LazyLock<Vec<OpeningKey>> =
 /// How often an agent may be started with a key that it did not have before.
 const LIVES: usize = 4;
 
-/// A machine at `address` for the `life`-th process of agent number `agent`, within the process that is entered.
+/// A machine for the `life`-th process of agent number `number`, within the process that is entered.
 pub(super) fn machine(
-    (agent, life): (usize, usize),
-    address: IpAddr,
+    (number, life): (usize, usize),
     seed: u64,
     unix_ms: u64,
     control: Control,
@@ -43,7 +42,7 @@ pub(super) fn machine(
     directory: mpsc::UnboundedSender<Arrival>,
 ) -> Machine {
     let chance = Chance::seeded(seed);
-    let key = KEYS[agent * LIVES + life % LIVES].clone();
+    let key = KEYS[number * LIVES + life % LIVES].clone();
     Machine {
         clock: Clock::new(Local {
             origin: Instant::now(),
@@ -54,7 +53,7 @@ pub(super) fn machine(
         }),
         chance,
         network: Arc::new(Here {
-            address,
+            address: agent(number),
             seed,
             control,
             udp,
