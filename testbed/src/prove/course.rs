@@ -12,7 +12,7 @@ use super::agent_log::BindsOfAgent;
 use super::judge;
 use super::phases::{Moment, Window};
 use super::report::Row;
-use super::rig::{DEADLINE, Rig};
+use super::rig::Rig;
 use super::sampler::{Sample, Sampler};
 use crate::cluster::users::generated_name;
 
@@ -81,7 +81,7 @@ impl Evidence {
 
     /// Their binds, in numbers.
     pub fn binds_of(&self, window: Window) -> BindSummary {
-        self.binds.summary(window.of(&self.records), generated_name, DEADLINE)
+        self.binds.summary(window.of(&self.records), generated_name)
     }
 
     /// When agent number `index` first bound for a sign-in that was planned at or after `from`; how long after it.

@@ -32,10 +32,7 @@ pub(super) fn none_failed(evidence: &Evidence) -> Goal {
 
 /// No bind came after nobody waited for it any more.
 pub(super) fn none_late(evidence: &Evidence) -> Goal {
-    Goal::none(
-        "binds after the answer or the deadline",
-        evidence.binds_of(WHOLE).late_binds,
-    )
+    Goal::none("binds after the answer", evidence.binds_of(WHOLE).late_binds)
 }
 
 /// Every sign-in was answered by its deadline.
