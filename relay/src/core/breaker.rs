@@ -89,6 +89,7 @@ impl Breaker {
     /// The agent is back with another session: what it did before still counts, and it begins slowly.
     pub(super) fn resume(&mut self, now: Moment) {
         self.since = now;
+        self.rest = None;
         if let Some(ejection) = &mut self.ejection {
             ejection.probing = false;
         }
