@@ -81,15 +81,21 @@ impl Choice<'_> {
 
     /// Two agents are drawn, and the cheaper one gets it. Agents and not sessions: one with several has no more lots.
     fn draw(&self, flight: &Flight, random: &mut impl Rng, also: impl Fn(&Agent) -> bool) -> Option<SessionId> {
-        let mut agents: BTreeMap<&str, (f64, SessionId)> = BTreeMap::new();
+        let mut agents: BTreeMap<&str, (f64, SessionId, u32)> = BTreeMap::new();
         for (session, agent) in self.candidates(flight, also) {
             let cost = self.cost(agent);
-            let cheapest = agents.entry(agent.name()).or_insert((cost, session));
-            if cost < cheapest.0 {
-                *cheapest = (cost, session);
+            let (cheapest, chosen, equals) = agents.entry(agent.name()).or_insert((cost, session, 0));
+            if cost * EQUAL < *cheapest {
+                (*cheapest, *chosen, *equals) = (cost, session, 1);
+            } else if cost <= *cheapest * EQUAL {
+                // Two machines with one certificate both serve.
+                *equals += 1;
+                if random.random_ratio(1, *equals) {
+                    (*cheapest, *chosen) = (cost, session);
+                }
             }
         }
-        let agents: Vec<(f64, SessionId)> = agents.into_values().collect();
+        let agents: Vec<(f64, SessionId)> = agents.into_values().map(|(cost, session, _)| (cost, session)).collect();
         let first = random.random_range(0..agents.len().max(1));
         // Another one, each as likely; with one agent, that one.
         let second = (first + random.random_range(1..agents.len().max(2))) % agents.len().max(1);
