@@ -154,7 +154,7 @@ impl Core {
         self.agents.of(realm)
     }
 
-    /// By what the cost of an agent is multiplied at `now` for its slowness, its failures and its youth; 1 is usual.
+    /// By what the cost of an agent is multiplied at `now` for its slowness and its failures; 1 is usual.
     pub fn handicap(&self, now: Moment, session: SessionId) -> Option<f64> {
         let agent = self.agents.get(session)?;
         Some(agent.handicap(now, &self.agents.usual(agent.session.realm, now)))

@@ -146,10 +146,10 @@ impl Agent {
         u32::try_from(self.in_hand.len()).unwrap_or(u32::MAX)
     }
 
-    /// By what its cost is multiplied at `now` for its slowness, its failures and its youth; 1 is usual.
+    /// By what its cost is multiplied at `now` for its slowness and its failures; 1 is usual.
     pub(super) fn handicap(&self, now: Moment, usual: &Usual) -> f64 {
         let penalty = usual.factor_of(self.breaker.penalty(now));
-        (self.latency.factor(now, usual) + penalty) / self.breaker.share(now)
+        self.latency.factor(now, usual) + penalty
     }
 
     pub(super) fn has_free_slot(&self) -> bool {

@@ -95,7 +95,24 @@ impl Choice<'_> {
                 }
             }
         }
-        let agents: Vec<(f64, SessionId)> = agents.into_values().map(|(cost, session, _)| (cost, session)).collect();
+        let mut agents: Vec<(f64, SessionId)> =
+            agents.into_values().map(|(cost, session, _)| (cost, session)).collect();
+        // One that is new has a lot only now and then; not a higher cost, by which it would get nothing at all.
+        let has_a_lot = |(_, session): &(f64, SessionId), random: &mut dyn FnMut() -> f64| {
+            let share = self
+                .agents
+                .get(*session)
+                .map_or(1.0, |agent| agent.breaker.share(self.now));
+            share >= 1.0 || random() < share
+        };
+        let with_a_lot: Vec<_> = agents
+            .iter()
+            .filter(|agent| has_a_lot(agent, &mut || random.random()))
+            .copied()
+            .collect();
+        if !with_a_lot.is_empty() {
+            agents = with_a_lot;
+        }
         let first = random.random_range(0..agents.len().max(1));
         // Another one, each as likely; with one agent, that one.
         let second = (first + random.random_range(1..agents.len().max(2))) % agents.len().max(1);

@@ -94,7 +94,7 @@ fn one_that_answers_suspiciously_fast_gets_no_more_than_twice_its_share() {
 fn one_that_fails_fast_attracts_nothing() {
     let mut rig = roomy(3);
     let got = rig.serve(4_000, MS, |agent| (agent != 1).then_some(MS * 5));
-    assert!(got[&1] < 5, "{got:?}");
+    assert!(got[&1] < 10, "{got:?}");
 }
 
 #[test]
