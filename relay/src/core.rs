@@ -189,8 +189,7 @@ impl Core {
     pub fn handle_session_up(&mut self, now: Moment, id: SessionId, session: AgentSession) {
         let realm = session.realm;
         if self.agents.insert(now, id, Agent::new(now, session)) {
-            let opinion = Opinion::Ejected;
-            self.commands.push_back(Command::Opinion { session: id, opinion });
+            self.tell(id, Opinion::Ejected);
         }
         self.watch(now, id);
         self.note_presence(now, realm);
@@ -209,8 +208,7 @@ impl Core {
             self.attempt_lost(now, *flight, id, false);
         }
         // Those that were passed over may be all that are left.
-        self.dispatch(now, realm);
-        self.settle_hopeless(now, realm);
+        self.look_through_queue(now, realm);
     }
 
     /// What an agent tells of itself has changed.
@@ -224,11 +222,10 @@ impl Core {
         // A suspect that is heard gets work, and by what it says now.
         self.hear(now, id);
         self.note_presence(now, realm);
-        if better || worse {
-            self.dispatch(now, realm);
-        }
         if worse {
-            self.settle_hopeless(now, realm);
+            self.look_through_queue(now, realm);
+        } else if better {
+            self.dispatch(now, realm);
         }
     }
 
@@ -239,8 +236,7 @@ impl Core {
         let realm = agent.session.realm;
         self.hear(now, id);
         self.note_presence(now, realm);
-        self.dispatch(now, realm);
-        self.settle_hopeless(now, realm);
+        self.look_through_queue(now, realm);
     }
 
     /// An agent has a new opening key. What is sealed to the old one still opens for a while.
@@ -249,8 +245,7 @@ impl Core {
         agent.previous_kid = Some(std::mem::replace(&mut agent.session.kid, kid));
         let realm = agent.session.realm;
         self.hear(now, id);
-        self.dispatch(now, realm);
-        self.settle_hopeless(now, realm);
+        self.look_through_queue(now, realm);
     }
 
     /// An agent gave a sign of life that says nothing else; `rtt` is the link's round-trip time as it stands.
@@ -292,10 +287,7 @@ impl Core {
                     }
                 }
                 Timer::Session(id) => self.look_at(now, id),
-                Timer::Realm(realm) => {
-                    self.dispatch(now, realm);
-                    self.settle_hopeless(now, realm);
-                }
+                Timer::Realm(realm) => self.look_through_queue(now, realm),
             }
         }
     }
@@ -394,8 +386,8 @@ impl Core {
             self.suspicion_began(now, id, realm);
             for flight in self.flights_at(id) {
                 let state = self.flights.get_mut(&flight);
-                let past = |attempt: &&mut flight::Attempt| attempt.phase != Phase::Unknown && now >= attempt.start_by;
-                let Some(attempt) = state.and_then(|state| state.attempt_on(id)).filter(past) else {
+                let attempt = state.and_then(|state| state.attempt_on(id));
+                let Some(attempt) = attempt.filter(|attempt| attempt.is_past_window(now)) else {
                     continue;
                 };
                 if attempt.phase == Phase::Sent {
@@ -409,9 +401,13 @@ impl Core {
         self.watch(now, id);
     }
 
-    fn suspicion_began(&mut self, now: Moment, session: SessionId, realm: RealmIndex) {
-        let opinion = Opinion::Suspect;
+    /// Tells that what is thought of an agent has changed.
+    fn tell(&mut self, session: SessionId, opinion: Opinion) {
         self.commands.push_back(Command::Opinion { session, opinion });
+    }
+
+    fn suspicion_began(&mut self, now: Moment, session: SessionId, realm: RealmIndex) {
+        self.tell(session, Opinion::Suspect);
         self.wake(now + balance::SUSPECT_PATIENCE, realm);
     }
 
@@ -420,8 +416,7 @@ impl Core {
         let Some(agent) = self.agents.get_mut(id) else { return };
         if agent.liveness.heard(now) {
             let realm = agent.session.realm;
-            let opinion = Opinion::Heard;
-            self.commands.push_back(Command::Opinion { session: id, opinion });
+            self.tell(id, Opinion::Heard);
             // Suspects are pinged less often; from now on its silence counts as anybody's.
             self.watch(now, id);
             self.dispatch(now, realm);

@@ -105,8 +105,7 @@ impl Core {
             _ if in_hand.counted => {}
             Credit::Good => {
                 if agent.breaker.succeeded(now, in_hand.probe) {
-                    let opinion = Opinion::Back;
-                    self.commands.push_back(Command::Opinion { session: id, opinion });
+                    self.tell(id, Opinion::Back);
                 }
             }
             Credit::Bad => self.count_failure(now, id, in_hand),
@@ -120,28 +119,25 @@ impl Core {
             && matches!(credit, Credit::None | Credit::Declined)
             && let Some(agent) = self.agents.get_mut(id)
         {
-            agent.breaker.probe_said_nothing(now);
-            let until = agent.breaker.ejected_until();
-            until.into_iter().for_each(|until| self.wake(until, realm));
+            let until = agent.breaker.probe_said_nothing(now);
+            self.wake(until, realm);
         }
     }
 
     fn count_failure(&mut self, now: Moment, id: SessionId, in_hand: InHand) {
         let Some(agent) = self.agents.get_mut(id) else { return };
-        if agent.breaker.failed(now, in_hand.user, in_hand.probe) {
-            let (realm, until) = (agent.session.realm, agent.breaker.ejected_until());
-            let opinion = Opinion::Ejected;
-            self.commands.push_back(Command::Opinion { session: id, opinion });
-            until.into_iter().for_each(|until| self.wake(until, realm));
+        if let Some(until) = agent.breaker.failed(now, in_hand.user, in_hand.probe) {
+            let realm = agent.session.realm;
+            self.tell(id, Opinion::Ejected);
+            self.wake(until, realm);
         }
     }
 
     /// The deadline is there. An agent that has had its time for the flight and gave no answer failed it.
     pub(super) fn run_out(&mut self, now: Moment, id: FlightId) {
-        let past = |attempt: &&super::flight::Attempt| attempt.phase != Phase::Unknown && now >= attempt.start_by;
         let attempts = self.flights.get(&id).into_iter().flat_map(|flight| &flight.attempts);
         let past: Vec<_> = attempts
-            .filter(past)
+            .filter(|attempt| attempt.is_past_window(now))
             .map(|attempt| (attempt.session, attempt.number))
             .collect();
         self.settle(id, Outcome::Unavailable(Unavailable::Timeout), None);

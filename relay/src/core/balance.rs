@@ -27,6 +27,14 @@ const EQUAL: f64 = 1.25;
 /// agent that is there answers within a round trip; one that restarts is back within this.
 pub(super) const SUSPECT_PATIENCE: Duration = Duration::from_secs(1);
 
+/// What stands for an agent in the draw: the session of its that would get the sign-in.
+#[derive(Debug, Clone, Copy)]
+struct Lot {
+    session: SessionId,
+    cost: f64,
+    share: f64,
+}
+
 /// The agents of one realm, for one choice.
 pub(super) struct Choice<'a> {
     pub(super) agents: &'a Agents,
@@ -38,6 +46,8 @@ pub(super) struct Choice<'a> {
 impl Choice<'_> {
     /// The agent that gets `flight` now; `None` if there is nobody who may have it.
     pub(super) fn agent_for(&self, flight: &Flight, random: &mut impl Rng) -> Option<SessionId> {
+        // Where there is too much to do this is the answer for most, and it must be a cheap one.
+        self.candidates(flight, |_| true).next()?;
         if flight.is_fresh()
             && let Some(probe) = self.first(flight, |agent| agent.breaker.wants_probe(self.now))
         {
@@ -52,8 +62,9 @@ impl Choice<'_> {
         let passed_over = |agent: &Agent| passed_over(agent) || rests_count && rests(agent);
         let well = |agent: &Agent| !agent.liveness.is_suspect() && !passed_over(agent);
         // One that has just said that it could not begin is asked again only if there is no other.
-        self.draw(flight, random, |agent| well(agent) && !flight.was_refused_by(agent))
-            .or_else(|| self.draw(flight, random, well))
+        let others = |agent: &Agent| well(agent) && !flight.was_refused_by(agent);
+        self.draw(flight, random, others)
+            .or_else(|| flight.refusal.as_ref().and_then(|_| self.draw(flight, random, well)))
             .or_else(|| self.suspect(flight))
     }
 
@@ -81,44 +92,36 @@ impl Choice<'_> {
 
     /// Two agents are drawn, and the cheaper one gets it. Agents and not sessions: one with several has no more lots.
     fn draw(&self, flight: &Flight, random: &mut impl Rng, also: impl Fn(&Agent) -> bool) -> Option<SessionId> {
-        let mut agents: BTreeMap<&str, (f64, SessionId, u32)> = BTreeMap::new();
+        let mut agents: BTreeMap<&str, (Lot, u32)> = BTreeMap::new();
         for (session, agent) in self.candidates(flight, also) {
-            let cost = self.cost(agent);
-            let (cheapest, chosen, equals) = agents.entry(agent.name()).or_insert((cost, session, 0));
-            if cost * EQUAL < *cheapest {
-                (*cheapest, *chosen, *equals) = (cost, session, 1);
-            } else if cost <= *cheapest * EQUAL {
+            let (cost, share) = (self.cost(agent), agent.breaker.share(self.now));
+            let lot = Lot { session, cost, share };
+            let (cheapest, equals) = agents.entry(agent.name()).or_insert((lot, 0));
+            if cost * EQUAL < cheapest.cost {
+                (*cheapest, *equals) = (lot, 1);
+            } else if cost <= cheapest.cost * EQUAL {
                 // Two machines with one certificate both serve.
                 *equals += 1;
                 if random.random_ratio(1, *equals) {
-                    (*cheapest, *chosen) = (cost, session);
+                    *cheapest = lot;
                 }
             }
         }
-        let mut agents: Vec<(f64, SessionId)> =
-            agents.into_values().map(|(cost, session, _)| (cost, session)).collect();
+        let all = agents.values().map(|(lot, _)| *lot);
         // One that is new has a lot only now and then; not a higher cost, by which it would get nothing at all.
-        let has_a_lot = |(_, session): &(f64, SessionId), random: &mut dyn FnMut() -> f64| {
-            let share = self
-                .agents
-                .get(*session)
-                .map_or(1.0, |agent| agent.breaker.share(self.now));
-            share >= 1.0 || random() < share
-        };
-        let with_a_lot: Vec<_> = agents
-            .iter()
-            .filter(|agent| has_a_lot(agent, &mut || random.random()))
-            .copied()
-            .collect();
-        if !with_a_lot.is_empty() {
-            agents = with_a_lot;
+        let mut lots: Vec<Lot> = all.clone().filter(|lot| random.random::<f64>() < lot.share).collect();
+        if lots.is_empty() {
+            lots.extend(all);
         }
-        let first = random.random_range(0..agents.len().max(1));
+        let first = random.random_range(0..lots.len().max(1));
         // Another one, each as likely; with one agent, that one.
-        let second = (first + random.random_range(1..agents.len().max(2))) % agents.len().max(1);
-        let ((one, of_one), (other, of_other)) = (*agents.get(first)?, *agents.get(second)?);
-        let equal = one.max(other) <= one.min(other) * EQUAL;
-        Some(if equal || one < other { of_one } else { of_other })
+        let second = (first + random.random_range(1..lots.len().max(2))) % lots.len().max(1);
+        let (one, other) = (lots.get(first)?, lots.get(second)?);
+        Some(if one.cost <= other.cost * EQUAL {
+            one.session
+        } else {
+            other.session
+        })
     }
 
     fn cost(&self, agent: &Agent) -> f64 {

@@ -115,38 +115,27 @@ impl Breaker {
         true
     }
 
-    /// It failed a sign-in of `user`, its probe or not. True when that ejects it.
-    pub(super) fn failed(&mut self, now: Moment, user: u64, probe: bool) -> bool {
+    /// It failed a sign-in of `user`, its probe or not. Until when that ejects it, if it does.
+    pub(super) fn failed(&mut self, now: Moment, user: u64, probe: bool) -> Option<Moment> {
         self.penalty = PENALTY;
         self.penalty_at = now;
-        match &self.ejection {
-            Some(_) if probe => {
-                self.eject(now);
-                true
-            }
-            Some(_) => false,
-            None => {
-                if !self.failed.contains(&user) {
-                    self.failed.push(user);
-                }
-                let ejected = self.failed.len() >= FAILURES;
-                if ejected {
-                    self.eject(now);
-                }
-                ejected
-            }
+        if self.ejection.is_some() {
+            return probe.then(|| self.eject(now));
         }
+        if !self.failed.contains(&user) {
+            self.failed.push(user);
+        }
+        (self.failed.len() >= FAILURES).then(|| self.eject(now))
     }
 
     /// What it had as a probe ended in a way that says nothing of it: another may be sent, not at once. Whoever declines
-    /// probes must not get every new sign-in as one.
-    pub(super) fn probe_said_nothing(&mut self, now: Moment) {
+    /// probes must not get every new sign-in as one. Gives when.
+    pub(super) fn probe_said_nothing(&mut self, now: Moment) -> Moment {
+        let until = now + PROBE_AGAIN;
         if let Some(ejection) = &mut self.ejection {
-            *ejection = Ejection {
-                until: now + PROBE_AGAIN,
-                probing: false,
-            };
+            *ejection = Ejection { until, probing: false };
         }
+        until
     }
 
     /// It could not begin, and rests. Gives until when.
@@ -157,26 +146,18 @@ impl Breaker {
         until
     }
 
-    /// Until when it is ejected, if it is and no probe is under way.
-    pub(super) fn ejected_until(&self) -> Option<Moment> {
-        self.ejection
-            .filter(|ejection| !ejection.probing)
-            .map(|ejection| ejection.until)
-    }
-
     /// Whether it rests.
     pub(super) fn rests(&self, now: Moment) -> bool {
         self.rest.is_some_and(|(until, _)| now < until)
     }
 
-    fn eject(&mut self, now: Moment) {
+    fn eject(&mut self, now: Moment) -> Moment {
         let pause = FIRST_EJECTION.saturating_mul(1 << self.ejections.min(16));
+        let until = now + pause.min(LONGEST_EJECTION);
         self.ejections = self.ejections.saturating_add(1);
         self.failed.clear();
-        self.ejection = Some(Ejection {
-            until: now + pause.min(LONGEST_EJECTION),
-            probing: false,
-        });
+        self.ejection = Some(Ejection { until, probing: false });
+        until
     }
 
     /// Whether it is ejected, be it that a probe is due or under way.
@@ -221,7 +202,7 @@ mod tests {
 
     fn ejected(now: Moment) -> Breaker {
         let mut breaker = Breaker::new(now);
-        let ejects: Vec<bool> = (1..=3).map(|user| breaker.failed(now, user, false)).collect();
+        let ejects: Vec<bool> = (1..=3).map(|user| breaker.failed(now, user, false).is_some()).collect();
         assert_eq!(ejects, [false, false, true]);
         breaker
     }
@@ -229,7 +210,7 @@ mod tests {
     #[test]
     fn failures_of_fewer_than_three_users_eject_nobody() {
         let mut breaker = Breaker::new(at(0));
-        assert!((0..100).all(|turn| !breaker.failed(at(turn), turn % 2, false)));
+        assert!((0..100).all(|turn| breaker.failed(at(turn), turn % 2, false).is_none()));
         assert!(!breaker.is_ejected());
     }
 
@@ -237,7 +218,9 @@ mod tests {
     fn a_verdict_in_between_starts_the_count_again() {
         let mut breaker = Breaker::new(at(0));
         for turn in 0..100 {
-            assert!(!breaker.failed(at(turn), turn, false) && !breaker.failed(at(turn), turn + 1, false));
+            assert!(
+                breaker.failed(at(turn), turn, false).is_none() && breaker.failed(at(turn), turn + 1, false).is_none()
+            );
             breaker.succeeded(at(turn), false);
         }
     }
@@ -252,8 +235,8 @@ mod tests {
             assert!(breaker.chosen(due), "after {pause} ms");
             assert!(!breaker.wants_probe(due) && !breaker.chosen(due), "one probe");
             now = due;
-            assert!(!breaker.failed(now, 8, false), "of before");
-            assert!(breaker.failed(now, 9, true), "one failed probe is enough");
+            assert!(breaker.failed(now, 8, false).is_none(), "of before");
+            assert!(breaker.failed(now, 9, true).is_some(), "one failed probe is enough");
         }
     }
 
@@ -271,7 +254,7 @@ mod tests {
         assert!(!breaker.is_ejected() && breaker.penalty(at(2_010)) == 0.0);
         assert!(breaker.share(at(2_010)) < 0.11 && breaker.share(at(4_010)) > 0.99);
         // Not yet healthy for long: the next ejection is a second one.
-        assert!((1..=3).any(|user| breaker.failed(at(4_000), user, false)));
+        assert!((1..=3).any(|user| breaker.failed(at(4_000), user, false).is_some()));
         assert!(!breaker.wants_probe(at(5_999)) && breaker.wants_probe(at(6_000)));
     }
 
@@ -281,7 +264,7 @@ mod tests {
         breaker.chosen(at(1_000));
         breaker.succeeded(at(1_000), true);
         breaker.succeeded(at(61_000), false);
-        assert!((1..=3).any(|user| breaker.failed(at(62_000), user, false)));
+        assert!((1..=3).any(|user| breaker.failed(at(62_000), user, false).is_some()));
         assert!(breaker.wants_probe(at(63_000)));
     }
 

@@ -25,6 +25,13 @@ pub(super) struct Attempt {
     pub(super) phase: Phase,
 }
 
+impl Attempt {
+    /// Whether it was not given up, and the agent has had the time to begin.
+    pub(super) fn is_past_window(&self, now: Moment) -> bool {
+        self.phase != Phase::Unknown && now >= self.start_by
+    }
+}
+
 /// What is known of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {

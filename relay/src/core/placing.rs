@@ -166,8 +166,15 @@ impl Core {
         walk.end(&mut self.realms[realm.0].queue);
     }
 
-    /// After agents left or lost their directory: answers those that wait for nothing.
-    pub(super) fn settle_hopeless(&mut self, now: Moment, realm: RealmIndex) {
+    /// After agents left, lost their directory or their key, or it was time: somebody else may take what waits, and what
+    /// waits for nothing is told so.
+    pub(super) fn look_through_queue(&mut self, now: Moment, realm: RealmIndex) {
+        self.dispatch(now, realm);
+        self.settle_hopeless(now, realm);
+    }
+
+    /// Answers those that wait for nothing.
+    fn settle_hopeless(&mut self, now: Moment, realm: RealmIndex) {
         for id in self.realms[realm.0].queue.all() {
             if let Some(outcome) = self.hopeless(now, id) {
                 self.settle(id, outcome, None);
