@@ -5,6 +5,7 @@
 //! too: the new one is open before an old one is closed. A domain controller that is behind others in preference is
 //! left alone until it is needed.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -162,13 +163,21 @@ impl Dc {
                     continue;
                 }
                 let began = self.shared.machine.clock.now();
-                match self.connect(|| pool.count(id)).await {
+                let used = Arc::new(AtomicBool::new(false));
+                match self.connect(|| pool.count(id, used.clone())).await {
                     Ok(mut connection) => {
                         if self.known.facts().is_some_and(|facts| facts.has_password_policy()) {
                             connection.ask_password_policy();
                         }
                         let lease = Lease::new(began, self.shared.idle_limit, self.shared.machine.chance.draw());
-                        pool.put(id, Kept { connection, lease });
+                        pool.put(
+                            id,
+                            Kept {
+                                connection,
+                                lease,
+                                used,
+                            },
+                        );
                     }
                     Err(error) => {
                         tracing::debug!(dc = self.known.name(), %error, "cannot open a connection");

@@ -5,6 +5,7 @@
 //! controller that is down, or gone, has no idle connections.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -110,6 +111,8 @@ impl Dc {
 pub(super) struct Kept {
     pub(super) connection: Connection,
     pub(super) lease: Lease,
+    /// Whether a bind was made on it. Known to its count, too.
+    pub(super) used: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -322,8 +325,8 @@ impl Pool {
         self.returned.notify_waiters();
     }
 
-    /// Counts a connection that was opened, until the result is dropped.
-    pub(super) fn count(self: &Arc<Self>, dc: DcId) -> Counted {
+    /// Counts a connection that was opened, until the result is dropped. `used` is set with the first bind on it.
+    pub(super) fn count(self: &Arc<Self>, dc: DcId, used: Arc<AtomicBool>) -> Counted {
         if let Some(dc) = self.lock().dcs.get_mut(&dc) {
             dc.open += 1;
         }
@@ -332,6 +335,7 @@ impl Pool {
             pool: self.clone(),
             dc,
             since: Instant::now(),
+            used,
         }
     }
 
@@ -455,6 +459,7 @@ pub(super) struct Counted {
     pool: Arc<Pool>,
     dc: DcId,
     since: Instant,
+    used: Arc<AtomicBool>,
 }
 
 impl Drop for Counted {
@@ -463,7 +468,9 @@ impl Drop for Counted {
             let mut state = self.pool.lock();
             if let Some(dc) = state.dcs.get_mut(&self.dc) {
                 dc.open = dc.open.saturating_sub(1);
-                dc.ended_early += u64::from(self.since.elapsed() < SETTLED);
+                // One that took binds ended no earlier than it was of use, and is replaced at once.
+                let early = self.since.elapsed() < SETTLED && !self.used.load(Ordering::Relaxed);
+                dc.ended_early += u64::from(early);
             }
             state.take_idle(|_, kept| kept.connection.is_closed())
         };

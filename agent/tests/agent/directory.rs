@@ -191,6 +191,21 @@ async fn a_domain_controller_that_closes_after_the_handshake_is_not_stormed_with
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_with_a_bind_is_replaced_at_once() {
+    for reply in [Reply::Last, Reply::Close] {
+        let (bed, agent) = Bed::start(1).await;
+        for id in 0..=u8::MAX {
+            bed.dcs[0].script(reply.clone());
+            agent.ask(id, USER, "right").await;
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        // With the pause that doubles, which is for those that close right after the handshake, they are a handful.
+        let binds = bed.binds().len();
+        assert!(binds > 100, "{binds} of 256 were bound: {reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_domain_controller_whose_binds_hang_is_passed_over_and_tried_again_until_it_answers() {
     let (bed, agent) = Bed::start_with(2, 100).await;
     for _ in 0..100 {
