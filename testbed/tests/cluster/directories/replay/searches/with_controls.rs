@@ -30,7 +30,7 @@ fn sort(keys: &[(&str, Option<&str>, bool)]) -> Control {
 }
 
 async fn limits(asker: &mut Asker<'_>) {
-    for (size_limit, time_limit) in [(1, 0), (3, 0), (0, 1), (100, 100)] {
+    for (size_limit, time_limit) in [(1, 0), (3, 0), (0, 100), (100, 100)] {
         let search = Search {
             size_limit,
             time_limit,
