@@ -96,8 +96,12 @@ pub(super) async fn black_hole(context: &Context) -> anyhow::Result<Vec<Report>>
         clock.moment(rig.link(LOST, &json!({ "drop": true }))).await
     })
     .await?;
-    rig.link(LOST, &json!({})).await?;
-    rig.wait_ready(shape.agents.into()).await?;
+    // It was ejected for what it had in hand: only a sign-in shows that it is well again.
+    drive(&mut rig, &context.load(BACK), context.seed, async |rig, _| {
+        rig.link(LOST, &json!({})).await?;
+        rig.wait_ready(shape.agents.into()).await
+    })
+    .await?;
     let (doubted, closed) = idle(&rig, u64::from(shape.agents)).await?;
     rig.end().await?;
     let mut goals = goals(&evidence, fault_at, fault);
