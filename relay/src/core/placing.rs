@@ -41,7 +41,7 @@ impl Core {
         let slots = self.agents.slots_at_work(realm);
         let queue = &mut self.realms[realm.0].queue;
         let (bytes, time_left) = (flight.sign_in.bytes, flight.sign_in.deadline.since(now));
-        let room = match queue.admits(bytes, time_left, slots) {
+        let room = match queue.admits(now, bytes, time_left, slots) {
             // It has waited already, and others wait no longer for it.
             Err(Full::Time) if !flight.is_fresh() => Ok(()),
             room => room,
@@ -55,7 +55,7 @@ impl Core {
             self.commands.push_back(Command::Shed(shed));
             return self.settle(id, Outcome::Unavailable(Unavailable::Overloaded), None);
         }
-        flight.queued = Some(queue.push(id, bytes, flight.line(), !flight.is_fresh()));
+        flight.queued = Some(queue.push(now, id, bytes, flight.line(), !flight.is_fresh()));
         self.set_timer(id);
     }
 

@@ -1,5 +1,10 @@
 //! The sign-ins of one realm that wait for an agent, bounded by count, by bytes and by time.
 //!
+//! A queue is for what comes at once and is soon done. One that was never empty for a second is none of those: more
+//! comes than can be done, and waiting only makes everybody late, also long after it has become less. From then on
+//! nobody waits for longer than a fifth of the usual bound, until it was empty once. (The idea is that of controlled
+//! delay, RFC 8289, as it is used for queues of requests.)
+//!
 //! First come, first served, but for those that were at an agent already, which come before. What a caller sealed can
 //! go to some agents only; so that it holds nobody up, it waits in a line of its own, and the two lines are merged by
 //! age.
@@ -31,6 +36,12 @@ pub(super) enum Line {
 /// as the queue is long.
 const LOOKED_AT: usize = 32;
 
+/// A queue that was not empty for so long is a standing one,
+const STANDING: Duration = Duration::from_secs(1);
+
+/// and the time that one may wait in it is divided by this.
+const STANDING_PART: u32 = 5;
+
 /// Time constant of the mean service time, in seconds.
 const TAU: f64 = 2.0;
 
@@ -41,7 +52,7 @@ pub struct QueueRules {
     pub length: usize,
     /// Bytes of sign-ins.
     pub bytes: usize,
-    /// The longest that a sign-in is expected to wait.
+    /// The longest that a sign-in is expected to wait; a fifth of it where the queue was never empty for a second.
     pub wait: Duration,
 }
 
@@ -62,6 +73,8 @@ pub(super) struct Queue {
     rules: QueueRules,
     lines: [BTreeMap<i64, (FlightId, usize)>; 2],
     bytes: usize,
+    /// Since when it has not been empty.
+    busy_since: Option<Moment>,
     next: i64,
     first: i64,
     /// Where the next walk begins, by line: those before it were looked at and could not be taken.
@@ -76,6 +89,7 @@ impl Queue {
             rules,
             lines: [BTreeMap::new(), BTreeMap::new()],
             bytes: 0,
+            busy_since: None,
             next: 0,
             first: 0,
             resume: [i64::MIN; 2],
@@ -118,7 +132,7 @@ impl Queue {
     }
 
     /// Whether one of `bytes` that has `time_left` may begin to wait, where the agents have `slots` in all.
-    pub(super) fn admits(&self, bytes: usize, time_left: Duration, slots: u32) -> Result<(), Full> {
+    pub(super) fn admits(&self, now: Moment, bytes: usize, time_left: Duration, slots: u32) -> Result<(), Full> {
         if self.len() >= self.rules.length {
             return Err(Full::Length);
         }
@@ -128,16 +142,19 @@ impl Queue {
         let mean = self
             .service
             .map_or(Duration::ZERO, |(mean, _)| Duration::from_secs_f64(mean));
+        let stands = self.busy_since.is_some_and(|since| now.since(since) >= STANDING);
+        let bound = self.rules.wait / if stands { STANDING_PART } else { 1 };
         let wait = self.expected_wait(slots);
         // Where one sign-in takes that long, waiting for one is nothing unusual.
-        if wait > self.rules.wait.max(mean) || wait + mean > time_left {
+        if wait > bound.max(mean) || wait + mean > time_left {
             return Err(Full::Time);
         }
         Ok(())
     }
 
     /// Takes one in at the end; before all others if it is there `again`.
-    pub(super) fn push(&mut self, id: FlightId, bytes: usize, line: Line, again: bool) -> Place {
+    pub(super) fn push(&mut self, now: Moment, id: FlightId, bytes: usize, line: Line, again: bool) -> Place {
+        self.busy_since.get_or_insert(now);
         let turn = if again {
             self.first -= 1;
             self.first
@@ -154,6 +171,9 @@ impl Queue {
     pub(super) fn remove(&mut self, place: Place) {
         if let Some((_, bytes)) = self.lines[place.line as usize].remove(&place.turn) {
             self.bytes -= bytes;
+        }
+        if self.len() == 0 {
+            self.busy_since = None;
         }
     }
 
@@ -236,10 +256,10 @@ mod tests {
     #[test]
     fn it_is_first_come_first_served_over_both_lines_and_those_that_come_again_are_first() {
         let mut queue = Queue::new(RULES);
-        queue.push(FlightId(1), 1, Line::Open, false);
-        queue.push(FlightId(2), 1, Line::Sealed, false);
-        let third = queue.push(FlightId(3), 1, Line::Open, false);
-        queue.push(FlightId(4), 1, Line::Sealed, true);
+        queue.push(Moment(0), FlightId(1), 1, Line::Open, false);
+        queue.push(Moment(0), FlightId(2), 1, Line::Sealed, false);
+        let third = queue.push(Moment(0), FlightId(3), 1, Line::Open, false);
+        queue.push(Moment(0), FlightId(4), 1, Line::Sealed, true);
         assert_eq!(order(&mut queue), [4, 1, 2, 3]);
         queue.remove(third);
         queue.remove(third);
@@ -251,9 +271,9 @@ mod tests {
     fn what_waits_for_certain_agents_holds_nobody_up() {
         let mut queue = Queue::new(RULES);
         for id in 0..100 {
-            queue.push(FlightId(id), 1, Line::Sealed, false);
+            queue.push(Moment(0), FlightId(id), 1, Line::Sealed, false);
         }
-        queue.push(FlightId(100), 1, Line::Open, false);
+        queue.push(Moment(0), FlightId(100), 1, Line::Open, false);
         let looked_at = order(&mut queue);
         assert_eq!((looked_at.len(), looked_at.last()), (LOOKED_AT + 1, Some(&100)));
     }
@@ -262,7 +282,7 @@ mod tests {
     fn those_at_the_front_that_nobody_can_take_hide_nobody_for_ever() {
         let mut queue = Queue::new(RULES);
         for id in 0..80 {
-            queue.push(FlightId(id), 1, Line::Open, false);
+            queue.push(Moment(0), FlightId(id), 1, Line::Open, false);
         }
         let walks: Vec<Vec<u64>> = (0..4).map(|_| order(&mut queue)).collect();
         assert_eq!(
@@ -280,7 +300,7 @@ mod tests {
     fn those_taken_out_do_not_end_a_walk() {
         let mut queue = Queue::new(RULES);
         let places: Vec<Place> = (0..100)
-            .map(|id| queue.push(FlightId(id), 1, Line::Open, false))
+            .map(|id| queue.push(Moment(0), FlightId(id), 1, Line::Open, false))
             .collect();
         let mut walk = Walk::new(&mut queue);
         for place in places {
@@ -294,12 +314,12 @@ mod tests {
     #[test]
     fn it_is_full_by_count_and_by_bytes() {
         let mut queue = Queue::new(QueueRules { length: 2, ..RULES });
-        assert_eq!(queue.admits(10_001, TIME, 1), Err(Full::Bytes));
-        queue.push(FlightId(1), 6_000, Line::Open, false);
-        assert_eq!(queue.admits(4_001, TIME, 1), Err(Full::Bytes));
-        assert_eq!(queue.admits(4_000, TIME, 1), Ok(()));
-        queue.push(FlightId(2), 1, Line::Open, false);
-        assert_eq!(queue.admits(1, TIME, 1), Err(Full::Length));
+        assert_eq!(queue.admits(Moment(0), 10_001, TIME, 1), Err(Full::Bytes));
+        queue.push(Moment(0), FlightId(1), 6_000, Line::Open, false);
+        assert_eq!(queue.admits(Moment(0), 4_001, TIME, 1), Err(Full::Bytes));
+        assert_eq!(queue.admits(Moment(0), 4_000, TIME, 1), Ok(()));
+        queue.push(Moment(0), FlightId(2), 1, Line::Open, false);
+        assert_eq!(queue.admits(Moment(0), 1, TIME, 1), Err(Full::Length));
     }
 
     #[test]
@@ -309,24 +329,59 @@ mod tests {
         queue.served(Moment(0), twenty);
         // Four at once, 20 ms each: 200 a second.
         for id in 0..99 {
-            assert_eq!(queue.admits(1, TIME, 4), Ok(()));
-            queue.push(FlightId(id), 1, Line::Open, false);
+            assert_eq!(queue.admits(Moment(0), 1, TIME, 4), Ok(()));
+            queue.push(Moment(0), FlightId(id), 1, Line::Open, false);
         }
         assert_eq!(queue.expected_wait(4), Duration::from_millis(500));
-        queue.push(FlightId(99), 1, Line::Open, false);
-        assert_eq!(queue.admits(1, TIME, 4), Err(Full::Time));
-        assert_eq!(queue.admits(1, TIME, 40), Ok(()));
-        assert_eq!(queue.admits(1, twenty, 40), Err(Full::Time), "it has no time left");
-        assert_eq!(queue.admits(1, TIME, 0), Ok(()), "nobody is there; somebody may come");
+        queue.push(Moment(0), FlightId(99), 1, Line::Open, false);
+        assert_eq!(queue.admits(Moment(0), 1, TIME, 4), Err(Full::Time));
+        assert_eq!(queue.admits(Moment(0), 1, TIME, 40), Ok(()));
+        assert_eq!(
+            queue.admits(Moment(0), 1, twenty, 40),
+            Err(Full::Time),
+            "it has no time left"
+        );
+        assert_eq!(
+            queue.admits(Moment(0), 1, TIME, 0),
+            Ok(()),
+            "nobody is there; somebody may come"
+        );
+    }
+
+    #[test]
+    fn in_a_queue_that_was_not_empty_for_a_second_nobody_waits_for_long() {
+        let mut queue = Queue::new(RULES);
+        queue.served(Moment(0), Duration::from_millis(20));
+        // Four at once, 20 ms each: 20 that wait take 100 ms.
+        let places: Vec<Place> = (0..50)
+            .map(|id| queue.push(Moment(0), FlightId(id), 1, Line::Open, false))
+            .collect();
+        let (before, after) = (Moment(999_999), Moment(1_000_000));
+        assert_eq!(queue.admits(before, 1, TIME, 4), Ok(()));
+        assert_eq!(queue.admits(after, 1, TIME, 4), Err(Full::Time));
+        places[..31].iter().for_each(|place| queue.remove(*place));
+        assert_eq!(queue.admits(after, 1, TIME, 4), Ok(()));
+        let last = queue.push(after, FlightId(50), 1, Line::Open, false);
+        assert_eq!(queue.admits(after, 1, TIME, 4), Err(Full::Time));
+        // Empty once, it is a new one.
+        places[31..].iter().for_each(|place| queue.remove(*place));
+        queue.remove(last);
+        for id in 51..100 {
+            queue.push(after, FlightId(id), 1, Line::Open, false);
+        }
+        assert_eq!(queue.admits(after, 1, TIME, 4), Ok(()));
     }
 
     #[test]
     fn a_slow_directory_is_no_full_queue() {
         let mut queue = Queue::new(RULES);
         queue.served(Moment(0), Duration::from_secs(1));
-        assert_eq!(queue.admits(1, TIME, 1), Ok(()));
-        assert_eq!(queue.admits(1, Duration::from_secs(2), 1), Ok(()));
-        assert_eq!(queue.admits(1, Duration::from_millis(1_999), 1), Err(Full::Time));
+        assert_eq!(queue.admits(Moment(0), 1, TIME, 1), Ok(()));
+        assert_eq!(queue.admits(Moment(0), 1, Duration::from_secs(2), 1), Ok(()));
+        assert_eq!(
+            queue.admits(Moment(0), 1, Duration::from_millis(1_999), 1),
+            Err(Full::Time)
+        );
     }
 
     #[test]

@@ -121,6 +121,8 @@ pub(super) struct Model {
     hand_offs: Vec<(Bucket, Bucket)>,
     /// The longest that a verdict took, by realm.
     slowest: Vec<Duration>,
+    /// Since when a realm has had sign-ins that are not settled, without a break.
+    busy_since: Vec<Option<Moment>>,
     /// When more waited than the relay looks at, by realm.
     crowded: Vec<Moment>,
     /// Why the relay just said that it refuses something.
@@ -132,6 +134,7 @@ impl Model {
         Self {
             hand_offs: realms.iter().map(|_| (Bucket::new(), Bucket::new())).collect(),
             slowest: vec![Duration::ZERO; realms.len()],
+            busy_since: vec![None; realms.len()],
             crowded: vec![Moment(0); realms.len()],
             shed: None,
             realms,
@@ -145,6 +148,7 @@ impl Model {
 
     pub(super) fn sign_in(&mut self, now: Moment, id: FlightId, facts: &SignIn) {
         self.unsettled.insert(id);
+        self.busy_since[facts.realm.0].get_or_insert(now);
         self.deposit(now, facts.realm.0);
         self.sign_ins.insert(
             id,

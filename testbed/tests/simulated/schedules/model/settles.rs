@@ -1,5 +1,7 @@
 //! The rules of outcomes: one, in time, true, and with a cause.
 
+use std::time::Duration;
+
 use postern_protocol::{Moment, NotStarted, Outcome, Unavailable, Verdict};
 use postern_relay::core::{FlightId, SessionId, Shed};
 
@@ -75,7 +77,13 @@ impl Model {
         self.shed = None;
         let view = self.sign_ins.get_mut(&flight).unwrap();
         view.settled = Some(outcome);
+        let realm = view.facts.realm;
         self.unsettled.remove(&flight);
+        let of_realm = |other: &FlightId| self.sign_ins[other].facts.realm == realm;
+        if !self.unsettled.iter().any(of_realm) {
+            self.busy_since[realm.0] = None;
+        }
+        let view = &self.sign_ins[&flight];
         for attempt in &view.attempts {
             let other = attempt.end.is_none() && Some(attempt.session) != by;
             if other && attempt.cancelled.is_none() {
@@ -170,7 +178,14 @@ impl Model {
                 let slowest = self.slowest[realm.0];
                 let ahead = u32::try_from(of_realm.len() + 1).unwrap();
                 let wait = slowest * ahead / slots.max(1);
-                wait > rules.wait || wait + slowest > view.facts.deadline.since(now)
+                // A queue that stands has a fifth of the bound, and is at most as old as what is not settled.
+                let busy = self.busy_since[realm.0].map_or(Duration::ZERO, |since| now.since(since));
+                let bound = if busy < Duration::from_secs(1) {
+                    rules.wait
+                } else {
+                    rules.wait / 5
+                };
+                wait > bound || wait + slowest > view.facts.deadline.since(now)
             }
             Some(Shed::HandOffs) | None => false,
         }
