@@ -301,6 +301,22 @@ impl Rig {
         self.order(part, "restart").await
     }
 
+    /// Gives every agent so many connections to the directory.
+    ///
+    /// # Errors
+    /// When one cannot be restarted with them.
+    pub async fn set_connections(&self, connections: i64) -> anyhow::Result<()> {
+        for agent in self.agents() {
+            self.reconfigure(&agent.name, |file| {
+                if let Some(directory) = file.get_mut("directory").and_then(toml::Value::as_table_mut) {
+                    directory.insert("connections".to_owned(), connections.into());
+                }
+            })
+            .await?;
+        }
+        self.wait_ready(self.agents().len()).await
+    }
+
     /// Waits until the relay has exactly this many agents that can take sign-ins.
     ///
     /// # Errors

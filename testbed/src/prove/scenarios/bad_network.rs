@@ -16,6 +16,10 @@ use crate::prove::{Context, WARM_UP};
 /// What sign-ins may take longer: a lost datagram is sent again after a round trip or two.
 const EXTRA: Duration = Duration::from_millis(250);
 
+/// Connections to the directory of each agent. A sign-in has one from being sent to being answered, 0.1 s here and more
+/// where a datagram is lost: 500 a second need 50 to 100.
+const CONNECTIONS: i64 = 64;
+
 /// Plays it, in order and reordering.
 pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let mut reports = Vec::new();
@@ -32,6 +36,7 @@ async fn one(context: &Context, reorder: bool) -> anyhow::Result<Report> {
     };
     let how = if reorder { "reordering" } else { "in order" };
     let mut rig = context.rig(&format!("bad-network-{reorder}"), shape).await?;
+    rig.set_connections(CONNECTIONS).await?;
     let fault_at = context.fault_at();
     let load = context.load(fault_at + context.either(10, 6));
     let (evidence, fault) = drive(&mut rig, &load, context.seed, async |rig, clock| {

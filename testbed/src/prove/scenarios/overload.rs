@@ -6,7 +6,6 @@ use std::time::Duration;
 use postern_loadtest::{Ended, Judgement, Latency, Record, Stage};
 use postern_protocol::Outcome;
 use serde_json::json;
-use toml::Value;
 
 use super::words;
 use crate::prove::Context;
@@ -114,15 +113,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
 
 /// Makes the directory as slow and the agents' way to it as narrow as the scenario has it.
 async fn narrow(rig: &Rig) -> anyhow::Result<()> {
-    for agent in rig.agents() {
-        rig.reconfigure(&agent.name, |file| {
-            if let Some(directory) = file.get_mut("directory").and_then(Value::as_table_mut) {
-                directory.insert("connections".to_owned(), AT_ONCE.into());
-            }
-        })
-        .await?;
-    }
-    rig.wait_ready(rig.agents().len()).await?;
+    rig.set_connections(AT_ONCE).await?;
     rig.only_faults(&[json!({ "kind": "latency", "ms": BIND_MS })]).await
 }
 
