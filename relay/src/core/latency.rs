@@ -1,7 +1,8 @@
 //! How fast an agent's verdicts come, compared with those of its realm.
 //!
-//! A peak-EWMA: a slower verdict counts at once, faster ones as they come and as time passes (Finagle's measure, with
-//! a time constant of 10 s). Successes and rejections are kept apart, since directories take different times for
+//! A peak-EWMA: slower verdicts count at once, faster ones as they come and as time passes (Finagle's measure, with
+//! a time constant of 10 s). What counts is the mean of a quarter of a second, not the single verdict: where there are
+//! many, a few are always late, at every agent, and if each counted for 10 s all agents would look alike. Successes and rejections are kept apart, since directories take different times for
 //! them, and an agent that by chance gets more of one kind is not slower for it. So an agent is compared kind by kind
 //! with the median of its realm, and the result is a factor: 1 is as fast as usual. Each agent has one voice in the
 //! median, however many sessions it has, and of two in the middle the slower one counts: else one that makes its answers
@@ -15,6 +16,9 @@ use postern_protocol::Moment;
 /// The time constant, in seconds: a peak is forgotten by two thirds in this time.
 const TAU: f64 = 10.0;
 
+/// Verdicts of this time count as one.
+const WINDOW: Duration = Duration::from_millis(250);
+
 /// An agent that answers suspiciously fast attracts no more than one of twice the usual speed.
 const FASTEST: f64 = 0.5;
 
@@ -25,7 +29,7 @@ const UNKNOWN: f64 = 0.01;
 const KINDS: usize = 2;
 
 /// An estimate that follows peaks at once.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct PeakEwma {
     seconds: f64,
     at: Moment,
@@ -33,11 +37,11 @@ struct PeakEwma {
 
 impl PeakEwma {
     fn at(&self, now: Moment) -> f64 {
-        self.seconds * (-now.since(self.at).as_secs_f64() / TAU).exp()
+        self.seconds * remains(now, self.at)
     }
 
     fn observe(&mut self, now: Moment, seconds: f64) {
-        let weight = (-now.since(self.at).as_secs_f64() / TAU).exp();
+        let weight = remains(now, self.at);
         let blended = self.seconds * weight + seconds * (1.0 - weight);
         *self = Self {
             seconds: blended.max(seconds),
@@ -46,10 +50,60 @@ impl PeakEwma {
     }
 }
 
+/// What is left at `now` of something seen at `then`.
+fn remains(now: Moment, then: Moment) -> f64 {
+    (-now.since(then).as_secs_f64() / TAU).exp()
+}
+
+/// The verdict times of one kind.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// Of the windows that are over.
+    peaks: PeakEwma,
+    /// The window that is not: when it began, the sum of its times in seconds, how many, and when the last one came.
+    began: Moment,
+    sum: f64,
+    count: f64,
+    last: Moment,
+}
+
+impl Times {
+    fn first(now: Moment, seconds: f64) -> Self {
+        Self {
+            peaks: PeakEwma::default(),
+            began: now,
+            sum: seconds,
+            count: 1.0,
+            last: now,
+        }
+    }
+
+    fn observe(&mut self, now: Moment, seconds: f64) {
+        if now.since(self.began) >= WINDOW {
+            self.peaks.observe(self.last, self.mean());
+            *self = Self {
+                peaks: self.peaks,
+                ..Self::first(now, seconds)
+            };
+        } else {
+            (self.sum, self.count, self.last) = (self.sum + seconds, self.count + 1.0, now);
+        }
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.count
+    }
+
+    /// The estimate, in seconds.
+    fn at(&self, now: Moment) -> f64 {
+        self.peaks.at(now).max(self.mean() * remains(now, self.last))
+    }
+}
+
 /// The verdict times of one session.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Latency {
-    kinds: [Option<PeakEwma>; KINDS],
+    kinds: [Option<Times>; KINDS],
 }
 
 impl Latency {
@@ -58,7 +112,7 @@ impl Latency {
         let seconds = took.as_secs_f64();
         match &mut self.kinds[usize::from(success)] {
             Some(estimate) => estimate.observe(now, seconds),
-            none => *none = Some(PeakEwma { seconds, at: now }),
+            none => *none = Some(Times::first(now, seconds)),
         }
     }
 
@@ -163,16 +217,51 @@ mod tests {
     }
 
     #[test]
-    fn a_peak_counts_at_once_and_fades_with_time_alone() {
+    fn slow_verdicts_count_at_once_and_fade_with_time_alone() {
         let mut latency = agent(&[(true, 10)]);
-        latency.observe(Moment(0), true, MS * 100);
-        latency.observe(Moment(1), true, MS * 10);
         let usual = Usual {
             kinds: [None, Some(0.01)],
         };
-        assert!(latency.factor(Moment(1), &usual) > 9.9);
-        let later = latency.factor(Moment(10_000_000), &usual);
-        assert!((3.6..3.8).contains(&later), "{later}");
+        let rounded = |latency: &Latency, at: u64| (latency.factor(Moment(at), &usual) * 10.0).round() / 10.0;
+        // In the next quarter of a second all are slow, and then all are fast.
+        for at in 0..25 {
+            latency.observe(Moment(250_000 + at * 10_000), true, MS * 100);
+        }
+        assert_eq!(rounded(&latency, 500_000), 10.0);
+        for at in 0..25 {
+            latency.observe(Moment(500_000 + at * 10_000), true, MS * 10);
+        }
+        assert_eq!(rounded(&latency, 740_000), 9.8);
+        assert_eq!(rounded(&latency, 10_490_000), 3.7);
+    }
+
+    #[test]
+    fn a_few_late_ones_of_many_hide_nothing() {
+        // One verdict in twenty-five is ten times as late, at both; and one of the two is really slow.
+        let (mut quick, mut slow) = (Latency::default(), Latency::default());
+        for number in 0..1_000 {
+            let late = if number % 25 == 0 { MS * 45 } else { Duration::ZERO };
+            quick.observe(Moment(number * 10_000), true, MS * 5 + late);
+            slow.observe(Moment(number * 10_000), true, MS * 50 + late);
+        }
+        let now = Moment(10_000_000);
+        let usual = Usual::of([("a", &quick), ("b", &quick), ("c", &slow)].into_iter(), now);
+        assert!(
+            (7.0..8.0).contains(&slow.factor(now, &usual)),
+            "{}",
+            slow.factor(now, &usual)
+        );
+    }
+
+    #[test]
+    fn where_verdicts_are_few_each_counts() {
+        let mut latency = agent(&[(true, 10)]);
+        latency.observe(Moment(1_000_000), true, MS * 100);
+        latency.observe(Moment(2_000_000), true, MS * 10);
+        let usual = Usual {
+            kinds: [None, Some(0.01)],
+        };
+        assert!((8.0..9.5).contains(&latency.factor(Moment(2_000_000), &usual)));
     }
 
     #[test]
