@@ -298,7 +298,7 @@ impl Directory {
                 ..
             } => no_verdict::UNAVAILABLE,
             BindResult::Answered {
-                reading: Reading::Fault,
+                reading: Reading::Fault | Reading::AccountFault,
                 ..
             } => no_verdict::ERROR,
             BindResult::Unknown(_) => no_verdict::INDETERMINATE,

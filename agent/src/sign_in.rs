@@ -303,11 +303,11 @@ impl Agent {
                         subject: target.subject.filter(|_| verdict == Verdict::Success),
                     });
                 }
-                BindResult::Unknown(_) => return self.failed(&bind, true),
-                BindResult::Answered {
-                    reading: Reading::Fault,
+                BindResult::Unknown(_)
+                | BindResult::Answered {
+                    reading: Reading::Fault | Reading::AccountFault,
                     ..
-                } => return self.failed(&bind, false),
+                } => return failed(&bind),
                 BindResult::Answered {
                     reading: Reading::Elsewhere,
                     ..
@@ -322,7 +322,7 @@ impl Agent {
                     self.marks().never_started(request.request_id);
                     return not_started(reason);
                 }
-                Err(_) => return self.failed(&bind, false),
+                Err(_) => return failed(&bind),
             };
         }
     }
@@ -349,13 +349,6 @@ impl Agent {
                 Err(reason)
             }
         }
-    }
-
-    fn failed(&self, bind: &Bind, indeterminate: bool) -> Answer {
-        Answer::Failed(FailedFrame {
-            indeterminate,
-            dc: bind.dc.name().to_owned(),
-        })
     }
 
     fn log_bind(&self, request: &Request, opened: &Opened, bind: &Bind) {
@@ -401,6 +394,21 @@ async fn read_request(recv: &mut RecvStream) -> Result<Request, WireError> {
     tokio::time::timeout(READ_TIMEOUT, frame)
         .await
         .unwrap_or_else(|_| Err(WireError::Lost("no request came within two seconds".to_owned())))
+}
+
+/// What is told of a bind without a verdict.
+fn failed(bind: &Bind) -> Answer {
+    let is_of_account = |reading| matches!(reading, Reading::AccountFault);
+    let (indeterminate, account_only) = match bind.result {
+        BindResult::Unknown(_) => (true, false),
+        BindResult::Answered { reading, .. } => (false, is_of_account(reading)),
+        BindResult::NeverSent => (false, false),
+    };
+    Answer::Failed(FailedFrame {
+        indeterminate,
+        dc: bind.dc.name().to_owned(),
+        account_only: account_only.then_some(true),
+    })
 }
 
 fn not_started(reason: NotStarted) -> Answer {

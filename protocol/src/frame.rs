@@ -321,6 +321,10 @@ pub struct FailedFrame {
     /// The domain controller that was asked, by its configured name.
     #[n(1)]
     pub dc: String,
+    /// `true` where the directory would not check this account's password, and says nothing of others: then it is not
+    /// the agent that failed.
+    #[n(2)]
+    pub account_only: Option<bool>,
 }
 
 /// A frame of the control stream, either way.

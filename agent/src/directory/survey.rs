@@ -267,7 +267,7 @@ impl Asking {
                 ..
             } => Ok(()),
             Reading::Verdict { verdict, .. } => Err(SurveyError::Rejected(verdict)),
-            Reading::Elsewhere | Reading::Fault => Err(SurveyError::Refused {
+            Reading::Elsewhere | Reading::Fault | Reading::AccountFault => Err(SurveyError::Refused {
                 result: result.code,
                 text: result.text,
             }),

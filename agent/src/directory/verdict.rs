@@ -3,7 +3,8 @@
 //! A success is result code 0, and no error of the password policy with it; such an error is a rejection with the results that
 //! servers give it with, and says nothing with others. Result 49 is read by its sub-code alone (`data 52e` in Active
 //! Directory's text; MS-ADTS section 3.1.1.3.1.9 promises less, and says nothing else of the text). Every other
-//! result means that the password was not checked: never a rejection.
+//! result means that the password was not checked: never a rejection. Some of those are about the one account, as 389 DS
+//! tells of locked ones where the policy is not asked for, and OpenLDAP of those without a password.
 
 use postern_protocol::Verdict;
 
@@ -15,6 +16,7 @@ mod code {
     pub(super) const STRONGER_AUTH_REQUIRED: u32 = 8;
     pub(super) const CONFIDENTIALITY_REQUIRED: u32 = 13;
     pub(super) const CONSTRAINT_VIOLATION: u32 = 19;
+    pub(super) const INAPPROPRIATE_AUTHENTICATION: u32 = 48;
     pub(super) const INVALID_CREDENTIALS: u32 = 49;
     pub(super) const BUSY: u32 = 51;
     pub(super) const UNAVAILABLE: u32 = 52;
@@ -43,6 +45,9 @@ pub(crate) enum Reading {
     /// The directory refuses binds like this one (strong authentication required, an internal error, …). Nothing was
     /// checked, and another domain controller of the same directory will say the same.
     Fault,
+    /// The directory refuses binds of this account: it has no password, or may not sign in so. Nothing was checked, and
+    /// nothing is said of other accounts.
+    AccountFault,
 }
 
 /// Reads result code, diagnostic text and what the password policy says.
@@ -65,6 +70,9 @@ pub(crate) fn read(result: u32, text: &str, policy: Option<PasswordPolicy>) -> R
                 verdict: sub_code.map_or(Verdict::InvalidCredentials, Verdict::from_sub_code),
                 sub_code,
             }
+        }
+        (code::CONSTRAINT_VIOLATION | code::INAPPROPRIATE_AUTHENTICATION | code::UNWILLING_TO_PERFORM, _) => {
+            Reading::AccountFault
         }
         _ => Reading::Fault,
     }
@@ -175,8 +183,11 @@ mod tests {
     fn the_sub_code_counts_with_result_49_only() {
         assert_eq!(read(51, &windows("775"), None), Reading::Elsewhere);
         assert_eq!(read(52, "", None), Reading::Elsewhere);
-        for result in [1, 2, 8, 10, 14, 32, 48, 50, 53, 80, 4096] {
+        for result in [1, 2, 8, 10, 14, 32, 50, 80, 4096] {
             assert_eq!(read(result, &windows("52e"), None), Reading::Fault, "{result}");
+        }
+        for result in [19, 48, 53] {
+            assert_eq!(read(result, &windows("52e"), None), Reading::AccountFault, "{result}");
         }
     }
 
@@ -197,9 +208,10 @@ mod tests {
         }
         // It did not look.
         assert_eq!(says(51, 1), Reading::Elsewhere);
-        for result in [1, 2, 8, 10, 32, 48, 50, 80, 4096] {
+        for result in [1, 2, 8, 10, 32, 50, 80, 4096] {
             assert_eq!(says(result, 1), Reading::Fault, "{result}");
         }
+        assert_eq!(says(48, 1), Reading::AccountFault);
     }
 
     #[test]
@@ -209,7 +221,10 @@ mod tests {
             let silent = PasswordPolicy { error: None };
             assert_eq!(read(result, "", Some(silent)), Reading::Verdict { verdict, sub_code });
         }
-        assert_eq!(read(53, "", Some(PasswordPolicy { error: None })), Reading::Fault);
+        assert_eq!(
+            read(53, "", Some(PasswordPolicy { error: None })),
+            Reading::AccountFault
+        );
     }
 
     proptest! {

@@ -150,6 +150,7 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
             Answer::Failed(FailedFrame {
                 indeterminate: true,
                 dc: "dc-2".to_owned(),
+                account_only: None,
             })
             .encode(),
         ),

@@ -69,7 +69,7 @@ impl Core {
                 Answer::Verdict(verdict, subject) => {
                     self.settle_by(flight, Outcome::Verdict(verdict), Some(id), subject);
                 }
-                Answer::NotChecked => self.not_checked(flight, id),
+                Answer::NotChecked | Answer::AccountNotChecked => self.not_checked(flight, id),
                 Answer::NotStarted(reason) => self.not_started(now, flight, id, reason),
                 Answer::Lost => self.attempt_lost(now, flight, id, false),
             }
@@ -96,6 +96,7 @@ impl Core {
         let credit = match answer {
             Answer::Verdict(..) => Credit::Good,
             Answer::Lost | Answer::NotChecked => Credit::Bad,
+            Answer::AccountNotChecked => Credit::None,
             Answer::NotStarted(reason) => credit_of(*reason, known),
         };
         let Some(agent) = self.agents.get_mut(id) else { return };

@@ -61,6 +61,8 @@ pub enum Answer {
     NotStarted(NotStarted),
     /// The directory answered that it did not check the password.
     NotChecked,
+    /// The same, because of the account and not of anything else: whoever types its name causes it.
+    AccountNotChecked,
     /// A bind was sent, or may have been, and its answer never came.
     Lost,
 }

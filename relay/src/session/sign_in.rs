@@ -75,6 +75,7 @@ async fn attempt(
         }
         AnswerFrame::NotStarted(frame) => Ok(Answer::NotStarted(NotStarted::from_code(frame.reason))),
         AnswerFrame::Failed(frame) if frame.indeterminate => Ok(Answer::Lost),
+        AnswerFrame::Failed(frame) if frame.account_only == Some(true) => Ok(Answer::AccountNotChecked),
         AnswerFrame::Failed(_) => Ok(Answer::NotChecked),
         AnswerFrame::Started => Err(WireError::Frame(FrameError::Malformed("Started came twice".to_owned()))),
     }

@@ -238,13 +238,20 @@ async fn an_agent_that_does_not_know_alternate_ids_is_sent_none_and_serves_other
 async fn a_directory_that_did_not_check_is_no_verdict() {
     let rig = Rig::start();
     let agent = rig.agent("agent-1").await;
-    for (indeterminate, reason) in [(false, "directory_down"), (true, "indeterminate")] {
+    for (indeterminate, account_only, reason) in [
+        (false, None, "directory_down"),
+        (false, Some(true), "directory_down"),
+        (true, None, "indeterminate"),
+        // Whatever the account is, a bind without an answer is one.
+        (true, Some(true), "indeterminate"),
+    ] {
         let serve = async {
             let mut task = agent.request().await;
             task.answer(Answer::Started).await;
             task.answer(Answer::Failed(FailedFrame {
                 indeterminate,
                 dc: "dc-1".to_owned(),
+                account_only,
             }))
             .await;
         };

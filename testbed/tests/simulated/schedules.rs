@@ -52,7 +52,7 @@ use run::{Failure, Seen};
 const SCHEDULES: u64 = 10_000;
 
 /// What has to happen in some of the schedules, or they prove nothing of it.
-const MUST_HAPPEN: [&str; 62] = [
+const MUST_HAPPEN: [&str; 63] = [
     "outcome success",
     "outcome invalid_credentials",
     "outcome account_locked",
@@ -66,6 +66,7 @@ const MUST_HAPPEN: [&str; 62] = [
     "outcome cannot_open",
     "answer verdict",
     "answer not checked",
+    "answer account not checked",
     "answer lost",
     "answer busy",
     "answer draining",

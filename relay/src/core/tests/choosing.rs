@@ -149,12 +149,13 @@ fn while_more_than_half_would_be_ejected_nobody_is_passed_over() {
 #[test]
 fn what_a_caller_can_cause_changes_nothing_in_what_is_thought_of_an_agent() {
     let words = [
-        (NotStarted::Refused, None),
-        (NotStarted::NoMatch, None),
-        (NotStarted::NoLookUp, None),
-        (NotStarted::CannotOpen, Some(&["kid"][..])),
-        (NotStarted::Replayed, Some(&["kid"])),
-        (NotStarted::Expired, Some(&["kid"])),
+        (Answer::AccountNotChecked, None),
+        (Answer::NotStarted(NotStarted::Refused), None),
+        (Answer::NotStarted(NotStarted::NoMatch), None),
+        (Answer::NotStarted(NotStarted::NoLookUp), None),
+        (Answer::NotStarted(NotStarted::CannotOpen), Some(&["kid"][..])),
+        (Answer::NotStarted(NotStarted::Replayed), Some(&["kid"])),
+        (Answer::NotStarted(NotStarted::Expired), Some(&["kid"])),
     ];
     for (word, recipients) in words {
         let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
@@ -165,7 +166,7 @@ fn what_a_caller_can_cause_changes_nothing_in_what_is_thought_of_an_agent() {
         for user in 0..20 {
             rig.sign_in_of(1_000 + user, recipients);
             let sent = rig.sent();
-            rig.answer(sent, Answer::NotStarted(word));
+            rig.answer(sent, word.clone());
             rig.commands();
         }
         assert_eq!(rig.state(1), AgentState::Ready, "{word:?}");

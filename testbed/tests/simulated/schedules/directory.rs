@@ -53,6 +53,7 @@ pub(super) enum BindEnd {
     Checked,
     Elsewhere,
     Fault,
+    AccountFault,
     Unknown,
     NeverSent,
 }
@@ -90,6 +91,7 @@ impl World {
             Mode::Slow(time) if time > BIND_TIMEOUT => (BindEnd::Unknown, BIND_TIMEOUT, true),
             Mode::Slow(time) => (BindEnd::Checked, time, true),
             Mode::Busy => (BindEnd::Elsewhere, soon, false),
+            Mode::Faulty if self.random.random() => (BindEnd::AccountFault, soon, false),
             Mode::Faulty => (BindEnd::Fault, soon, false),
             Mode::Hanging => (BindEnd::Unknown, BIND_TIMEOUT, self.random.random()),
             Mode::Losing => (BindEnd::Unknown, soon, true),

@@ -96,10 +96,11 @@ impl World {
         if self.relay.links[&session].streams.contains_key(&stream) {
             return;
         }
-        let answer = match self.random.random_range(0..4) {
+        let answer = match self.random.random_range(0..5) {
             0 => Answer::NotStarted(one_of(&mut self.random, &NotStarted::ALL)),
             1 => Answer::Lost,
             2 => Answer::NotChecked,
+            3 => Answer::AccountNotChecked,
             _ => Answer::Verdict(one_of(&mut self.random, &Verdict::ALL), None),
         };
         self.note(|| format!("{session:?} makes up {answer:?} for {stream:?}"));

@@ -258,7 +258,7 @@ impl Model {
         let end = match answer {
             Answer::Verdict(verdict, _) => End::Verdict(*verdict),
             Answer::NotStarted(reason) => End::NotStarted(*reason),
-            Answer::NotChecked => End::NotChecked,
+            Answer::NotChecked | Answer::AccountNotChecked => End::NotChecked,
             Answer::Lost => End::Unknown,
         };
         let callers = self.is_callers_doing(flight, answer);
@@ -297,7 +297,7 @@ impl Model {
     pub(super) fn is_callers_doing(&self, flight: FlightId, answer: &Answer) -> bool {
         let sealed = |view: &View| view.facts.recipients.is_some();
         match answer {
-            Answer::NotStarted(NotStarted::Refused | NotStarted::NoMatch) => true,
+            Answer::NotStarted(NotStarted::Refused | NotStarted::NoMatch) | Answer::AccountNotChecked => true,
             Answer::NotStarted(NotStarted::CannotOpen | NotStarted::Expired | NotStarted::Replayed) => {
                 self.sign_ins.get(&flight).is_some_and(sealed)
             }

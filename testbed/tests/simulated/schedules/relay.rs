@@ -240,6 +240,7 @@ impl World {
                 Answer::Verdict(..) => "verdict",
                 Answer::NotStarted(reason) => reason.as_str(),
                 Answer::NotChecked => "not checked",
+                Answer::AccountNotChecked => "account not checked",
                 Answer::Lost => "lost",
             },
         );

@@ -58,7 +58,22 @@ pub(super) enum ToRelay {
 pub(super) enum Last {
     Verdict(Verdict),
     NotStarted(NotStarted),
-    Failed { indeterminate: bool },
+    Failed(Failure),
+}
+
+/// Why there is no verdict.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Failure {
+    /// The directory did not check the password,
+    Directory,
+    /// because of the account,
+    Account,
+    /// or may have.
+    Unknown,
+}
+
+impl Failure {
+    pub(super) const ALL: [Self; 3] = [Self::Directory, Self::Account, Self::Unknown];
 }
 
 impl World {

@@ -12,7 +12,7 @@ use crate::schedules::chance::{between, one_of, up_to};
 use crate::schedules::directory::BindEnd;
 use crate::schedules::ledger::{Asked, ProcessId};
 use crate::schedules::model::Broken;
-use crate::schedules::wire::{Last, Request, Stream, ToRelay};
+use crate::schedules::wire::{Failure, Last, Request, Stream, ToRelay};
 use crate::schedules::world::{Happening, World};
 
 /// For a free connection; the agent does not queue (DESIGN 3).
@@ -218,7 +218,7 @@ impl World {
             return Next::not_started(reason);
         }
         if !job.avoid.is_empty() {
-            return Next::Answer(Last::Failed { indeterminate: false });
+            return Next::Answer(Last::Failed(Failure::Directory));
         }
         self.processes.get_mut(&id).unwrap().marks.never_started(job.attempt.id);
         self.ledger.taken_back(job.stream.0, id);
@@ -231,8 +231,9 @@ impl World {
         job.waited = false;
         match end {
             BindEnd::Checked => Next::Answer(Last::Verdict(self.ledger.truth(job.stream.0).verdict)),
-            BindEnd::Fault => Next::Answer(Last::Failed { indeterminate: false }),
-            BindEnd::Unknown => Next::Answer(Last::Failed { indeterminate: true }),
+            BindEnd::Fault => Next::Answer(Last::Failed(Failure::Directory)),
+            BindEnd::AccountFault => Next::Answer(Last::Failed(Failure::Account)),
+            BindEnd::Unknown => Next::Answer(Last::Failed(Failure::Unknown)),
             BindEnd::Elsewhere => {
                 job.avoid.push(job.dc);
                 Next::Step(Duration::ZERO, Step::Connect)
@@ -261,9 +262,7 @@ impl World {
         match self.random.random_range(0..10) {
             0..4 => Next::Answer(Last::Verdict(one_of(&mut self.random, &Verdict::ALL))),
             4..6 => Next::not_started(one_of(&mut self.random, &NotStarted::ALL)),
-            6 => Next::Answer(Last::Failed {
-                indeterminate: self.random.random(),
-            }),
+            6 => Next::Answer(Last::Failed(one_of(&mut self.random, &Failure::ALL))),
             7 => {
                 self.send_started(job);
                 Next::Nothing

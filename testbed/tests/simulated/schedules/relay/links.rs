@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 
 use super::{Event, Link};
 use crate::schedules::ledger::ProcessId;
-use crate::schedules::wire::{Lane, Last, Stream, ToAgent, ToRelay};
+use crate::schedules::wire::{Failure, Lane, Last, Stream, ToAgent, ToRelay};
 use crate::schedules::world::{Happening, World};
 
 /// Without a packet for so long the connection is lost (DESIGN 3).
@@ -222,7 +222,8 @@ fn answer(last: Last) -> Answer {
     match last {
         Last::Verdict(verdict) => Answer::Verdict(Verdict::from_code(verdict.code()), None),
         Last::NotStarted(reason) => Answer::NotStarted(NotStarted::from_code(reason.code())),
-        Last::Failed { indeterminate: true } => Answer::Lost,
-        Last::Failed { indeterminate: false } => Answer::NotChecked,
+        Last::Failed(Failure::Unknown) => Answer::Lost,
+        Last::Failed(Failure::Directory) => Answer::NotChecked,
+        Last::Failed(Failure::Account) => Answer::AccountNotChecked,
     }
 }
