@@ -65,6 +65,12 @@ impl Sample {
         // Moments are whole microseconds, and the drift is relative to a clock that drifts itself.
         self.round_trip / 2 + Duration::from_micros(drift + 2)
     }
+
+    /// Whether both can be right: at the time of the later one, `newer`, what they say of the relay's time overlaps.
+    fn agrees(&self, newer: &Self) -> bool {
+        let errors = self.error(newer.taken) + newer.error(newer.taken);
+        self.offset.abs_diff(newer.offset) <= u128::from(micros(errors))
+    }
 }
 
 /// The recent pings of one session, kept so that the one with the least round-trip time is at hand.
@@ -84,6 +90,8 @@ impl ClockSamples {
             offset: i128::from(relay.0) - middle,
         };
         self.expire(received);
+        // One of the clocks stood still or was moved, as those of virtual machines are: the latest is right.
+        self.samples.retain(|kept| kept.agrees(&sample));
         while self
             .samples
             .back()
@@ -152,6 +160,28 @@ mod tests {
         samples.record(Moment(0) + second, Moment(80_000) + second, Moment(79_000) + second);
         assert!(samples.error(Moment(0) + second * 2).unwrap() < Duration::from_millis(2));
         assert!(samples.error(Moment(0) + second * 31).unwrap() >= Duration::from_millis(40));
+    }
+
+    #[test]
+    fn a_sample_that_a_later_one_shows_to_be_wrong_is_forgotten_however_good_it_was() {
+        let second = Duration::from_secs(1);
+        // Either way: the relay's clock stood still for a second, or this one did.
+        for (before, after) in [(2, 1), (1, 2)] {
+            let mut samples = ClockSamples::default();
+            samples.record(Moment(0), Moment(1_000), Moment(500) + second * before);
+            let now = Moment(1_000_000);
+            samples.record(
+                now,
+                now + Duration::from_millis(80),
+                now + Duration::from_millis(40) + second * after,
+            );
+            let latest = samples.latest_relay_time(now).unwrap();
+            let truth = now + second * after;
+            assert!(
+                (truth..truth + Duration::from_millis(41)).contains(&latest),
+                "{latest:?}"
+            );
+        }
     }
 
     #[test]
