@@ -168,13 +168,17 @@ pub struct Pong {
     pub time: Moment,
 }
 
-/// The relay no longer waits for a sign-in.
+/// The relay no longer waits for an attempt of a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Cancel {
-    /// Which. May come before its request.
+    /// Which sign-in. May come before its request.
     #[n(0)]
     pub request_id: RequestId,
+    /// The request's own `start_by`: one with a later one is another attempt, and not meant. All of them, where it is
+    /// missing.
+    #[n(1)]
+    pub start_by: Option<Moment>,
 }
 
 /// The relay is ending or has no further use for this session: serve on, and connect elsewhere.

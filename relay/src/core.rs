@@ -316,8 +316,8 @@ impl Core {
             match attempt.phase {
                 // The agent may have the request and no time left to begin: ask before giving it to another.
                 Phase::Sent if now >= attempt.start_by => {
-                    let (flight, session) = (id, attempt.session);
-                    self.commands.push_back(Command::Cancel { flight, session });
+                    let session = attempt.session;
+                    self.commands.push_back(attempt.cancel(id));
                     if silent {
                         lost.push(session);
                         continue;
@@ -392,7 +392,7 @@ impl Core {
                 };
                 if attempt.phase == Phase::Sent {
                     // Its own timer is due as well, and comes too late to say so.
-                    self.commands.push_back(Command::Cancel { flight, session: id });
+                    self.commands.push_back(attempt.cancel(flight));
                 }
                 self.attempt_lost(now, flight, id, true);
             }
@@ -448,10 +448,7 @@ impl Core {
         }
         for attempt in flight.attempts.iter().filter(|attempt| Some(attempt.session) != by) {
             if self.agents.get(attempt.session).is_some() && !matches!(attempt.phase, Phase::Cancelling { .. }) {
-                self.commands.push_back(Command::Cancel {
-                    flight: id,
-                    session: attempt.session,
-                });
+                self.commands.push_back(attempt.cancel(id));
             }
         }
         self.commands.push_back(Command::Settle {

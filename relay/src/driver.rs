@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use postern_protocol::frame::DirectoryHealth;
 use postern_protocol::seal::SealingKey;
-use postern_protocol::{AgentIdentity, Moment, Outcome, RealmKey, Subject, Unavailable};
+use postern_protocol::{AgentIdentity, Moment, NotStarted, Outcome, RealmKey, RequestId, Subject, Unavailable};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -107,8 +107,13 @@ pub enum SessionCommand {
         /// Nobody waits for an answer after this.
         deadline: Moment,
     },
-    /// Tell the agent that a sign-in is no longer waited for.
-    Cancel(postern_protocol::RequestId),
+    /// Tell the agent that an attempt is no longer waited for.
+    Cancel {
+        /// Of which sign-in.
+        request_id: RequestId,
+        /// The attempt's own moment by which it must have begun.
+        start_by: Moment,
+    },
     /// Ask the agent for a sign of life.
     Ping,
     /// Nothing more will be sent: end the session when the last sign-in on it is answered.
@@ -359,23 +364,32 @@ impl Driver {
                     }
                     belongings.attempts = attempt;
                     let (envelope, deadline) = (belongings.envelope.clone(), belongings.deadline);
-                    self.tell(
-                        session,
-                        SessionCommand::Send {
-                            flight,
-                            attempt,
-                            envelope,
-                            start_by,
-                            deadline,
-                        },
-                    );
-                }
-                Command::Cancel { flight, session } => {
-                    if let Some(belongings) = self.flights.get(&flight) {
-                        self.tell(session, SessionCommand::Cancel(belongings.envelope.request_id));
+                    let send = SessionCommand::Send {
+                        flight,
+                        attempt,
+                        envelope,
+                        start_by,
+                        deadline,
+                    };
+                    if !self.tell(session, send) {
+                        // Never sent, so never bound: another agent may have it.
+                        let unsent = Answer::NotStarted(NotStarted::Draining);
+                        self.core.handle_answer(now, session, flight, attempt, unsent);
                     }
                 }
-                Command::Ping { session } => self.tell(session, SessionCommand::Ping),
+                Command::Cancel {
+                    flight,
+                    session,
+                    start_by,
+                } => {
+                    if let Some(belongings) = self.flights.get(&flight) {
+                        let request_id = belongings.envelope.request_id;
+                        self.tell(session, SessionCommand::Cancel { request_id, start_by });
+                    }
+                }
+                Command::Ping { session } => {
+                    self.tell(session, SessionCommand::Ping);
+                }
                 Command::Opinion { session, opinion } => self.note_opinion(session, opinion),
                 Command::Shed(shed) => self.around.metrics.shed.with_label_values(&[shed.as_str()]).inc(),
                 Command::Settle {
@@ -439,11 +453,10 @@ impl Driver {
         }
     }
 
-    fn tell(&self, session: SessionId, command: SessionCommand) {
-        // A session that is just ending reports its end by itself.
-        if let Some(entry) = self.sessions.get(&session) {
-            let _ = entry.commands.send(command);
-        }
+    /// Hands a command to a session. `false` if it takes none any more: it is just ending, and reports its end by itself.
+    fn tell(&self, session: SessionId, command: SessionCommand) -> bool {
+        let entry = self.sessions.get(&session);
+        entry.is_some_and(|entry| entry.commands.send(command).is_ok())
     }
 
     fn tick(&mut self) {

@@ -65,9 +65,10 @@ impl Fence {
         self.window.record(sent, received, relay);
     }
 
-    /// The relay no longer waits for `id`, whose request may still be on its way.
-    pub fn cancel(&mut self, id: RequestId) {
-        self.cancelled.insert(id);
+    /// The relay no longer waits for the attempts of `id` that must begin by `start_by`, or sooner; for none, where that
+    /// is not said. Their requests may still be on their way.
+    pub fn cancel(&mut self, id: RequestId, start_by: Option<Moment>) {
+        self.cancelled.insert(id, start_by.unwrap_or(Moment(u64::MAX)));
     }
 
     /// The connection is lost. Nobody would hear a verdict, and the relay may be asking another agent already.
@@ -86,7 +87,7 @@ impl Fence {
     /// # Errors
     /// Why not: `Cancelled`, `NoClock` or `WindowPassed`.
     pub fn may_start(&mut self, now: Moment, attempt: &Attempt) -> Result<(), NotStarted> {
-        if self.over || self.cancelled.contains(attempt.id) {
+        if self.over || self.cancelled.contains(attempt.id, attempt.start_by) {
             return Err(NotStarted::Cancelled);
         }
         self.window.judge(now, attempt.received, attempt.start_by)
@@ -164,7 +165,7 @@ mod tests {
             NotStarted::NoClock
         );
         let mut cancelled = fence();
-        cancelled.cancel(attempt(1).id);
+        cancelled.cancel(attempt(1).id, Some(attempt(1).start_by));
         assert_eq!(
             cancelled.start(NOW, &attempt(1), KEEP, &mut marks).unwrap_err(),
             NotStarted::Cancelled
@@ -177,6 +178,25 @@ mod tests {
         );
         assert!(!marks.contains(attempt(1).id));
         assert!(fence().start(NOW, &attempt(1), KEEP, &mut marks).is_ok());
+    }
+
+    #[test]
+    fn a_cancelled_sign_in_that_is_sent_again_is_another_attempt() {
+        let again = Attempt {
+            start_by: Moment(100_001),
+            ..attempt(1)
+        };
+        let mut marks = Replays::new(8);
+        let mut fence = fence();
+        fence.cancel(attempt(1).id, Some(attempt(1).start_by));
+        assert!(fence.start(NOW, &attempt(1), KEEP, &mut marks).is_err());
+        assert!(fence.may_start(NOW, &again).is_ok());
+        // Whichever was said last, the later attempt is meant; and all of them by a relay that names none.
+        fence.cancel(again.id, Some(again.start_by));
+        fence.cancel(again.id, Some(attempt(1).start_by));
+        assert_eq!(fence.may_start(NOW, &again), Err(NotStarted::Cancelled));
+        fence.cancel(attempt(2).id, None);
+        assert_eq!(fence.may_start(NOW, &attempt(2)), Err(NotStarted::Cancelled));
     }
 
     #[test]
@@ -213,7 +233,7 @@ mod tests {
             fence.start_again(late, &attempt(1), &marks).unwrap_err(),
             NotStarted::WindowPassed
         );
-        fence.cancel(attempt(1).id);
+        fence.cancel(attempt(1).id, None);
         assert_eq!(
             fence.start_again(NOW, &attempt(1), &marks).unwrap_err(),
             NotStarted::Cancelled

@@ -336,7 +336,9 @@ impl Parts<'_> {
                     }
                 }
                 Control::Pong(pong) => self.pings.answered(pong),
-                Control::Cancel(cancel) => self.session.fence().cancel(cancel.request_id),
+                Control::Cancel(cancel) => {
+                    self.session.fence().cancel(cancel.request_id, cancel.start_by);
+                }
                 Control::GoAway(go_away) => {
                     tracing::info!(
                         relay = %self.session.relay, reason = ?go_away.reason,

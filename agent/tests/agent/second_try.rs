@@ -118,7 +118,12 @@ async fn a_second_bind_is_not_started_when_the_relay_has_cancelled_meanwhile() {
     let (outcome, ()) = tokio::join!(line.sign_in(&request), async {
         busy.bound().await;
         let request_id = request.request_id;
-        busy.agent.send(Control::Cancel(Cancel { request_id })).await;
+        busy.agent
+            .send(Control::Cancel(Cancel {
+                request_id,
+                start_by: None,
+            }))
+            .await;
         busy.agent.barrier(1).await;
         busy.release.notify_one();
     });

@@ -134,6 +134,7 @@ async fn a_cancel_that_overtakes_its_request_is_obeyed() {
     agent
         .send(Control::Cancel(Cancel {
             request_id: request.request_id,
+            start_by: None,
         }))
         .await;
     agent.barrier(1).await;

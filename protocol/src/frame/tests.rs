@@ -91,6 +91,15 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
             "cancel",
             Control::Cancel(Cancel {
                 request_id: RequestId([1; 16]),
+                start_by: None,
+            })
+            .encode(),
+        ),
+        (
+            "cancel_attempt",
+            Control::Cancel(Cancel {
+                request_id: RequestId([1; 16]),
+                start_by: Some(Moment(6_000_000)),
             })
             .encode(),
         ),

@@ -177,16 +177,22 @@ impl Agent {
 pub(super) struct Agents {
     sessions: BTreeMap<(RealmIndex, SessionId), Agent>,
     realm_of: BTreeMap<SessionId, RealmIndex>,
-    /// What is thought of agents whose session ended, and when it did: one that dials again begins with that.
+    /// What is thought of agents whose session ended, and when it did.
     left: BTreeMap<(RealmIndex, Arc<str>), (Breaker, Moment)>,
 }
 
 impl Agents {
-    /// Takes a session in. True if its agent was ejected when its last one ended.
+    /// Takes a session in. It begins with what is thought of its agent, from a session that has ended or one that has
+    /// not; the worse of both, or dialling again would be a way out. True if that is that it is ejected.
     pub(super) fn insert(&mut self, now: Moment, id: SessionId, mut agent: Agent) -> bool {
         let realm = agent.session.realm;
         self.left.retain(|_, (_, left)| now.since(*left) < MEMORY);
-        if let Some((breaker, _)) = self.left.remove(&(realm, agent.name().clone())) {
+        let ended = self.left.remove(&(realm, agent.name().clone()));
+        let others = self.of(realm).map(|(_, other)| other);
+        let others = others.filter(|other| other.name() == agent.name());
+        let known = ended.map(|(breaker, _)| breaker);
+        let known = known.into_iter().chain(others.map(|other| other.breaker.clone()));
+        if let Some(breaker) = known.max_by_key(Breaker::ejected_until) {
             agent.breaker = breaker;
             agent.breaker.resume(now);
         }

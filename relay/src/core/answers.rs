@@ -116,7 +116,9 @@ impl Core {
             }
             Credit::None => {}
         }
+        // A probe that was given up has been judged: what comes later must not bring the next one nearer.
         if in_hand.probe
+            && !in_hand.counted
             && matches!(credit, Credit::None | Credit::Declined)
             && let Some(agent) = self.agents.get_mut(id)
         {
@@ -264,7 +266,7 @@ impl Core {
             NotStarted::NoMatch => {
                 return self.settle(id, Outcome::Verdict(Verdict::InvalidCredentials), Some(session));
             }
-            NotStarted::CannotOpen | NotStarted::Replayed | NotStarted::Expired if last && client_sealed => {
+            NotStarted::CannotOpen | NotStarted::Replayed if last && client_sealed => {
                 return self.settle(id, Outcome::BadRequest, None);
             }
             // Somebody made a bind for this id before; only the caller's own copies can be harmless.
@@ -272,17 +274,23 @@ impl Core {
                 return self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
             }
             NotStarted::Draining => agent.draining = true,
+            // The relay has seen by its own clock that the envelope has not expired: the agent's wall clock is wrong, and
+            // others' may be right.
+            NotStarted::Expired if client_sealed => {
+                flight.avoid.insert(agent.name().clone());
+            }
             // It would say so again. (That its directory is down for all, its status says.)
             NotStarted::Refused
             | NotStarted::Replayed
             | NotStarted::CannotOpen
             | NotStarted::NoKey
-            | NotStarted::Cancelled
             | NotStarted::NoDirectory
             | NotStarted::NoLookUp => {
                 flight.avoid.insert(agent.name().clone());
             }
+            // It came late, or the link was slow: once more in time it may do.
             NotStarted::Busy
+            | NotStarted::Cancelled
             | NotStarted::Expired
             | NotStarted::NoClock
             | NotStarted::WindowPassed
@@ -311,11 +319,8 @@ impl Core {
 fn credit_of(reason: NotStarted, known: Option<bool>) -> Credit {
     match reason {
         // What a caller sealed, and how, is the caller's doing.
-        NotStarted::CannotOpen | NotStarted::Expired | NotStarted::NoClock | NotStarted::Busy
-            if known != Some(false) =>
-        {
-            Credit::None
-        }
+        NotStarted::CannotOpen | NotStarted::Busy if known != Some(false) => Credit::None,
+        NotStarted::Expired | NotStarted::NoClock if known.is_none() => Credit::None,
         // It was asked to leave it, since it was late; unless nobody waits for it any more.
         NotStarted::Cancelled if known.is_none() => Credit::None,
         NotStarted::CannotOpen

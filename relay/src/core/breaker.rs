@@ -165,6 +165,11 @@ impl Breaker {
         self.ejection.is_some()
     }
 
+    /// Until when it gets nothing, if it is ejected. That may be over, while no probe has shown that it is well.
+    pub(super) fn ejected_until(&self) -> Option<Moment> {
+        self.ejection.map(|ejection| ejection.until)
+    }
+
     /// Whether a sign-in is to show now how it is.
     pub(super) fn wants_probe(&self, now: Moment) -> bool {
         self.ejection

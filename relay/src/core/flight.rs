@@ -8,7 +8,7 @@ use postern_protocol::{Moment, NotStarted, Outcome, Unavailable};
 
 use super::agents::Agent;
 use super::queue::{Line, Place};
-use super::{AttemptNumber, SessionId, SignIn};
+use super::{AttemptNumber, Command, FlightId, SessionId, SignIn};
 
 /// How long an agent that could not begin is left alone the first time; four times as long the second.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -26,6 +26,15 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// What tells its agent that it is no longer waited for.
+    pub(super) fn cancel(&self, flight: FlightId) -> Command {
+        Command::Cancel {
+            flight,
+            session: self.session,
+            start_by: self.start_by,
+        }
+    }
+
     /// Whether it was not given up, and the agent has had the time to begin.
     pub(super) fn is_past_window(&self, now: Moment) -> bool {
         self.phase != Phase::Unknown && now >= self.start_by

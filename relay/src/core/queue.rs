@@ -73,7 +73,7 @@ pub(super) struct Queue {
     rules: QueueRules,
     lines: [BTreeMap<i64, (FlightId, usize)>; 2],
     bytes: usize,
-    /// Since when it has not been empty.
+    /// Since when it has not been empty, although somebody was there to work it off.
     busy_since: Option<Moment>,
     next: i64,
     first: i64,
@@ -150,6 +150,13 @@ impl Queue {
             return Err(Full::Time);
         }
         Ok(())
+    }
+
+    /// Somebody is there again who works it off: the time in which nobody was does not make it a standing one.
+    pub(super) fn begins_anew(&mut self, now: Moment) {
+        if let Some(since) = &mut self.busy_since {
+            *since = now;
+        }
     }
 
     /// Takes one in at the end; before all others if it is there `again`.
@@ -363,7 +370,9 @@ mod tests {
         assert_eq!(queue.admits(after, 1, TIME, 4), Ok(()));
         let last = queue.push(after, FlightId(50), 1, Line::Open, false);
         assert_eq!(queue.admits(after, 1, TIME, 4), Err(Full::Time));
-        // Empty once, it is a new one.
+        // After a time without anybody it is a new one, and it is one when it was empty.
+        queue.begins_anew(after);
+        assert_eq!(queue.admits(after, 1, TIME, 4), Ok(()));
         places[31..].iter().for_each(|place| queue.remove(*place));
         queue.remove(last);
         for id in 51..100 {

@@ -171,6 +171,11 @@ impl Rig {
 
 const RIGHT: Answer = Answer::Verdict(Verdict::Success, None);
 
+/// Whether the agent is told that what it was `sent` is not waited for any more.
+fn is_cancel(command: &Command, sent: (FlightId, SessionId, AttemptNumber)) -> bool {
+    matches!(command, Command::Cancel { flight, session, .. } if (*flight, *session) == (sent.0, sent.1))
+}
+
 fn unavailable(reason: Unavailable) -> Outcome {
     Outcome::Unavailable(reason)
 }

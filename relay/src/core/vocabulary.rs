@@ -81,12 +81,14 @@ pub enum Command {
         /// The bind must have begun by then.
         start_by: Moment,
     },
-    /// Tell the agent that the sign-in is no longer waited for.
+    /// Tell the agent that an attempt is no longer waited for.
     Cancel {
-        /// Which.
+        /// Of which sign-in.
         flight: FlightId,
         /// Whom to tell.
         session: SessionId,
+        /// When it must have begun: a later one of the same sign-in is not meant.
+        start_by: Moment,
     },
     /// Ask the agent for a sign of life.
     Ping {

@@ -207,6 +207,8 @@ impl Link {
             end = write(send, control_queue) => end,
             end = link.carry_out(&mut command_queue, &mut streams) => end,
         };
+        // Nothing can be put in any more, or it would be neither sent nor given back.
+        command_queue.close();
         link.give_back(&mut command_queue).await;
         if link.connection.close_reason().is_some() {
             // Verdicts that came before the close are still verdicts. Nothing waits for the network any more.
@@ -438,8 +440,11 @@ impl Link {
                             }
                         });
                     }
-                    Some(SessionCommand::Cancel(request_id)) => {
-                        let cancel = Control::Cancel(Cancel { request_id });
+                    Some(SessionCommand::Cancel { request_id, start_by }) => {
+                        let cancel = Control::Cancel(Cancel {
+                            request_id,
+                            start_by: Some(start_by),
+                        });
                         if self.control.try_send(cancel).is_err() {
                             return End::new(CloseCode::Silent, "the agent does not read its control stream");
                         }

@@ -155,7 +155,6 @@ fn what_a_caller_can_cause_changes_nothing_in_what_is_thought_of_an_agent() {
         (Answer::NotStarted(NotStarted::NoLookUp), None),
         (Answer::NotStarted(NotStarted::CannotOpen), Some(&["kid"][..])),
         (Answer::NotStarted(NotStarted::Replayed), Some(&["kid"])),
-        (Answer::NotStarted(NotStarted::Expired), Some(&["kid"])),
     ];
     for (word, recipients) in words {
         let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
@@ -172,6 +171,47 @@ fn what_a_caller_can_cause_changes_nothing_in_what_is_thought_of_an_agent() {
         assert_eq!(rig.state(1), AgentState::Ready, "{word:?}");
         assert_eq!(rig.core.handicap(rig.now, SessionId(1)), before, "{word:?}");
     }
+}
+
+#[test]
+fn a_second_session_of_an_ejected_agent_is_ejected_as_well() {
+    let mut rig = roomy(3);
+    rig.eject(1);
+    rig.up_as(9, "agent-1");
+    rig.commands();
+    assert_eq!(rig.state(9), AgentState::Ejected);
+    // And when the first one is gone.
+    rig.core.handle_session_down(rig.now, SessionId(1));
+    rig.up_as(10, "agent-1");
+    assert_eq!(rig.state(10), AgentState::Ejected);
+    rig.up_as(11, "agent-4");
+    assert_eq!(rig.state(11), AgentState::Ready);
+}
+
+#[test]
+fn a_late_word_on_a_probe_that_was_given_up_brings_the_next_one_no_nearer() {
+    let mut rig = roomy(3);
+    rig.eject(1);
+    rig.pass(Duration::from_secs(1));
+    rig.sign_in();
+    let probe = rig.sent();
+    assert_eq!(probe.1, SessionId(1));
+    rig.silent.insert(probe.1);
+    rig.pass(Duration::from_secs(1));
+    rig.commands();
+    rig.silent.clear();
+    // It was ejected anew, for 2 s, when the probe was given up.
+    rig.answer(probe, Answer::NotStarted(NotStarted::Cancelled));
+    rig.pass(Duration::from_millis(1_000));
+    assert!((0..20).all(|_| {
+        rig.sign_in();
+        let sent = rig.sent();
+        rig.answer(sent, RIGHT);
+        sent.1 != SessionId(1)
+    }));
+    rig.pass(Duration::from_millis(500));
+    rig.sign_in();
+    assert_eq!(rig.sent().1, SessionId(1));
 }
 
 #[test]

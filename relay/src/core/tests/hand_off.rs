@@ -36,12 +36,7 @@ fn a_sign_in_is_sent_at_most_three_times() {
 
 #[test]
 fn what_a_caller_sealed_wrongly_is_its_own_fault_and_never_handed_off() {
-    for reason in [
-        NotStarted::CannotOpen,
-        NotStarted::Replayed,
-        NotStarted::Expired,
-        NotStarted::Refused,
-    ] {
+    for reason in [NotStarted::CannotOpen, NotStarted::Replayed, NotStarted::Refused] {
         let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
         let id = rig.sign_in_of(1, Some(&["kid"]));
         let sent = rig.sent();
@@ -89,6 +84,49 @@ fn what_a_caller_sealed_and_came_too_late_is_handed_off_like_any_other() {
     let first = rig.sent();
     rig.answer(first, Answer::NotStarted(NotStarted::WindowPassed));
     assert_ne!(rig.sent().1, first.1);
+}
+
+#[test]
+fn an_agent_whose_wall_clock_is_wrong_costs_no_caller_a_sign_in_and_is_passed_over_soon() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 3);
+    let mut asked = 0;
+    for user in 0..20 {
+        let id = rig.sign_in_of(user, Some(&["kid"]));
+        let mut sent = rig.sent();
+        if sent.1 == SessionId(1) {
+            asked += 1;
+            // The relay has seen that it has not expired.
+            rig.answer(sent, Answer::NotStarted(NotStarted::Expired));
+            sent = rig.sent();
+        }
+        rig.answer(sent, RIGHT);
+        assert_eq!(rig.settled(), [(id, Outcome::Verdict(Verdict::Success))]);
+    }
+    assert_eq!((asked, rig.state(1)), (3, AgentState::Ejected));
+}
+
+#[test]
+fn the_only_agent_is_asked_again_when_the_request_was_too_long_on_its_way() {
+    for late in [NotStarted::WindowPassed, NotStarted::Cancelled] {
+        let mut rig = Rig::new(Ambiguous::Fail, 1);
+        let id = rig.sign_in();
+        let first = rig.sent();
+        rig.pass(Duration::from_millis(250));
+        let told = rig.commands();
+        let Some(Command::Cancel { start_by, .. }) = told.first() else {
+            panic!("{told:?}");
+        };
+        rig.answer(first, Answer::NotStarted(late));
+        rig.pass(Duration::from_millis(50));
+        let again = rig.commands().into_iter().find_map(|command| match command {
+            Command::Send { start_by, .. } => Some(start_by),
+            _ => None,
+        });
+        // So the agent can tell the two apart.
+        assert!(again.unwrap() > *start_by, "{late:?}");
+        rig.answer((id, first.1, 2), RIGHT);
+        assert_eq!(rig.settled(), [(id, Outcome::Verdict(Verdict::Success))], "{late:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_first_verdict_wins_and_the_other_attempt_is_cancelled() {
     let mut rig = Rig::new(Ambiguous::RetryOnce, 2);
-    let id = rig.sign_in();
+    rig.sign_in();
     let first = rig.sent();
     rig.silent.insert(first.1);
     rig.pass(Duration::from_millis(400));
@@ -13,10 +13,7 @@ fn the_first_verdict_wins_and_the_other_attempt_is_cancelled() {
     rig.answer(first, Answer::Verdict(Verdict::InvalidCredentials, None));
     let commands = rig.commands();
     assert!(
-        commands.contains(&Command::Cancel {
-            flight: id,
-            session: second.1
-        }),
+        commands.iter().any(|command| is_cancel(command, second)),
         "{commands:?}"
     );
     assert!(matches!(

@@ -162,7 +162,7 @@ fn whoever_is_given_up_for_its_silence_is_told_first() {
     rig.now = rig.now + Duration::from_millis(160);
     rig.core.handle_timeout(rig.now);
     let of_it = |command: Command| match command {
-        Command::Cancel { flight, session } if flight == id => Some(("told", session)),
+        Command::Cancel { flight, session, .. } if flight == id => Some(("told", session)),
         Command::Send { flight, session, .. } if flight == id => Some(("sent", session)),
         _ => None,
     };

@@ -102,13 +102,7 @@ fn an_agent_that_is_silent_past_the_window_is_given_up() {
     rig.pass(Duration::from_millis(249));
     assert!(rig.commands().is_empty());
     rig.pass(Duration::from_millis(1));
-    assert_eq!(
-        rig.commands()[0],
-        Command::Cancel {
-            flight: first.0,
-            session: first.1
-        }
-    );
+    assert!(is_cancel(&rig.commands()[0], first));
     assert_ne!(rig.core.flights[&first.0].attempts[1].session, first.1);
 }
 
@@ -118,13 +112,8 @@ fn an_agent_that_is_there_is_asked_to_leave_it_and_given_the_time_to_say_what_it
     rig.sign_in();
     let first = rig.sent();
     rig.pass(Duration::from_millis(250));
-    assert_eq!(
-        rig.commands(),
-        [Command::Cancel {
-            flight: first.0,
-            session: first.1
-        }]
-    );
+    let commands = rig.commands();
+    assert!(commands.len() == 1 && is_cancel(&commands[0], first), "{commands:?}");
     rig.pass(Duration::from_millis(1_749));
     assert!(rig.commands().is_empty(), "a late word is no reason for a second bind");
     rig.pass(Duration::from_millis(1));

@@ -2,7 +2,7 @@
 
 mod sign_in;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub(super) struct AgentEnd {
     pub(super) fence: Fence,
     pub(super) over: bool,
     /// What came of `Cancel`, to hold the fence to it.
-    pub(super) cancelled: BTreeSet<RequestId>,
+    pub(super) cancelled: BTreeMap<RequestId, Moment>,
     pings: BTreeMap<u64, Moment>,
     next_ping: u64,
     last_ping: Moment,
@@ -127,7 +127,7 @@ impl World {
         let end = AgentEnd {
             fence: Fence::new(local),
             over: false,
-            cancelled: BTreeSet::new(),
+            cancelled: BTreeMap::new(),
             pings: BTreeMap::new(),
             next_ping: 0,
             last_ping: local,
@@ -236,9 +236,10 @@ impl World {
                     end.fence.record(sent, local, time);
                 }
             }
-            ToAgent::Cancel(request) => {
-                end.fence.cancel(request);
-                end.cancelled.insert(request);
+            ToAgent::Cancel(request, start_by) => {
+                end.fence.cancel(request, Some(start_by));
+                let latest = end.cancelled.entry(request).or_default();
+                *latest = start_by.max(*latest);
             }
             ToAgent::Request(request) => self.accepts(id, session, request),
             ToAgent::Closed => self.loses(id, session),

@@ -120,8 +120,8 @@ const BREAKAGES: [Breakage; 15] = [
         what: "a caller's envelope that does not open counts against the agent",
         edits: &[(
             "relay/src/core/answers.rs",
-            "NotStarted::NoClock | NotStarted::Busy\n            if known != Some(false) =>\n        {\n            Credit::None",
-            "NotStarted::NoClock | NotStarted::Busy\n            if known != Some(false) =>\n        {\n            Credit::Bad",
+            "NotStarted::Busy if known != Some(false) => Credit::None",
+            "NotStarted::Busy if known != Some(false) => Credit::Bad",
         )],
         caught_by: &["callers-harm-no-agent"],
     },
@@ -156,7 +156,7 @@ const BREAKAGES: [Breakage; 15] = [
         what: "what was cancelled is started",
         edits: &[(
             "agent/src/core/fence.rs",
-            "self.over || self.cancelled.contains(attempt.id)",
+            "self.over || self.cancelled.contains(attempt.id, attempt.start_by)",
             "self.over",
         )],
         caught_by: &["cancelled-is-not-started"],

@@ -186,7 +186,15 @@ impl Model {
     }
 
     pub(super) fn session_up(&mut self, now: Moment, id: SessionId, session: &AgentSession) {
-        let grudge = self.left.remove(&(session.realm.0, session.name.clone()));
+        let mut grudge = self
+            .left
+            .remove(&(session.realm.0, session.name.clone()))
+            .unwrap_or_default();
+        for other in self.of_realm(session.realm.0) {
+            if other.name == session.name {
+                grudge.add(other);
+            }
+        }
         self.sessions.insert(id, Session::new(now, session, grudge));
     }
 
@@ -298,7 +306,7 @@ impl Model {
         let sealed = |view: &View| view.facts.recipients.is_some();
         match answer {
             Answer::NotStarted(NotStarted::Refused | NotStarted::NoMatch) | Answer::AccountNotChecked => true,
-            Answer::NotStarted(NotStarted::CannotOpen | NotStarted::Expired | NotStarted::Replayed) => {
+            Answer::NotStarted(NotStarted::CannotOpen | NotStarted::Replayed) => {
                 self.sign_ins.get(&flight).is_some_and(sealed)
             }
             _ => false,

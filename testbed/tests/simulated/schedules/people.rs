@@ -62,8 +62,7 @@ impl World {
         let recipients = self.recipients(realm);
         let fault = match self.random.random_range(0..100) {
             0..3 => Some(NotStarted::Refused),
-            3..8 if recipients.is_some() => Some(NotStarted::CannotOpen),
-            8..10 if recipients.is_some() => Some(NotStarted::Expired),
+            3..10 if recipients.is_some() => Some(NotStarted::CannotOpen),
             _ => None,
         };
         let mut id = [0; 16];

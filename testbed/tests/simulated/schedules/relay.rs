@@ -279,14 +279,18 @@ impl World {
                         self.send_request(session, (flight, attempt), start_by);
                     }
                 }
-                Command::Cancel { flight, session } => {
+                Command::Cancel {
+                    flight,
+                    session,
+                    start_by,
+                } => {
                     self.note(|| format!("relay: cancels {} at {session:?}", flight.0));
                     self.model.cancelled(self.now, flight, session)?;
                     self.log.count("cancelled by the relay");
                     // What is not there any more has no request id.
                     if self.relay.belongings.contains_key(&flight) && self.relay.known.contains(&session) {
                         let id = self.details[&flight].id;
-                        self.send_to_agent(session, ToAgent::Cancel(id));
+                        self.send_to_agent(session, ToAgent::Cancel(id, start_by));
                     }
                 }
                 Command::Settle {

@@ -27,8 +27,12 @@ pub(super) enum Lane {
 #[derive(Debug, Clone)]
 pub(super) enum ToAgent {
     Ping(u64),
-    Pong { number: u64, time: Moment },
-    Cancel(RequestId),
+    Pong {
+        number: u64,
+        time: Moment,
+    },
+    /// Of an attempt that was to begin by then.
+    Cancel(RequestId, Moment),
     Request(Request),
     Closed,
 }

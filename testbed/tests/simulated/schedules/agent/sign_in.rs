@@ -193,7 +193,7 @@ impl World {
             flight: job.stream.0,
             process: id,
             start_by: job.start_by,
-            cancelled: end.cancelled.contains(&job.attempt.id),
+            cancelled: (end.cancelled.get(&job.attempt.id)).is_some_and(|until| job.attempt.start_by <= *until),
             over: end.over,
             stood_still: process
                 .gaps

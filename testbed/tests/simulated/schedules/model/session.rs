@@ -54,16 +54,23 @@ pub(in super::super) struct Session {
     pub(super) rests_until: Moment,
 }
 
-/// What outlives a session: who thinks ill of an agent goes on when it dials again.
-#[derive(Debug)]
+/// What a session begins with: who thinks ill of an agent goes on when it dials again.
+#[derive(Debug, Default)]
 pub(super) struct Grudge {
     failed: BTreeSet<u64>,
     ejected: Option<Moment>,
 }
 
+impl Grudge {
+    /// What is held against another session of the agent, too.
+    pub(super) fn add(&mut self, session: &Session) {
+        self.failed.extend(&session.failed);
+        self.ejected = self.ejected.max(session.ejected);
+    }
+}
+
 impl Session {
-    pub(super) fn new(now: Moment, session: &AgentSession, grudge: Option<Grudge>) -> Self {
-        let (failed, ejected) = grudge.map_or_else(Default::default, |grudge| (grudge.failed, grudge.ejected));
+    pub(super) fn new(now: Moment, session: &AgentSession, Grudge { failed, ejected }: Grudge) -> Self {
         Self {
             realm: session.realm.0,
             name: session.name.clone(),

@@ -137,7 +137,7 @@ impl Model {
             }
             Outcome::StaleKey => sealed && !staying().any(|session| session.can_open(&view.facts)),
             Outcome::BadRequest => {
-                let of_envelope = [NotStarted::CannotOpen, NotStarted::Replayed, NotStarted::Expired];
+                let of_envelope = [NotStarted::CannotOpen, NotStarted::Replayed];
                 said(&[NotStarted::Refused]) || sealed && said(&of_envelope)
             }
             _ => false,
