@@ -4,6 +4,7 @@ use postern_protocol::frame::{Answer, Control, FailedFrame, NotStartedFrame, Ver
 use postern_protocol::seal::{AuthenticatedData, Jwe, SealingKey};
 use postern_protocol::{NotStarted, Password, Subject, Verdict};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::rig::{Agent, Rig, new_id};
 
@@ -316,6 +317,48 @@ async fn a_caller_that_goes_away_has_its_sign_in_cancelled() {
         }
     };
     assert!(matches!(agent.control().await, Control::Cancel(cancel) if cancel.request_id == id));
+}
+
+#[tokio::test]
+async fn of_what_waits_for_the_only_agent_nothing_is_called_unknown_when_it_closes_its_session() {
+    let rig = Rig::start_changed(|config| config.replace("[\"CORP\"]", "[\"CORP\"]\nambiguous = \"fail\""));
+    let first = Agent::greet(rig.dial(rig.certificate("agent-1")).await.unwrap(), |hello| {
+        hello.slots = 2;
+    })
+    .await;
+    let mut sign_ins = JoinSet::new();
+    for number in 0..8 {
+        let url = format!("http://{}/v1/sign-in", rig.api);
+        let body = json!({ "username": format!("user-{number}@corp.example.com"), "password": "x" });
+        let request = rig.http.post(url).json(&body).send();
+        sign_ins.spawn(async {
+            let answer = request.await.unwrap();
+            (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        });
+    }
+    let serve = async {
+        // The two that it has; the others wait.
+        let in_hand = [first.request().await, first.request().await];
+        first.connection.close(0_u32.into(), b"gone");
+        drop(in_hand);
+        let next = rig.agent("agent-1").await;
+        loop {
+            next.request().await.answer(verdict(Verdict::Success)).await;
+        }
+    };
+    let mut unknown = 0;
+    let count = async {
+        while let Some(ended) = sign_ins.join_next().await {
+            let (status, body) = ended.unwrap();
+            assert!(status == 200 || body["reason"] == "indeterminate", "{body}");
+            unknown += u32::from(status != 200);
+        }
+    };
+    tokio::select! {
+        () = count => {}
+        () = serve => {}
+    }
+    assert_eq!(unknown, 2);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ struct Breakage {
 /// In this file, this text, which is there once, becomes that.
 type Edit = (&'static str, &'static str, &'static str);
 
-const BREAKAGES: [Breakage; 15] = [
+const BREAKAGES: [Breakage; 18] = [
     Breakage {
         what: "an agent that may have bound it gets it again",
         edits: &[(
@@ -160,6 +160,33 @@ const BREAKAGES: [Breakage; 15] = [
             "self.over",
         )],
         caught_by: &["cancelled-is-not-started"],
+    },
+    Breakage {
+        what: "ejected agents get work as anybody does",
+        edits: &[(
+            "relay/src/core/balance.rs",
+            "let ejections_count = self.are_few(there, ejected);",
+            "let ejections_count = self.are_few(there, ejected) && self.usual.factor_of(1.0) < 0.0;",
+        )],
+        caught_by: &["the-ejected-get-nothing"],
+    },
+    Breakage {
+        what: "hand-offs cost nothing",
+        edits: &[(
+            "relay/src/core/answers.rs",
+            "budget.take(now, slots);",
+            "budget.take(now, slots) || slots < u32::MAX;",
+        )],
+        caught_by: &["hand-offs-within-budget"],
+    },
+    Breakage {
+        what: "who has answered gets nothing of what waits",
+        edits: &[(
+            "relay/src/core/answers.rs",
+            "            self.hear(now, id);\n        }\n        self.dispatch(now, realm);",
+            "            self.hear(now, id);\n        }",
+        )],
+        caught_by: &["nobody-waits-in-vain"],
     },
 ];
 
