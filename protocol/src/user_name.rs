@@ -107,6 +107,21 @@ impl UserName {
         }
     }
 
+    /// The name as a directory compares it, so that one account has one key however its name is written: without case,
+    /// several blanks as one, both forms of the Greek sigma as one letter. Accents stay significant.
+    ///
+    /// Letter by letter through the upper case; a letter whose other case is several letters stays as it is.
+    pub fn folded(&self) -> String {
+        let mut folded = String::with_capacity(self.text.len());
+        for word in self.name().split_whitespace() {
+            if !folded.is_empty() {
+                folded.push(' ');
+            }
+            folded.extend(word.chars().map(fold));
+        }
+        folded
+    }
+
     /// What it is routed by.
     pub fn route(&self) -> Route {
         match self.form {
@@ -114,6 +129,15 @@ impl UserName {
             Form::NetBios(at) => Route::NetBios(self.text[..at].to_lowercase()),
         }
     }
+}
+
+fn fold(letter: char) -> char {
+    let upper = only(letter.to_uppercase()).unwrap_or(letter);
+    only(upper.to_lowercase()).unwrap_or(upper)
+}
+
+fn only(mut letters: impl Iterator<Item = char>) -> Option<char> {
+    letters.next().filter(|_| letters.next().is_none())
 }
 
 impl fmt::Debug for UserName {
@@ -176,6 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn all_forms_of_one_name_are_folded_alike_and_other_names_are_not() {
+        let folded = |name: &str| UserName::parse(name).unwrap().folded();
+        for one in [
+            "good user@a",
+            "GOOD  User@b",
+            " Good \u{a0} user@a",
+            "CORP\\good   user",
+        ] {
+            assert_eq!(folded(one), "good user", "{one}");
+        }
+        // A sigma at the end of a word, one within, and the capital of both.
+        assert_eq!(folded("οδος@a"), folded("ΟΔΟΣ@a"));
+        assert_eq!(folded("οδοσ@a"), folded("ΟΔΟΣ@a"));
+        for (one, other) in [("zoe", "zoë"), ("gooduser", "good user"), ("weiß", "weiss")] {
+            assert_ne!(folded(&format!("{one}@a")), folded(&format!("{other}@a")), "{one}");
+        }
+    }
+
+    #[test]
     fn length_is_checked_before_trimming() {
         let padded = format!("{}a@b", " ".repeat(1022));
         assert_eq!(UserName::parse(&padded), Err(UserNameError::TooLong));
@@ -188,6 +231,16 @@ mod tests {
             if let Ok(name) = UserName::parse(&text) {
                 prop_assert_eq!(UserName::parse(name.as_str()), Ok(name.clone()));
                 prop_assert!(!name.as_str().contains(|c: char| REFUSED.contains(c)));
+            }
+        }
+
+        #[test]
+        fn folding_twice_changes_nothing_and_leaves_something(text in "[\\PC--[@\\\\]]{1,40}") {
+            if let Ok(name) = UserName::parse(&format!("{text}@a")) {
+                let folded = name.folded();
+                prop_assert!(!folded.is_empty());
+                let again = UserName { text: format!("{folded}@a"), form: Form::Suffix(folded.len()) };
+                prop_assert_eq!(again.folded(), folded);
             }
         }
     }

@@ -129,7 +129,7 @@ impl ApiState {
         };
         let realm = &destination.realm;
         // One bucket for all the forms of one name, however they are written.
-        if let Err(wait) = self.per_user.take(now, (realm, user.name().to_lowercase())) {
+        if let Err(wait) = self.per_user.take(now, (realm, user.folded())) {
             self.metrics.shed.with_label_values(&["per_user"]).inc();
             return (Some(realm), refuse(Outcome::TooManyRequests).retry_after(wait));
         }
@@ -227,7 +227,7 @@ impl ApiState {
     async fn settle(&self, now: Moment, realm: RealmIndex, user: &UserName, envelope: Envelope) -> Answer {
         let sign_in = SignIn {
             realm,
-            user: self.user_hasher.hash_one((realm.0, user.name().to_lowercase())),
+            user: self.user_hasher.hash_one((realm.0, user.folded())),
             deadline: now + self.timing.deadline,
             bytes: envelope.bytes(),
             recipients: envelope.recipients(),

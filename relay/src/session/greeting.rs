@@ -49,6 +49,11 @@ pub(super) async fn greet(
     if let Some(reason) = context.deny.borrow().reason(agent, facts) {
         return Err(End::new(CloseCode::Denied, reason));
     }
+    // Until this returns. A certificate whose holder is silent, or stays after looking, must not take memory without end.
+    let _greeting = context
+        .registry
+        .begin(agent)
+        .map_err(|refusal| End::new(CloseCode::Superseded, refusal.to_string()))?;
     let (mut send, receive, first) = first(connection).await?;
     let hello = match first {
         Control::Hello(hello) => hello,

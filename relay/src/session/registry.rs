@@ -1,5 +1,6 @@
 //! Who is in session. An agent may have several sessions for a while: an old one whose end has not been noticed beside
-//! the new one of its restarted process, or, by mistake, two machines with one certificate.
+//! the new one of its restarted process, or, by mistake, two machines with one certificate. Also, how many connections of
+//! an agent are not in session yet.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ pub struct Registry {
 struct State {
     last: u64,
     sessions: BTreeMap<(AgentIdentity, SessionId), Entry>,
+    /// Connections without a session. None is 0.
+    greeting: BTreeMap<AgentIdentity, usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +59,30 @@ pub struct Admission {
 /// have room, a certificate in a hostile loop has not.
 const MOST_PER_AGENT: usize = 4;
 
+/// Connections of one agent that are not in session yet, or only look. A process dials a relay once at a time, so there is
+/// room for as many sessions as an agent may have, and for their dials of before of which the end has not been noticed.
+/// Per agent: those of a thousand others who come back at the same time take nobody's room.
+const MOST_GREETING: usize = 8;
+
+/// A connection that is not in session yet; counted for as long as this lives.
+#[derive(Debug)]
+pub struct Greeting<'a> {
+    registry: &'a Registry,
+    agent: &'a AgentIdentity,
+}
+
+impl Drop for Greeting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.registry.lock();
+        if let Some(count) = state.greeting.get_mut(self.agent) {
+            *count -= 1;
+            if *count == 0 {
+                state.greeting.remove(self.agent);
+            }
+        }
+    }
+}
+
 /// Why a session is not taken in.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -65,9 +92,27 @@ pub enum Refusal {
     /// The agent has as many sessions as one may have.
     #[error("this agent has {MOST_PER_AGENT} sessions here already; give each machine a certificate of its own")]
     TooMany,
+    /// The agent has as many connections without a session as one may have.
+    #[error(
+        "this agent has {MOST_GREETING} connections here already that are not in session; give each machine a certificate of its own"
+    )]
+    TooManyGreeting,
 }
 
 impl Registry {
+    /// Counts a connection of `agent` until it is in session or gone.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyGreeting`].
+    pub fn begin<'a>(&'a self, agent: &'a AgentIdentity) -> Result<Greeting<'a>, Refusal> {
+        let mut state = self.lock();
+        if state.greeting.get(agent).is_some_and(|&count| count >= MOST_GREETING) {
+            return Err(Refusal::TooManyGreeting);
+        }
+        *state.greeting.entry(agent.clone()).or_default() += 1;
+        Ok(Greeting { registry: self, agent })
+    }
+
     /// Takes in a session of `agent`.
     ///
     /// # Errors
@@ -193,6 +238,20 @@ mod tests {
         registry.admit(&agent(), [2; 16], address(1)).unwrap();
         registry.remove(&agent(), old.id);
         assert_eq!(registry.len(), 1);
+    }
+
+    #[test]
+    fn connections_that_are_not_in_session_are_counted_for_each_agent_and_forgotten_when_they_end() {
+        let registry = Registry::default();
+        let (agent, mut other) = (agent(), agent());
+        other.name = "b".parse().unwrap();
+        let mut greeting: Vec<_> = (0..8).map(|_| registry.begin(&agent).unwrap()).collect();
+        assert!(matches!(registry.begin(&agent), Err(Refusal::TooManyGreeting)));
+        assert!(registry.begin(&other).is_ok());
+        greeting.pop();
+        greeting.push(registry.begin(&agent).unwrap());
+        drop(greeting);
+        assert!(registry.lock().greeting.is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use postern_protocol::frame::{Control, Draining, MAJOR, MAX_CONTROL_BYTES, MINOR
 use postern_protocol::wire::{read_frame, write_frame};
 use rcgen::SerialNumber;
 use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
 
 use crate::key_exchange::{hybrid_was_negotiated, watched_provider};
 use crate::rig::{AGENT, Agent, Rig, Shown, ca, closed, leaf};
@@ -127,20 +128,24 @@ async fn another_major_version_is_refused_with_both_versions_named() {
     );
 }
 
-/// What the relay says to somebody with the certificate of `agent` who only looks.
-async fn look(rig: &Rig, agent: &str) -> Result<Probed, (Option<CloseCode>, String)> {
-    let connection = rig.dial(rig.certificate(agent)).await.unwrap();
-    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+/// Asks as one who only looks. `None` if the relay ends the connection instead, be it before the question.
+async fn probe(connection: &quinn::Connection) -> Option<Control> {
+    let (mut send, mut receive) = connection.open_bi().await.ok()?;
     let probe = Control::Probe(Probe {
         major: MAJOR,
         minor: MINOR,
     });
-    // A refusal may be there before the question.
-    let _ = write_frame(&mut send, &probe.encode()).await;
-    match read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await {
-        Ok(Control::Probed(probed)) => Ok(probed),
-        Ok(other) => panic!("{other:?}"),
-        Err(_) => Err(closed(&connection).await),
+    write_frame(&mut send, &probe.encode()).await.ok()?;
+    read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await.ok()
+}
+
+/// What the relay says to somebody with the certificate of `agent` who only looks.
+async fn look(rig: &Rig, agent: &str) -> Result<Probed, (Option<CloseCode>, String)> {
+    let connection = rig.dial(rig.certificate(agent)).await.unwrap();
+    match probe(&connection).await {
+        Some(Control::Probed(probed)) => Ok(probed),
+        Some(other) => panic!("{other:?}"),
+        None => Err(closed(&connection).await),
     }
 }
 
@@ -169,6 +174,48 @@ async fn whoever_only_looks_is_refused_as_an_agent_would_be() {
     let (code, reason) = look(&rig, "agent-2").await.unwrap_err();
     assert_eq!(code, Some(CloseCode::Denied), "{reason}");
     assert!(look(&rig, "agent-1").await.is_ok());
+}
+
+/// Connections with the certificate of `agent`, one more than may be without a session. They say nothing, or have looked
+/// and stay. Comes back when the relay has closed one, and says how it closed it.
+async fn too_many(rig: &Rig, agent: &str, looks: bool) -> (Vec<quinn::Connection>, (Option<CloseCode>, String)) {
+    let (mut connections, mut ends) = (Vec::new(), JoinSet::new());
+    for _ in 0..9 {
+        let connection = rig.dial(rig.certificate(agent)).await.unwrap();
+        if looks {
+            // One of them is refused instead.
+            let _ = probe(&connection).await;
+        }
+        connections.push(connection.clone());
+        ends.spawn(async move { closed(&connection).await });
+    }
+    (connections, ends.join_next().await.unwrap().unwrap())
+}
+
+#[tokio::test]
+async fn one_certificate_has_room_for_few_connections_that_are_not_in_session() {
+    let rig = Rig::start();
+    let served = rig.agent("agent-1").await;
+    for looks in [false, true] {
+        let (connections, (code, reason)) = too_many(&rig, "agent-1", looks).await;
+        assert_eq!(code, Some(CloseCode::Superseded), "{reason}");
+        assert!(reason.contains("8 connections"), "{reason}");
+        let open = connections.iter().filter(|one| one.close_reason().is_none()).count();
+        assert_eq!(open, 8, "looks: {looks}");
+        assert!(
+            rig.agent("agent-2").await.welcome.is_some(),
+            "others pay for this agent's"
+        );
+        assert!(served.connection.close_reason().is_none(), "its session was disturbed");
+        for connection in connections {
+            connection.close(CloseCode::Done.to_varint(), b"");
+        }
+        // The relay may hear of it a moment later.
+        let room_again = async { while look(&rig, "agent-1").await.is_err() {} };
+        tokio::time::timeout(Duration::from_secs(20), room_again)
+            .await
+            .expect("their places are never free again");
+    }
 }
 
 #[tokio::test]

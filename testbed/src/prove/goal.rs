@@ -129,8 +129,10 @@ impl Goal {
         if holds {
             return Verdict::Held;
         }
-        match (strictness, seen, self.limit) {
-            (Strictness::Short, Value::Time(seen), Value::Time(limit)) if seen <= limit * SLACK => Verdict::Slow,
+        match (strictness, self.side, seen, self.limit) {
+            (Strictness::Short, Side::AtMost, Value::Time(seen), Value::Time(limit)) if seen <= limit * SLACK => {
+                Verdict::Slow
+            }
             _ => Verdict::Missed,
         }
     }
@@ -200,6 +202,13 @@ mod tests {
         assert_eq!(Goal::count("x", 10, 11).verdict(Strictness::Short), Verdict::Missed);
         let memory = Goal::at_most("x", Value::Bytes(64), Some(Value::Bytes(65)));
         assert_eq!(memory.verdict(Strictness::Short), Verdict::Missed);
+    }
+
+    #[test]
+    fn a_time_that_is_shorter_than_it_must_be_is_missed_in_a_short_run_too() {
+        let goal = |seen| Goal::at_least("x", Value::Time(ms(20)), Some(Value::Time(ms(seen))));
+        assert_eq!(goal(20).verdict(Strictness::Short), Verdict::Held);
+        assert_eq!(goal(19).verdict(Strictness::Short), Verdict::Missed);
     }
 
     #[test]

@@ -97,6 +97,12 @@ pub fn first(samples: &[Sample], from: Duration, holds: impl Fn(&RelaySample) ->
     Some(found.at - from)
 }
 
+/// The fewest agents that the relay counted on at or after `from`; `None` if it never told.
+pub fn fewest_ready(samples: &[Sample], from: Duration) -> Option<u64> {
+    let later = samples.iter().filter(|sample| sample.at >= from);
+    later.filter_map(|sample| Some(sample.relay.as_ref()?.ready)).min()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +128,17 @@ mod tests {
         let samples = [sample(0, 2), sample(100, 3), sample(200, 2)];
         assert_eq!(first(&samples, ms(50), |relay| relay.ready < 3), Some(ms(150)));
         assert_eq!(first(&samples, ms(50), |relay| relay.ready > 3), None);
+    }
+
+    #[test]
+    fn fewest_are_counted_from_the_moment_asked_about_and_never_of_a_relay_that_is_silent() {
+        let silent = Sample {
+            at: ms(400),
+            relay: None,
+        };
+        let samples = [sample(0, 1), sample(100, 3), sample(200, 2), sample(300, 3), silent];
+        assert_eq!(fewest_ready(&samples, ms(50)), Some(2));
+        assert_eq!(fewest_ready(&samples, ms(250)), Some(3));
+        assert_eq!(fewest_ready(&samples, ms(350)), None);
     }
 }

@@ -10,11 +10,11 @@ use tokio::time::{Instant, sleep};
 
 use super::words::{self, DEALT_WITH};
 use crate::prove::course::{Evidence, WHOLE, drive};
-use crate::prove::goal::Goal;
+use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
 use crate::prove::rig::{Rig, Shape};
-use crate::prove::sampler::{RelaySample, first};
+use crate::prove::sampler::{RelaySample, fewest_ready, first};
 use crate::prove::{Context, WARM_UP, judge};
 
 /// The one that is lost.
@@ -30,6 +30,9 @@ const BACK: Duration = Duration::from_secs(5);
 /// Without a sign-in that waits for it, a silent agent is doubted and let go within these.
 const DOUBTED: Duration = Duration::from_secs(2);
 const CLOSED: Duration = Duration::from_secs(5);
+
+/// Agents that the relay counts on while one is lost.
+const LEFT: u64 = 2;
 
 /// Between two looks at an idle relay. Its own gauges are renewed every 250 ms.
 const LOOK: Duration = Duration::from_millis(50);
@@ -97,7 +100,7 @@ pub(super) async fn black_hole(context: &Context) -> anyhow::Result<Vec<Report>>
     })
     .await?;
     // It was ejected for what it had in hand: only a sign-in shows that it is well again.
-    drive(&mut rig, &context.load(BACK), context.seed, async |rig, _| {
+    let (recovered, ()) = drive(&mut rig, &context.load(BACK), context.seed, async |rig, _| {
         rig.link(LOST, &json!({})).await?;
         rig.wait_ready(shape.agents.into()).await
     })
@@ -107,13 +110,34 @@ pub(super) async fn black_hole(context: &Context) -> anyhow::Result<Vec<Report>>
     let mut goals = goals(&evidence, fault_at, fault);
     goals.push(Goal::time("idle: agent gets no new work after", DOUBTED, doubted));
     goals.push(Goal::time("idle: connection is closed after", CLOSED, closed));
-    Ok(vec![report(
-        "link-black-hole: nothing passes between one agent of three and the relay",
-        &evidence,
-        fault_at,
-        fault,
+    Ok(vec![
+        report(
+            "link-black-hole: nothing passes between one agent of three and the relay",
+            &evidence,
+            fault_at,
+            fault,
+            goals,
+        ),
+        recovery(&recovered),
+    ])
+}
+
+/// The link passes everything again, under load from the first moment.
+fn recovery(evidence: &Evidence) -> Report {
+    let mut goals = vec![words::none_failed(evidence)];
+    goals.extend(words::always(evidence));
+    goals.push(words::none_late(evidence));
+    // What the agent had in hand was settled long before.
+    let twice = evidence.binds_of(WHOLE).users_bound_twice;
+    goals.push(Goal::none("users bound twice", twice));
+    let back = evidence.bound_again(LOST_INDEX, Duration::ZERO);
+    Report {
+        title: "link-black-hole, recovery: everything passes again".to_owned(),
+        rows: vec![evidence.row("recovery", WHOLE)],
         goals,
-    )])
+        notes: vec![format!("the agent bound again {}", told(back))],
+        generator: evidence.generator,
+    }
 }
 
 /// Cuts the agent off while nobody signs in; when the relay no longer counts on it, and when it gives the connection up.
@@ -145,9 +169,16 @@ fn goals(evidence: &Evidence, fault_at: Duration, fault: Moment) -> Vec<Goal> {
         until: Duration::MAX,
     };
     let twice = evidence.binds_of(WHOLE).users_bound_twice;
+    // Whatever else holds, it holds of a fault only if there was one.
+    let lowest = fewest_ready(&evidence.samples, fault.ordered);
     let mut goals = vec![words::none_failed(evidence)];
     goals.extend(words::always(evidence));
     goals.extend([
+        Goal::at_most(
+            "fewest agents that the relay counted on",
+            Seen::Count(LEFT),
+            lowest.map(Seen::Count),
+        ),
         Goal::time(
             "affected sign-ins took longer by",
             EXTRA,
@@ -180,10 +211,8 @@ fn report(title: &str, evidence: &Evidence, fault_at: Duration, fault: Moment, g
         .last()
         .map_or(Duration::ZERO, |record| record.attempt.at);
     let back = judge::back_to(&evidence.records, fault.done, end, usual.p99.mul_f64(1.2));
-    let doubted = first(&evidence.samples, fault.ordered, |relay| relay.ready < 3);
+    let doubted = first(&evidence.samples, fault.ordered, |relay| relay.ready <= LEFT);
     let affected = judge::affected(&evidence.records, fault, &usual);
-    let time =
-        |time: Option<Duration>| time.map_or("never".to_owned(), |time| format!("after {:.1} s", time.as_secs_f64()));
     Report {
         title: title.to_owned(),
         rows: vec![
@@ -200,12 +229,16 @@ fn report(title: &str, evidence: &Evidence, fault_at: Duration, fault: Moment, g
             ),
             format!(
                 "p99 back to 1.2 × {}; the relay's count of ready agents fell {}",
-                time(back),
-                time(doubted)
+                told(back),
+                told(doubted)
             ),
         ],
         generator: evidence.generator,
     }
+}
+
+fn told(time: Option<Duration>) -> String {
+    time.map_or("never".to_owned(), |time| format!("after {:.1} s", time.as_secs_f64()))
 }
 
 fn before(fault_at: Duration) -> Window {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::words::{self, DEALT_WITH};
 use crate::prove::course::{Evidence, WHOLE, drive};
@@ -16,7 +17,7 @@ use crate::prove::phases::Window;
 use crate::prove::report::Report;
 use crate::prove::rig::Shape;
 use crate::prove::{Context, WARM_UP, judge};
-use villain::{Mischief, Tally, Villain};
+use villain::{CROWD, Mischief, Tally, Villain};
 
 mod villain;
 
@@ -58,6 +59,8 @@ async fn one(context: &Context, mischief: Mischief) -> anyhow::Result<Report> {
         Ok(began)
     })
     .await?;
+    // Before its tasks end: a session that is open now was never closed to it.
+    let (tally, seen_at) = (villain.tally(), Instant::now());
     at_work.shutdown().await;
     rig.end().await?;
     let (before, during) = (
@@ -70,21 +73,23 @@ async fn one(context: &Context, mischief: Mischief) -> anyhow::Result<Report> {
             until: Duration::MAX,
         },
     );
-    let tally = villain.tally();
+    let mut goals = goals(&evidence, mischief, &tally, before, during);
+    goals.extend(its_own(&evidence, mischief, &tally, seen_at, during));
     Ok(Report {
         title: format!("hostile-agent: {}", mischief.about()),
         rows: vec![evidence.row("before", before), evidence.row("during", during)],
-        goals: goals(&evidence, mischief, &tally, before, during),
+        goals,
         notes: vec![format!(
             "it opened {} sessions, {} of which were closed to it, and got {} requests",
-            tally.opened,
-            tally.lives.len(),
+            tally.sessions.len(),
+            tally.closed(),
             tally.requests.len()
         )],
         generator: evidence.generator,
     })
 }
 
+/// What everybody else has of it: nothing.
 fn goals(evidence: &Evidence, mischief: Mischief, tally: &Tally, before: Window, during: Window) -> Vec<Goal> {
     let all = evidence.summary(WHOLE);
     let own_answers = match mischief {
@@ -95,13 +100,27 @@ fn goals(evidence: &Evidence, mischief: Mischief, tally: &Tally, before: Window,
         from: during.from + DEALT_WITH,
         ..during
     };
-    let mut goals = vec![
+    vec![
         words::none_failed(evidence),
         Goal::none("wrong verdicts beside its own", all.wrong.saturating_sub(own_answers)),
         Goal::none("sign-ins that the generator dropped", evidence.generator.dropped),
         words::as_fast_as_before("p99 from 2 s after it on", evidence, before, dealt_with),
         words::none_late(evidence),
-    ];
+    ]
+}
+
+/// What it got. That it was there at all comes first: without it everything else holds by itself.
+fn its_own(evidence: &Evidence, mischief: Mischief, tally: &Tally, now: Instant, during: Window) -> Vec<Goal> {
+    let mut goals = vec![words::at_least_one(
+        "sessions that it opened",
+        judge::count(&tally.sessions),
+    )];
+    if mischief.wants_work() {
+        goals.push(words::at_least_one(
+            "requests that it got",
+            judge::count(&tally.requests),
+        ));
+    }
     let known = tally.requests.iter().filter(|&&after| after >= KNOWN);
     let later = Window {
         from: during.from + KNOWN,
@@ -109,23 +128,30 @@ fn goals(evidence: &Evidence, mischief: Mischief, tally: &Tally, before: Window,
     };
     let share_later = judge::share(judge::count(known), evidence.summary(later).sent);
     let share = judge::share(judge::count(&tally.requests), evidence.summary(during).sent);
-    goals.push(match mischief {
+    match mischief {
         Mischief::Garbage | Mischief::ForeignVerdicts => {
-            // One that was never sent away has no life that ended.
-            let longest = tally.lives.iter().max().copied();
-            Goal::time("longest life of a session of its", SENT_AWAY, longest)
+            let longest = tally.longest(now);
+            goals.push(Goal::time("longest life of a session of its", SENT_AWAY, longest));
         }
-        Mischief::StartedForever => Goal::at_most(
+        Mischief::StartedForever => goals.push(Goal::at_most(
             "its share of requests from 3 s on",
             Seen::Share(AS_GOOD_AS_NONE),
             Some(Seen::Share(share_later)),
-        ),
-        Mischief::ManySessions => Goal::count("most sessions of its at once", MOST_SESSIONS, tally.most_at_once),
-        Mischief::InstantAnswers => Goal::at_most(
+        )),
+        Mischief::ManySessions => {
+            let asked = Some(Seen::Count(judge::count(&tally.asked)));
+            goals.push(Goal::at_least("sessions that it asked for", Seen::Count(CROWD), asked));
+            goals.push(Goal::count(
+                "most sessions of its at once",
+                MOST_SESSIONS,
+                tally.most_at_once,
+            ));
+        }
+        Mischief::InstantAnswers => goals.push(Goal::at_most(
             "its share of requests",
             Seen::Share(BY_RIGHT * BY_CHANCE),
             Some(Seen::Share(share)),
-        ),
-    });
+        )),
+    }
     goals
 }

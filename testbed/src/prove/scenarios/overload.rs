@@ -73,10 +73,11 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
             ACCEPTED,
             Some(accepted(&evidence.records, during).p99),
         ),
+        words::at_least_one("refused at 10 ×", judge::count(refused(&evidence.records, during))),
         Goal::time(
             "p99 of those refused",
             REFUSED,
-            Some(refused(&evidence.records, during).p99),
+            Some(Latency::of(refused(&evidence.records, during).map(|record| record.latency)).p99),
         ),
         Goal::at_most(
             "the relay's memory grew by",
@@ -141,7 +142,7 @@ fn accepted(records: &[Record], window: Window) -> Latency {
 }
 
 /// Whatever is answered 503: a refusal that comes late is what must not be.
-fn refused(records: &[Record], window: Window) -> Latency {
+fn refused(records: &[Record], window: Window) -> impl Iterator<Item = &Record> {
     let is_refused = |record: &&Record| matches!(record.ended, Ended::Outcome(Outcome::Unavailable(_)));
-    Latency::of(window.of(records).filter(is_refused).map(|record| record.latency))
+    window.of(records).filter(is_refused)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::prove::course::{Evidence, WHOLE};
-use crate::prove::goal::Goal;
+use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::Window;
 use crate::prove::rig::DEADLINE;
 
@@ -23,6 +23,11 @@ pub(super) fn always(evidence: &Evidence) -> Vec<Goal> {
         Goal::none("wrong verdicts", all.wrong),
         Goal::none("sign-ins that the generator dropped", evidence.generator.dropped),
     ]
+}
+
+/// The fault took effect: a scenario whose fault does nothing would hold every other goal.
+pub(super) fn at_least_one(what: &str, seen: u64) -> Goal {
+    Goal::at_least(what, Seen::Count(1), Some(Seen::Count(seen)))
 }
 
 /// No sign-in failed.

@@ -18,7 +18,7 @@ struct Breakage {
 /// In this file, this text, which is there once, becomes that.
 type Edit = (&'static str, &'static str, &'static str);
 
-const BREAKAGES: [Breakage; 18] = [
+const BREAKAGES: [Breakage; 19] = [
     Breakage {
         what: "an agent that may have bound it gets it again",
         edits: &[(
@@ -40,6 +40,15 @@ const BREAKAGES: [Breakage; 18] = [
     Breakage {
         what: "a user has any number of extra attempts",
         edits: &[("relay/src/core/ambiguous.rs", " && !self.last.contains_key(&user)", "")],
+        caught_by: &["one-extra-attempt-per-user", "one-second-bind-per-user"],
+    },
+    Breakage {
+        what: "a user's extra attempt is there again after half the window",
+        edits: &[(
+            "relay/src/core/ambiguous.rs",
+            "if now.since(at) < self.window {",
+            "if now.since(at) < self.window / 2 {",
+        )],
         caught_by: &["one-extra-attempt-per-user", "one-second-bind-per-user"],
     },
     Breakage {

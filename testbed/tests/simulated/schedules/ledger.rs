@@ -62,7 +62,7 @@ pub(super) struct Asked {
 pub(super) struct Ledger {
     truths: BTreeMap<FlightId, Truth>,
     starts: BTreeMap<FlightId, Vec<Start>>,
-    /// Second binds by user: when each was made, and of which sign-in.
+    /// Second binds by user: when the relay decided for each, which is what its window counts from, and of which sign-in.
     second: BTreeMap<(usize, u64), Vec<(Moment, FlightId)>>,
     /// Marks that each process holds: none ends within a schedule.
     marks: BTreeMap<ProcessId, usize>,
@@ -111,16 +111,21 @@ impl Ledger {
             }
             ([_], Ambiguous::RetryOnce) => {
                 // Whether the relay had a right to it, the model has judged when it was sent.
+                let view = &model.sign_ins[&flight];
+                let Some(decided) = view.extra else {
+                    let text = format!("it was sent {} times, never as an extra attempt", view.attempts.len());
+                    return broken("a-second-bind-needs-a-retry", text);
+                };
                 let seconds = self.second.entry((truth.realm, truth.user)).or_default();
-                let last = seconds.last().map(|(at, _)| now.since(*at));
-                seconds.push((now, flight));
-                if let Some(ago) = last.filter(|ago| *ago + WINDOW_EDGE < truth.lockout_window) {
-                    let text = format!("user {} was bound a second time {ago:?} before", truth.user);
+                let apart = |(other, _): &(Moment, FlightId)| decided.since(*other).max(other.since(decided));
+                let closest = seconds.iter().map(apart).min();
+                seconds.push((decided, flight));
+                if let Some(apart) = closest.filter(|apart| *apart < truth.lockout_window) {
+                    let text = format!(
+                        "user {} has two second binds, decided {apart:?} apart, in a window of {:?}",
+                        truth.user, truth.lockout_window
+                    );
                     return broken("one-second-bind-per-user", text);
-                }
-                let attempts = model.sign_ins[&flight].attempts.len();
-                if attempts < 2 {
-                    return broken("a-second-bind-needs-a-retry", format!("it was sent {attempts} times"));
                 }
             }
             (more, Ambiguous::RetryOnce) => {
@@ -230,6 +235,3 @@ impl Ledger {
         self.starts.values().filter(twice).count()
     }
 }
-
-/// The relay counts from when it decided for an extra attempt, the world from when that was bound: by the deadline.
-const WINDOW_EDGE: Duration = Duration::from_secs(4);

@@ -102,6 +102,8 @@ pub(super) struct View {
     pub(super) attempts: Vec<Attempt>,
     /// When the relay last said that nobody knows whether it was bound.
     ambiguous: Option<Moment>,
+    /// When the relay decided that it may be bound a second time.
+    pub(super) extra: Option<Moment>,
     pub(super) caller_gone: bool,
     pub(super) settled: Option<Outcome>,
 }
@@ -157,6 +159,7 @@ impl Model {
                 arrived: now,
                 attempts: Vec::new(),
                 ambiguous: None,
+                extra: None,
                 caller_gone: false,
                 settled: None,
             },

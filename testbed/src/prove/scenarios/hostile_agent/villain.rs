@@ -1,6 +1,7 @@
 //! An agent that speaks the protocol as far as it serves its ends. Its certificate is from the development PKI, as good as
 //! any other agent's.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,7 +34,7 @@ const NAME: &str = "villain";
 const SLOTS: u32 = 16;
 
 /// Sessions that it tries to have at once.
-const CROWD: usize = 100;
+pub(super) const CROWD: u64 = 100;
 
 /// Between two attempts to be in session. A crowd rests longer: its handshakes cost this machine as much as the relay.
 const REST: Duration = Duration::from_millis(100);
@@ -60,15 +61,23 @@ pub(super) enum Mischief {
 /// What came of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
+    /// Which of the sessions that it wants it has asked for, each over a connection of its own.
+    pub(super) asked: BTreeSet<u64>,
     /// Sessions that the relay took.
-    pub(super) opened: u64,
+    pub(super) sessions: Vec<Life>,
     /// The most of them at once.
     pub(super) most_at_once: u64,
-    /// How long each lived that was closed to it.
-    pub(super) lives: Vec<Duration>,
     /// When each request came, from when the mischief began.
     pub(super) requests: Vec<Duration>,
     at_once: u64,
+}
+
+/// A session, from `Welcome` on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    began: Instant,
+    /// When it was closed to the agent; `None` while it is open.
+    ended: Option<Instant>,
 }
 
 /// The agent.
@@ -85,6 +94,21 @@ struct Session {
     connection: Connection,
     send: SendStream,
     receive: RecvStream,
+}
+
+impl Tally {
+    /// How long the longest session lived. One that was never closed has lived until `now`.
+    pub(super) fn longest(&self, now: Instant) -> Option<Duration> {
+        let lives = self.sessions.iter();
+        lives
+            .map(|life| life.ended.unwrap_or(now).duration_since(life.began))
+            .max()
+    }
+
+    /// Sessions that were closed to it.
+    pub(super) fn closed(&self) -> usize {
+        self.sessions.iter().filter(|life| life.ended.is_some()).count()
+    }
 }
 
 impl Mischief {
@@ -118,7 +142,8 @@ impl Mischief {
         }
     }
 
-    fn sessions(self) -> usize {
+    /// Sessions that it wants at once.
+    fn sessions(self) -> u64 {
         match self {
             Self::ManySessions => CROWD,
             _ => 1,
@@ -133,7 +158,7 @@ impl Mischief {
     }
 
     /// Whether it wants requests. Otherwise it says that its directory is down, so that none is lost by its end.
-    fn wants_work(self) -> bool {
+    pub(super) fn wants_work(self) -> bool {
         !matches!(self, Self::Garbage | Self::ForeignVerdicts)
     }
 }
@@ -172,11 +197,12 @@ impl Villain {
     /// Begins; it goes on until the tasks are ended.
     pub(super) fn begin(self: Arc<Self>, mischief: Mischief, tasks: &mut JoinSet<()>) {
         *lock(&self.began) = Some(Instant::now());
-        for _ in 0..mischief.sessions() {
+        for number in 0..mischief.sessions() {
             let villain = self.clone();
             tasks.spawn(async move {
                 loop {
-                    if let Ok(session) = villain.dial(mischief).await {
+                    // What keeps it out shows in what it asked for and what it got.
+                    if let Ok(session) = villain.dial(mischief, number).await {
                         villain.live(session, mischief).await;
                     }
                     sleep(mischief.rest()).await;
@@ -190,9 +216,10 @@ impl Villain {
         lock(&self.tally).clone()
     }
 
-    async fn dial(&self, mischief: Mischief) -> anyhow::Result<Session> {
+    async fn dial(&self, mischief: Mischief, number: u64) -> anyhow::Result<Session> {
         let dial = async {
             let connection = self.endpoint.connect(self.relay, RELAY_SERVER_NAME)?.await?;
+            lock(&self.tally).asked.insert(number);
             let (mut send, mut receive) = connection.open_bi().await?;
             let mut instance = [0; 16];
             rand::rng().fill_bytes(&mut instance);
@@ -223,13 +250,16 @@ impl Villain {
     }
 
     async fn live(&self, session: Session, mischief: Mischief) {
-        let began = Instant::now();
-        {
+        let number = {
             let mut tally = lock(&self.tally);
-            tally.opened += 1;
+            tally.sessions.push(Life {
+                began: Instant::now(),
+                ended: None,
+            });
             tally.at_once += 1;
             tally.most_at_once = tally.most_at_once.max(tally.at_once);
-        }
+            tally.sessions.len() - 1
+        };
         let connection = session.connection.clone();
         tokio::select! {
             biased;
@@ -238,7 +268,9 @@ impl Villain {
         }
         let mut tally = lock(&self.tally);
         tally.at_once -= 1;
-        tally.lives.push(began.elapsed());
+        if let Some(life) = tally.sessions.get_mut(number) {
+            life.ended = Some(Instant::now());
+        }
     }
 
     /// Ends only with its connection.
@@ -333,4 +365,24 @@ fn verdict() -> Answer {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whole after every statement.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_was_never_closed_counts_with_its_age() {
+        let began = Instant::now();
+        let after = |ms| began + Duration::from_millis(ms);
+        let mut tally = Tally::default();
+        assert_eq!(tally.longest(after(9_000)), None);
+        for ended in [Some(after(300)), None, Some(after(200))] {
+            tally.sessions.push(Life { began, ended });
+        }
+        assert_eq!(tally.longest(after(9_000)), Some(Duration::from_secs(9)));
+        assert_eq!(tally.closed(), 2);
+        tally.sessions.remove(1);
+        assert_eq!(tally.longest(after(9_000)), Some(Duration::from_millis(300)));
+    }
 }

@@ -153,6 +153,7 @@ impl Model {
                 return broken("one-extra-attempt-per-user", text);
             }
             extras.push(decided);
+            self.sign_ins.get_mut(&flight).unwrap().extra = Some(decided);
         }
         Ok(())
     }
