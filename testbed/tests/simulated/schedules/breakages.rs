@@ -286,7 +286,8 @@ fn copy_sources(from: &Path, to: &Path) {
     }
 }
 
-/// Builds and runs the schedules of the copy; what they and the build say. Third-party crates are built once for both.
+/// Builds and runs the schedules of the copy; what they and the build say. In a target folder of its own: cargo would take
+/// what is built of a broken copy for what is built of the workspace.
 fn run_schedules(copy: &Path) -> String {
     let arguments = [
         "test",
@@ -299,7 +300,7 @@ fn run_schedules(copy: &Path) -> String {
     let output = Command::new(env!("CARGO"))
         .args(arguments)
         .current_dir(copy)
-        .env("CARGO_TARGET_DIR", workspace().join("target"))
+        .env("CARGO_TARGET_DIR", copy.join("target"))
         .env("POSTERN_SCHEDULES", SCHEDULES)
         .output()
         .unwrap();
