@@ -398,14 +398,15 @@ async fn read_request(recv: &mut RecvStream) -> Result<Request, WireError> {
 
 /// What is told of a bind without a verdict.
 fn failed(bind: &Bind) -> Answer {
-    let is_of_account = |reading| matches!(reading, Reading::AccountFault);
-    let (indeterminate, account_only) = match bind.result {
-        BindResult::Unknown(_) => (true, false),
-        BindResult::Answered { reading, .. } => (false, is_of_account(reading)),
-        BindResult::NeverSent => (false, false),
-    };
+    let account_only = matches!(
+        bind.result,
+        BindResult::Answered {
+            reading: Reading::AccountFault,
+            ..
+        }
+    );
     Answer::Failed(FailedFrame {
-        indeterminate,
+        indeterminate: matches!(bind.result, BindResult::Unknown(_)),
         dc: bind.dc.name().to_owned(),
         account_only: account_only.then_some(true),
     })

@@ -5,7 +5,6 @@
 //! bind, so losing one is harmless, and each session has a small set of its own: whatever a relay cancels takes
 //! nothing from the marks that keep a bind from being made twice, nor from another relay.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use postern_protocol::{Moment, RequestId};
@@ -25,16 +24,11 @@ pub(super) struct Cancelled {
 impl Cancelled {
     /// The relay no longer waits for the attempt of `id` that was to begin by `start_by`, nor for those before it.
     pub(super) fn insert(&mut self, id: RequestId, start_by: Moment) {
-        match self.ids.entry(id) {
-            Entry::Occupied(mut known) => {
-                let latest = start_by.max(*known.get());
-                known.insert(latest);
-                return;
-            }
-            Entry::Vacant(new) => {
-                new.insert(start_by);
-            }
+        if let Some(known) = self.ids.get_mut(&id) {
+            *known = start_by.max(*known);
+            return;
         }
+        self.ids.insert(id, start_by);
         self.order.push_back(id);
         if self.order.len() > CAPACITY
             && let Some(oldest) = self.order.pop_front()
