@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use postern_protocol::frame::DirectoryHealth;
 use postern_protocol::seal::SealingKey;
-use postern_protocol::{AgentIdentity, Moment, NotStarted, Outcome, RealmKey, RequestId, Subject, Unavailable};
+use postern_protocol::{AgentIdentity, Moment, Outcome, RealmKey, RequestId, Subject, Unavailable};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -373,8 +373,7 @@ impl Driver {
                     };
                     if !self.tell(session, send) {
                         // Never sent, so never bound: another agent may have it.
-                        let unsent = Answer::NotStarted(NotStarted::Draining);
-                        self.core.handle_answer(now, session, flight, attempt, unsent);
+                        self.core.handle_answer(now, session, flight, attempt, Answer::Unsent);
                     }
                 }
                 Command::Cancel {

@@ -152,6 +152,11 @@ impl Agent {
         self.latency.factor(now, usual) + penalty
     }
 
+    /// Whether it answers so fast that this must attract nothing.
+    pub(super) fn is_suspiciously_fast(&self, now: Moment, usual: &Usual) -> bool {
+        self.latency.is_suspiciously_fast(now, usual)
+    }
+
     pub(super) fn has_free_slot(&self) -> bool {
         self.outstanding() < self.session.slots
     }
@@ -159,6 +164,11 @@ impl Agent {
     /// Whether it takes work, be it later.
     pub(super) fn serves(&self) -> bool {
         !self.draining && self.session.directory_ready
+    }
+
+    /// Whether it takes work and gives signs of life.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.serves() && !self.liveness.is_suspect()
     }
 
     /// Whether it could do something for this flight, be it later.
@@ -202,15 +212,20 @@ impl Agents {
         ejected
     }
 
-    /// Takes a session out. What it had in hand and was not counted yet is a failure of its agent.
+    /// Takes a session out. What it had in hand and was not counted yet is a failure of its agent. The worst that is
+    /// thought of the agent's sessions is kept: one that ends well takes nothing back of another.
     pub(super) fn remove(&mut self, now: Moment, id: SessionId) -> Option<Agent> {
         let realm = self.realm_of.remove(&id)?;
         let mut agent = self.sessions.remove(&(realm, id))?;
         for in_hand in agent.in_hand.values().filter(|in_hand| !in_hand.counted) {
             agent.breaker.failed(now, in_hand.user, in_hand.probe);
         }
-        self.left
-            .insert((realm, agent.name().clone()), (agent.breaker.clone(), now));
+        let key = (realm, agent.name().clone());
+        let worse = match self.left.remove(&key) {
+            Some((known, _)) if known.ejected_until() > agent.breaker.ejected_until() => known,
+            _ => agent.breaker.clone(),
+        };
+        self.left.insert(key, (worse, now));
         Some(agent)
     }
 

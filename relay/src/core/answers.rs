@@ -42,7 +42,8 @@ impl Core {
         }
     }
 
-    /// An agent's last word on an attempt, or the end of its stream without one ([`Answer::Lost`]). Frees the slot.
+    /// An agent's last word on an attempt, or what there is without one ([`Answer::Lost`], [`Answer::Unsent`]). Frees the
+    /// slot.
     pub fn handle_answer(
         &mut self,
         now: Moment,
@@ -60,7 +61,7 @@ impl Core {
             agent.liveness.owes_nothing();
         }
         let realm = agent.session.realm;
-        let heard = answer != Answer::Lost;
+        let heard = !matches!(answer, Answer::Lost | Answer::Unsent);
         let state = self.flights.get(&flight).filter(|state| state.has_attempt(id, attempt));
         let known = state.map(|state| state.sign_in.recipients.is_some());
         self.credit(now, id, in_hand, &answer, known);
@@ -71,6 +72,7 @@ impl Core {
                 }
                 Answer::NotChecked | Answer::AccountNotChecked => self.not_checked(flight, id),
                 Answer::NotStarted(reason) => self.not_started(now, flight, id, reason),
+                Answer::Unsent => self.not_started(now, flight, id, NotStarted::Draining),
                 Answer::Lost => self.attempt_lost(now, flight, id, false),
             }
         }
@@ -96,7 +98,7 @@ impl Core {
         let credit = match answer {
             Answer::Verdict(..) => Credit::Good,
             Answer::Lost | Answer::NotChecked => Credit::Bad,
-            Answer::AccountNotChecked => Credit::None,
+            Answer::AccountNotChecked | Answer::Unsent => Credit::None,
             Answer::NotStarted(reason) => credit_of(*reason, known),
         };
         let Some(agent) = self.agents.get_mut(id) else { return };

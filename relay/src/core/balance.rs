@@ -5,6 +5,9 @@
 //! good as each other get as much, and no news of one draws everything to it. Two random choices need no more than
 //! this to stay close to the best.
 //!
+//! One that answers suspiciously fast costs as much as the usual one of the others at least, with what these have in hand:
+//! it may be making its answers up, and gets its even share and no more.
+//!
 //! An ejected agent whose time is over gets the next sign-in, whatever it costs: nothing but a sign-in can show that
 //! it is well again. Agents that are ejected, or rest, are passed over, but not where they are more than half of those
 //! that are there: then it is not the agents.
@@ -17,7 +20,7 @@ use rand::Rng;
 
 use super::agents::{Agent, Agents};
 use super::flight::Flight;
-use super::latency::Usual;
+use super::latency::{Usual, upper_median};
 use super::{RealmIndex, SessionId};
 
 /// Costs up to this many times the smaller one are equal to it.
@@ -33,6 +36,7 @@ struct Lot {
     session: SessionId,
     cost: f64,
     share: f64,
+    too_fast: bool,
 }
 
 /// The agents of one realm, for one choice.
@@ -95,7 +99,12 @@ impl Choice<'_> {
         let mut agents: BTreeMap<&str, (Lot, u32)> = BTreeMap::new();
         for (session, agent) in self.candidates(flight, also) {
             let (cost, share) = (self.cost(agent), agent.breaker.share(self.now));
-            let lot = Lot { session, cost, share };
+            let lot = Lot {
+                session,
+                cost,
+                share,
+                too_fast: agent.is_suspiciously_fast(self.now, self.usual),
+            };
             let (cheapest, equals) = agents.entry(agent.name()).or_insert((lot, 0));
             if cost * EQUAL < cheapest.cost {
                 (*cheapest, *equals) = (lot, 1);
@@ -107,7 +116,12 @@ impl Choice<'_> {
                 }
             }
         }
-        let all = agents.values().map(|(lot, _)| *lot);
+        let trusted = agents.values().filter(|(lot, _)| !lot.too_fast);
+        let least = upper_median(trusted.map(|(lot, _)| lot.cost).collect()).unwrap_or(0.0);
+        let all = agents.values().map(|(lot, _)| Lot {
+            cost: if lot.too_fast { lot.cost.max(least) } else { lot.cost },
+            ..*lot
+        });
         // One that is new has a lot only now and then; not a higher cost, by which it would get nothing at all.
         let mut lots: Vec<Lot> = all.clone().filter(|lot| random.random::<f64>() < lot.share).collect();
         if lots.is_empty() {

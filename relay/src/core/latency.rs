@@ -2,13 +2,13 @@
 //!
 //! A peak-EWMA: slower verdicts count at once, faster ones as they come and as time passes (Finagle's measure, with
 //! a time constant of 10 s). What counts is the mean of a quarter of a second, not the single verdict: where there are
-//! many, a few are always late, at every agent, and if each counted for 10 s all agents would look alike. Successes and rejections are kept apart, since directories take different times for
-//! them, and an agent that by chance gets more of one kind is not slower for it. So an agent is compared kind by kind
-//! with the median of its realm, and the result is a factor: 1 is as fast as usual. Each agent has one voice in the
-//! median, however many sessions it has, and of two in the middle the slower one counts: else one that makes its answers
-//! up would tell what is usual.
+//! many, a few are always late, at every agent, and if each counted for 10 s all agents would look alike. Successes and
+//! rejections are kept apart, since directories take different times for them, and an agent that by chance gets more of
+//! one kind is not slower for it. So an agent is compared kind by kind with the median of its realm, and the result is a
+//! factor: 1 is as fast as usual. Each agent has one voice in the median, however many sessions it has, and of two in
+//! the middle the slower one counts: else one that makes its answers up would tell what is usual.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use postern_protocol::Moment;
@@ -19,8 +19,12 @@ const TAU: f64 = 10.0;
 /// Verdicts of this time count as one.
 const WINDOW: Duration = Duration::from_millis(250);
 
-/// An agent that answers suspiciously fast attracts no more than one of twice the usual speed.
+/// An agent is not taken to be faster than twice the usual speed. One that says that it is does not know or makes its
+/// answers up.
 const FASTEST: f64 = 0.5;
+
+/// What is usual is known where so many agents have shown it; of two, none can be called the unusual one.
+const VOICES: usize = 3;
 
 /// Taken for the usual time where nobody has shown it yet, in seconds.
 const UNKNOWN: f64 = 0.01;
@@ -118,10 +122,19 @@ impl Latency {
 
     /// How slow it is beside `usual`: 1 is as usual, also where nothing is known.
     pub(super) fn factor(&self, now: Moment, usual: &Usual) -> f64 {
+        self.beside(now, usual).max(FASTEST)
+    }
+
+    /// Whether its verdicts come so fast that it must not attract anything by it.
+    pub(super) fn is_suspiciously_fast(&self, now: Moment, usual: &Usual) -> bool {
+        usual.voices >= VOICES && self.beside(now, usual) < FASTEST
+    }
+
+    fn beside(&self, now: Moment, usual: &Usual) -> f64 {
         let known = self.kinds.iter().zip(usual.kinds);
         let factors = known.filter_map(|(estimate, usual)| Some(estimate.as_ref()?.at(now) / usual?));
         let (sum, count) = factors.fold((0.0, 0.0), |(sum, count), factor| (sum + factor, count + 1.0));
-        if count > 0.0 { (sum / count).max(FASTEST) } else { 1.0 }
+        if count > 0.0 { sum / count } else { 1.0 }
     }
 }
 
@@ -129,15 +142,19 @@ impl Latency {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usual {
     kinds: [Option<f64>; KINDS],
+    /// How many agents have shown it.
+    voices: usize,
 }
 
 impl Usual {
     /// The medians over the agents at `now`; `sessions` are all of theirs, with their agents' names.
     pub(super) fn of<'a>(sessions: impl Iterator<Item = (&'a str, &'a Latency)> + Clone, now: Moment) -> Self {
-        let of_kind = |kind: usize| {
+        let mut voices = BTreeSet::new();
+        let mut of_kind = |kind: usize| {
             let mut slowest: BTreeMap<&str, f64> = BTreeMap::new();
             for (agent, latency) in sessions.clone() {
                 if let Some(estimate) = &latency.kinds[kind] {
+                    voices.insert(agent);
                     let of_agent = slowest.entry(agent).or_default();
                     *of_agent = of_agent.max(estimate.at(now));
                 }
@@ -145,7 +162,8 @@ impl Usual {
             upper_median(slowest.into_values().collect()).filter(|median| *median > 0.0)
         };
         Self {
-            kinds: std::array::from_fn(of_kind),
+            kinds: std::array::from_fn(&mut of_kind),
+            voices: voices.len(),
         }
     }
 
@@ -160,7 +178,8 @@ impl Usual {
     }
 }
 
-fn upper_median(mut values: Vec<f64>) -> Option<f64> {
+/// The middle one, or of two in the middle the greater; `None` of nothing.
+pub(super) fn upper_median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
@@ -221,6 +240,7 @@ mod tests {
         let mut latency = agent(&[(true, 10)]);
         let usual = Usual {
             kinds: [None, Some(0.01)],
+            voices: 1,
         };
         let rounded = |latency: &Latency, at: u64| (latency.factor(Moment(at), &usual) * 10.0).round() / 10.0;
         // In the next quarter of a second all are slow, and then all are fast.
@@ -260,6 +280,7 @@ mod tests {
         latency.observe(Moment(2_000_000), true, MS * 10);
         let usual = Usual {
             kinds: [None, Some(0.01)],
+            voices: 1,
         };
         assert!((8.0..9.5).contains(&latency.factor(Moment(2_000_000), &usual)));
     }

@@ -8,7 +8,7 @@ use super::agents::InHand;
 use super::balance::Choice;
 use super::flight::{Attempt, Phase};
 use super::queue::{Full, Walk};
-use super::{Command, Core, FlightId, PATIENCE, Realm, RealmIndex, SessionId, Shed, USUAL_LIFE};
+use super::{Command, Core, FlightId, PATIENCE, RealmIndex, SessionId, Shed, USUAL_LIFE};
 
 /// How long sign-ins wait for a directory after the last one was lost: a domain controller that closes its connections
 /// and takes new ones at once costs nobody a sign-in.
@@ -20,6 +20,10 @@ impl Core {
         let Some(flight) = self.flights.get(&id) else { return };
         if now >= flight.sign_in.deadline {
             return self.flight_timeout(now, id, false);
+        }
+        let realm = flight.sign_in.realm;
+        if !self.agents.of(realm).any(|(_, agent)| agent.is_at_work()) {
+            self.realms[realm.0].queue.begins_anew(now);
         }
         if let Some(session) = self.choose(now, id) {
             return self.send(now, id, session);
@@ -41,7 +45,7 @@ impl Core {
         let slots = self.agents.slots_at_work(realm);
         let queue = &mut self.realms[realm.0].queue;
         let (bytes, time_left) = (flight.sign_in.bytes, flight.sign_in.deadline.since(now));
-        let room = match queue.admits(now, bytes, time_left, slots) {
+        let room = match queue.admits(now, flight.line(), bytes, time_left, slots) {
             // It has waited already, and others wait no longer for it.
             Err(Full::Time) if !flight.is_fresh() => Ok(()),
             room => room,
@@ -206,10 +210,7 @@ impl Core {
             presence.directory_left = Some(now);
             self.wake(now + DIRECTORY_RETURN, realm);
         }
-        let Realm { presence, queue, .. } = &mut self.realms[realm.0];
-        if directory && !presence.directory {
-            queue.begins_anew(now);
-        }
+        let presence = &mut self.realms[realm.0].presence;
         (presence.agent, presence.directory) = (agent, directory);
     }
 }

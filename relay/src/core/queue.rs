@@ -3,11 +3,12 @@
 //! A queue is for what comes at once and is soon done. One that was never empty for a second is none of those: more
 //! comes than can be done, and waiting only makes everybody late, also long after it has become less. From then on
 //! nobody waits for longer than a fifth of the usual bound, until it was empty once. (The idea is that of controlled
-//! delay, RFC 8289, as it is used for queues of requests.)
+//! delay, RFC 8289, as it is used for queues of requests.) Time in which no agent is at work is not counted: what waits
+//! then is done soon after they are back.
 //!
 //! First come, first served, but for those that were at an agent already, which come before. What a caller sealed can
 //! go to some agents only; so that it holds nobody up, it waits in a line of its own, and the two lines are merged by
-//! age.
+//! age. Each line stands for itself: who seals to an agent that is silent shortens nobody else's wait.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,8 +74,8 @@ pub(super) struct Queue {
     rules: QueueRules,
     lines: [BTreeMap<i64, (FlightId, usize)>; 2],
     bytes: usize,
-    /// Since when it has not been empty, although somebody was there to work it off.
-    busy_since: Option<Moment>,
+    /// Since when each line has not been empty, although somebody was there to work it off.
+    busy_since: [Option<Moment>; 2],
     next: i64,
     first: i64,
     /// Where the next walk begins, by line: those before it were looked at and could not be taken.
@@ -89,7 +90,7 @@ impl Queue {
             rules,
             lines: [BTreeMap::new(), BTreeMap::new()],
             bytes: 0,
-            busy_since: None,
+            busy_since: [None; 2],
             next: 0,
             first: 0,
             resume: [i64::MIN; 2],
@@ -131,8 +132,15 @@ impl Queue {
         }
     }
 
-    /// Whether one of `bytes` that has `time_left` may begin to wait, where the agents have `slots` in all.
-    pub(super) fn admits(&self, now: Moment, bytes: usize, time_left: Duration, slots: u32) -> Result<(), Full> {
+    /// Whether one of `bytes` that has `time_left` may begin to wait in `line`, where the agents have `slots` in all.
+    pub(super) fn admits(
+        &self,
+        now: Moment,
+        line: Line,
+        bytes: usize,
+        time_left: Duration,
+        slots: u32,
+    ) -> Result<(), Full> {
         if self.len() >= self.rules.length {
             return Err(Full::Length);
         }
@@ -142,7 +150,7 @@ impl Queue {
         let mean = self
             .service
             .map_or(Duration::ZERO, |(mean, _)| Duration::from_secs_f64(mean));
-        let stands = self.busy_since.is_some_and(|since| now.since(since) >= STANDING);
+        let stands = self.busy_since[line as usize].is_some_and(|since| now.since(since) >= STANDING);
         let bound = self.rules.wait / if stands { STANDING_PART } else { 1 };
         let wait = self.expected_wait(slots);
         // Where one sign-in takes that long, waiting for one is nothing unusual.
@@ -152,16 +160,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Somebody is there again who works it off: the time in which nobody was does not make it a standing one.
+    /// Nobody is there who could work it off: such time does not make it a standing one.
     pub(super) fn begins_anew(&mut self, now: Moment) {
-        if let Some(since) = &mut self.busy_since {
+        for since in self.busy_since.iter_mut().flatten() {
             *since = now;
         }
     }
 
     /// Takes one in at the end; before all others if it is there `again`.
     pub(super) fn push(&mut self, now: Moment, id: FlightId, bytes: usize, line: Line, again: bool) -> Place {
-        self.busy_since.get_or_insert(now);
+        self.busy_since[line as usize].get_or_insert(now);
         let turn = if again {
             self.first -= 1;
             self.first
@@ -176,11 +184,12 @@ impl Queue {
 
     /// Takes one out.
     pub(super) fn remove(&mut self, place: Place) {
-        if let Some((_, bytes)) = self.lines[place.line as usize].remove(&place.turn) {
+        let line = place.line as usize;
+        if let Some((_, bytes)) = self.lines[line].remove(&place.turn) {
             self.bytes -= bytes;
         }
-        if self.len() == 0 {
-            self.busy_since = None;
+        if self.lines[line].is_empty() {
+            self.busy_since[line] = None;
         }
     }
 
@@ -321,12 +330,12 @@ mod tests {
     #[test]
     fn it_is_full_by_count_and_by_bytes() {
         let mut queue = Queue::new(QueueRules { length: 2, ..RULES });
-        assert_eq!(queue.admits(Moment(0), 10_001, TIME, 1), Err(Full::Bytes));
+        assert_eq!(queue.admits(Moment(0), Line::Open, 10_001, TIME, 1), Err(Full::Bytes));
         queue.push(Moment(0), FlightId(1), 6_000, Line::Open, false);
-        assert_eq!(queue.admits(Moment(0), 4_001, TIME, 1), Err(Full::Bytes));
-        assert_eq!(queue.admits(Moment(0), 4_000, TIME, 1), Ok(()));
+        assert_eq!(queue.admits(Moment(0), Line::Open, 4_001, TIME, 1), Err(Full::Bytes));
+        assert_eq!(queue.admits(Moment(0), Line::Open, 4_000, TIME, 1), Ok(()));
         queue.push(Moment(0), FlightId(2), 1, Line::Open, false);
-        assert_eq!(queue.admits(Moment(0), 1, TIME, 1), Err(Full::Length));
+        assert_eq!(queue.admits(Moment(0), Line::Open, 1, TIME, 1), Err(Full::Length));
     }
 
     #[test]
@@ -336,20 +345,20 @@ mod tests {
         queue.served(Moment(0), twenty);
         // Four at once, 20 ms each: 200 a second.
         for id in 0..99 {
-            assert_eq!(queue.admits(Moment(0), 1, TIME, 4), Ok(()));
+            assert_eq!(queue.admits(Moment(0), Line::Open, 1, TIME, 4), Ok(()));
             queue.push(Moment(0), FlightId(id), 1, Line::Open, false);
         }
         assert_eq!(queue.expected_wait(4), Duration::from_millis(500));
         queue.push(Moment(0), FlightId(99), 1, Line::Open, false);
-        assert_eq!(queue.admits(Moment(0), 1, TIME, 4), Err(Full::Time));
-        assert_eq!(queue.admits(Moment(0), 1, TIME, 40), Ok(()));
+        assert_eq!(queue.admits(Moment(0), Line::Open, 1, TIME, 4), Err(Full::Time));
+        assert_eq!(queue.admits(Moment(0), Line::Open, 1, TIME, 40), Ok(()));
         assert_eq!(
-            queue.admits(Moment(0), 1, twenty, 40),
+            queue.admits(Moment(0), Line::Open, 1, twenty, 40),
             Err(Full::Time),
             "it has no time left"
         );
         assert_eq!(
-            queue.admits(Moment(0), 1, TIME, 0),
+            queue.admits(Moment(0), Line::Open, 1, TIME, 0),
             Ok(()),
             "nobody is there; somebody may come"
         );
@@ -364,31 +373,35 @@ mod tests {
             .map(|id| queue.push(Moment(0), FlightId(id), 1, Line::Open, false))
             .collect();
         let (before, after) = (Moment(999_999), Moment(1_000_000));
-        assert_eq!(queue.admits(before, 1, TIME, 4), Ok(()));
-        assert_eq!(queue.admits(after, 1, TIME, 4), Err(Full::Time));
+        assert_eq!(queue.admits(before, Line::Open, 1, TIME, 4), Ok(()));
+        assert_eq!(queue.admits(after, Line::Open, 1, TIME, 4), Err(Full::Time));
+        assert_eq!(queue.admits(after, Line::Sealed, 1, TIME, 4), Ok(()));
         places[..31].iter().for_each(|place| queue.remove(*place));
-        assert_eq!(queue.admits(after, 1, TIME, 4), Ok(()));
+        assert_eq!(queue.admits(after, Line::Open, 1, TIME, 4), Ok(()));
         let last = queue.push(after, FlightId(50), 1, Line::Open, false);
-        assert_eq!(queue.admits(after, 1, TIME, 4), Err(Full::Time));
+        assert_eq!(queue.admits(after, Line::Open, 1, TIME, 4), Err(Full::Time));
         // After a time without anybody it is a new one, and it is one when it was empty.
         queue.begins_anew(after);
-        assert_eq!(queue.admits(after, 1, TIME, 4), Ok(()));
+        assert_eq!(queue.admits(after, Line::Open, 1, TIME, 4), Ok(()));
         places[31..].iter().for_each(|place| queue.remove(*place));
         queue.remove(last);
         for id in 51..100 {
             queue.push(after, FlightId(id), 1, Line::Open, false);
         }
-        assert_eq!(queue.admits(after, 1, TIME, 4), Ok(()));
+        assert_eq!(queue.admits(after, Line::Open, 1, TIME, 4), Ok(()));
     }
 
     #[test]
     fn a_slow_directory_is_no_full_queue() {
         let mut queue = Queue::new(RULES);
         queue.served(Moment(0), Duration::from_secs(1));
-        assert_eq!(queue.admits(Moment(0), 1, TIME, 1), Ok(()));
-        assert_eq!(queue.admits(Moment(0), 1, Duration::from_secs(2), 1), Ok(()));
+        assert_eq!(queue.admits(Moment(0), Line::Open, 1, TIME, 1), Ok(()));
         assert_eq!(
-            queue.admits(Moment(0), 1, Duration::from_millis(1_999), 1),
+            queue.admits(Moment(0), Line::Open, 1, Duration::from_secs(2), 1),
+            Ok(())
+        );
+        assert_eq!(
+            queue.admits(Moment(0), Line::Open, 1, Duration::from_millis(1_999), 1),
             Err(Full::Time)
         );
     }

@@ -65,6 +65,8 @@ pub enum Answer {
     AccountNotChecked,
     /// A bind was sent, or may have been, and its answer never came.
     Lost,
+    /// The request was never sent: its session was ending. Said by the relay's own side and not by the agent.
+    Unsent,
 }
 
 /// What the driver is to do.

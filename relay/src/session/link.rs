@@ -381,15 +381,15 @@ impl Link {
         Err(NotStarted::NoLookUp)
     }
 
-    /// What was never written made no bind: another agent may have it at once.
+    /// What was never written made no bind: another agent may have it at once. Of a closed queue, which ends when the last
+    /// that was let in has been taken out.
     async fn give_back(&self, commands: &mut mpsc::UnboundedReceiver<SessionCommand>) {
-        while let Ok(command) = commands.try_recv() {
+        while let Some(command) = commands.recv().await {
             if let SessionCommand::Send { flight, attempt, .. } = command {
-                let answer = Answer::NotStarted(NotStarted::Draining);
                 let _ = self
                     .context
                     .events
-                    .send(Event::Answered(self.id, flight, attempt, answer))
+                    .send(Event::Answered(self.id, flight, attempt, Answer::Unsent))
                     .await;
             }
         }

@@ -45,8 +45,10 @@ async fn attempt(
         // The agent would take it for a breach. What is accepted fits, so this is never reached.
         return Ok(Answer::NotStarted(NotStarted::Refused));
     }
-    let lost = |error: quinn::ConnectionError| WireError::Lost(error.to_string());
-    let (mut send, mut receive) = connection.open_bi().await.map_err(lost)?;
+    // The connection has ended, and not a byte of this was written.
+    let Ok((mut send, mut receive)) = connection.open_bi().await else {
+        return Ok(Answer::Unsent);
+    };
     write_frame(&mut send, &frame).await?;
     // The agent ends at the frame and does not wait for this.
     let _ = send.finish();

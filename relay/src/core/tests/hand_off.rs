@@ -144,3 +144,19 @@ fn the_only_agent_is_asked_again_after_a_pause_when_it_was_busy() {
     rig.answer(third, RIGHT);
     assert_eq!(rig.settled(), [(id, Outcome::Verdict(Verdict::Success))]);
 }
+
+#[test]
+fn what_was_never_sent_goes_to_another_at_once_and_says_nothing_of_the_agent() {
+    let mut rig = Rig::new(Ambiguous::Fail, 2);
+    let id = rig.sign_in();
+    let (flight, first, attempt) = rig.sent();
+    rig.pass(Duration::from_millis(50));
+    let heard = |rig: &Rig| rig.core.agents.get(first).unwrap().liveness.last_heard();
+    let before = heard(&rig);
+    rig.core.handle_answer(rig.now, first, flight, attempt, Answer::Unsent);
+    let (again, second, _) = rig.sent();
+    assert_eq!(again, id);
+    assert_ne!(second, first);
+    assert_eq!(heard(&rig), before);
+    assert_eq!(rig.state(first.0), AgentState::Draining, "its session is ending");
+}

@@ -29,7 +29,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let verdict = prop::sample::select(&Verdict::ALL[..]).prop_map(|verdict| Answer::Verdict(verdict, None));
     let not_started = prop::sample::select(&NotStarted::ALL[..]).prop_map(Answer::NotStarted);
-    let answer = prop_oneof![4 => verdict, 3 => not_started, 1 => Just(Answer::NotChecked), 1 => Just(Answer::AccountNotChecked), 1 => Just(Answer::Lost)];
+    let answer = prop_oneof![4 => verdict, 3 => not_started, 1 => Just(Answer::NotChecked), 1 => Just(Answer::AccountNotChecked), 1 => Just(Answer::Lost), 1 => Just(Answer::Unsent)];
     prop_oneof![
         8 => (0u64..6, any::<bool>()).prop_map(|(user, sealed)| Step::SignIn { user, sealed }),
         2 => Just(Step::Up),
@@ -221,6 +221,7 @@ fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
                         }
                         Answer::Verdict(verdict, _) => watch.verdicts.entry(flight).or_default().push(verdict),
                         Answer::NotChecked | Answer::AccountNotChecked => watch.not_checked.push((flight, attempt)),
+                        Answer::Unsent => watch.answered_without_bind.push((flight, attempt)),
                         Answer::Lost => {}
                     }
                     rig.core.handle_answer(rig.now, session, flight, attempt, answer);

@@ -169,3 +169,32 @@ fn whoever_is_given_up_for_its_silence_is_told_first() {
     let given: Vec<_> = rig.commands().into_iter().filter_map(of_it).collect();
     assert_eq!(given, [("told", SessionId(1)), ("sent", SessionId(2))]);
 }
+
+#[test]
+fn while_all_are_silent_nobody_is_refused_for_a_queue_that_stands() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 0);
+    let queue = QueueRules {
+        length: 1_000,
+        bytes: 1_000_000,
+        wait: Duration::from_millis(500),
+    };
+    let realm = RealmRules {
+        queue,
+        ..rules(Ambiguous::RetryOnce)
+    };
+    rig.core = Core::new([realm], 7);
+    (1..=3).for_each(|id| rig.up(id));
+    let every = Duration::from_millis(20);
+    rig.serve(100, every, |_| Some(every));
+    rig.silent.extend((1..=3).map(SessionId));
+    // In 1.5 s 75 come. Once the agents are back, with six slots, the last of them waits for 250 ms: less than one may,
+    // and more than one may in a queue that stands.
+    for _ in 0..75 {
+        rig.pass(every);
+        rig.sign_in();
+        let commands = rig.commands();
+        let shed = commands.iter().find(|command| matches!(command, Command::Shed(_)));
+        assert_eq!(shed, None, "{:?}", rig.now);
+    }
+    assert!(rig.core.queued(REALM) > 60, "they wait");
+}

@@ -18,7 +18,7 @@ struct Breakage {
 /// In this file, this text, which is there once, becomes that.
 type Edit = (&'static str, &'static str, &'static str);
 
-const BREAKAGES: [Breakage; 19] = [
+const BREAKAGES: [Breakage; 21] = [
     Breakage {
         what: "an agent that may have bound it gets it again",
         edits: &[(
@@ -176,6 +176,24 @@ const BREAKAGES: [Breakage; 19] = [
             "relay/src/core/balance.rs",
             "let ejections_count = self.are_few(there, ejected);",
             "let ejections_count = self.are_few(there, ejected) && self.usual.factor_of(1.0) < 0.0;",
+        )],
+        caught_by: &["the-ejected-get-nothing"],
+    },
+    Breakage {
+        what: "an ejected agent gets any number of sign-ins as probes",
+        edits: &[(
+            "relay/src/core/breaker.rs",
+            "ejection.probing |= probe;",
+            "ejection.probing &= probe;",
+        )],
+        caught_by: &["the-ejected-get-nothing"],
+    },
+    Breakage {
+        what: "ejections do not last longer when the probe fails",
+        edits: &[(
+            "relay/src/core/breaker.rs",
+            "saturating_mul(1 << self.ejections.min(16))",
+            "saturating_mul(1 << self.ejections.min(0))",
         )],
         caught_by: &["the-ejected-get-nothing"],
     },

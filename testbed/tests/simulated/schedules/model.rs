@@ -123,7 +123,7 @@ pub(super) struct Model {
     hand_offs: Vec<(Bucket, Bucket)>,
     /// The longest that a verdict took, by realm.
     slowest: Vec<Duration>,
-    /// Since when a realm has had sign-ins that are not settled, without a break.
+    /// Since when a realm has had sign-ins that are not settled, without a break and with somebody at work.
     busy_since: Vec<Option<Moment>>,
     /// When more waited than the relay looks at, by realm.
     crowded: Vec<Moment>,
@@ -150,8 +150,11 @@ impl Model {
 
     pub(super) fn sign_in(&mut self, now: Moment, id: FlightId, facts: &SignIn) {
         self.unsettled.insert(id);
-        self.busy_since[facts.realm.0].get_or_insert(now);
-        self.deposit(now, facts.realm.0);
+        let realm = facts.realm.0;
+        let at_work = self.of_realm(realm).any(|session| session.serves() && !session.suspect);
+        let busy_since = &mut self.busy_since[realm];
+        *busy_since = busy_since.filter(|_| at_work).or(Some(now));
+        self.deposit(now, realm);
         self.sign_ins.insert(
             id,
             View {
@@ -209,8 +212,8 @@ impl Model {
         for (flight, _) in &open {
             session.failed.insert(self.sign_ins[flight].facts.user);
         }
-        self.left
-            .insert((session.realm, session.name.clone()), session.grudge());
+        let grudge = self.left.entry((session.realm, session.name.clone())).or_default();
+        grudge.add(&session);
         for (flight, number) in open {
             self.attempt(flight, id, number, |attempt| attempt.end = Some(End::Unknown));
         }
@@ -271,6 +274,7 @@ impl Model {
             Answer::NotStarted(reason) => End::NotStarted(*reason),
             Answer::NotChecked | Answer::AccountNotChecked => End::NotChecked,
             Answer::Lost => End::Unknown,
+            Answer::Unsent => End::NotStarted(NotStarted::Draining),
         };
         let callers = self.is_callers_doing(flight, answer);
         let Some(session) = self.sessions.get_mut(&id) else {
@@ -279,7 +283,7 @@ impl Model {
         if !session.ends((flight, number)) {
             return;
         }
-        if *answer != Answer::Lost {
+        if !matches!(answer, Answer::Lost | Answer::Unsent) {
             session.hear(now);
         }
         let unsettled = self.unsettled.contains(&flight);
@@ -308,7 +312,9 @@ impl Model {
     pub(super) fn is_callers_doing(&self, flight: FlightId, answer: &Answer) -> bool {
         let sealed = |view: &View| view.facts.recipients.is_some();
         match answer {
-            Answer::NotStarted(NotStarted::Refused | NotStarted::NoMatch) | Answer::AccountNotChecked => true,
+            Answer::NotStarted(NotStarted::Refused | NotStarted::NoMatch)
+            | Answer::AccountNotChecked
+            | Answer::Unsent => true,
             Answer::NotStarted(NotStarted::CannotOpen | NotStarted::Replayed) => {
                 self.sign_ins.get(&flight).is_some_and(sealed)
             }

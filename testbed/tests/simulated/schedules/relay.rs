@@ -182,8 +182,14 @@ impl World {
                 core.handle_sign_in(now, id, sign_in);
             }
             Event::CallerGone(id) => {
+                let before = health(core, now, self.relay.realms);
                 model.caller_gone(id);
                 core.handle_caller_gone(id);
+                let after = health(core, now, self.relay.realms);
+                if is_worse(&before, &after) {
+                    let text = format!("its caller went, and that changed {before:?} to {after:?}");
+                    return Err(Broken::new("callers-harm-no-agent", now, id, text));
+                }
             }
             Event::Up(id, session) => {
                 self.relay.known.insert(id);
@@ -242,6 +248,7 @@ impl World {
                 Answer::NotChecked => "not checked",
                 Answer::AccountNotChecked => "account not checked",
                 Answer::Lost => "lost",
+                Answer::Unsent => "unsent",
             },
         );
         let what = format!("{answer:?}");

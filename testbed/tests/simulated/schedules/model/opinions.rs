@@ -1,7 +1,6 @@
 //! The rules of what the relay thinks of agents (DESIGN 6), and of how often it hands on (DESIGN 5).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use postern_protocol::{Moment, NotStarted};
 use postern_relay::core::{FlightId, Opinion, SessionId, Shed};
@@ -11,9 +10,6 @@ use super::{Broken, Model, View};
 
 /// Failures of so many users eject an agent.
 const FAILURES: usize = 3;
-
-/// The shortest ejection.
-const EJECTION: Duration = Duration::from_secs(1);
 
 /// A token bucket as the design has it: 0.2 for each new sign-in, ten a second, room for a hundred or all slots.
 #[derive(Debug)]
@@ -73,11 +69,10 @@ impl Model {
                     // When that was nobody said.
                     session.ejected.get_or_insert(Moment(0));
                 } else {
-                    session.failed.clear();
-                    session.ejected = Some(now);
+                    session.eject(now);
                 }
             }
-            Opinion::Back => session.ejected = None,
+            Opinion::Back => session.come_back(now),
         }
         Ok(())
     }
@@ -93,14 +88,15 @@ impl Model {
         self.sessions.values_mut().for_each(|session| session.excused = now);
     }
 
-    /// `flight`, which `to` is sent, might have gone to somebody else: whether it had to.
+    /// `flight`, which `to` is sent, might have gone to somebody else: whether it had to. True if it can only be a probe of
+    /// one that is ejected.
     pub(super) fn rightly_chosen(
         &self,
         now: Moment,
         flight: FlightId,
         view: &View,
         to: SessionId,
-    ) -> Result<(), Broken> {
+    ) -> Result<bool, Broken> {
         let broken = |rule, what: String| Err(Broken::new(rule, now, flight, what));
         let chosen = &self.sessions[&to];
         let asked = |session: &Session| view.attempts.iter().any(|attempt| attempt.agent == session.name);
@@ -115,8 +111,8 @@ impl Model {
             let text = format!("{to:?} is a suspect, and {} is not", other.name);
             return broken("suspects-get-nothing", text);
         }
-        let Some(since) = chosen.ejected.filter(|since| now.since(*since) < EJECTION) else {
-            return Ok(());
+        let Some(since) = chosen.ejected else {
+            return Ok(false);
         };
         // While more than half are ejected nobody is. An agent is when all its sessions are.
         let there = self
@@ -133,14 +129,19 @@ impl Model {
         let ejected = &names(ejected) - &names(others_of_it);
         let others = names(others().collect());
         if others.len() >= ejected.len().max(1) {
+            // After its time it gets one sign-in, and another when that one has ended.
+            if now.since(since) >= chosen.ejection() && chosen.probes.is_empty() {
+                return Ok(true);
+            }
             let text = format!(
-                "{to:?} was ejected {:?} before, one of {}",
+                "{to:?} was ejected {:?} before, one of {}, and has as probes {:?}",
                 now.since(since),
-                ejected.len()
+                ejected.len(),
+                chosen.probes
             );
             return broken("the-ejected-get-nothing", text);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Whoever owes something and is silent is pinged, and then suspected. To be asked when all timers have run.

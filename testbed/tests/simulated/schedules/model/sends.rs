@@ -106,7 +106,10 @@ impl Model {
         if let Some(first) = unknown.first() {
             self.extra(now, flight, unknown.len(), first.number, number)?;
         }
-        self.rightly_chosen(now, flight, &self.sign_ins[&flight], to)?;
+        if self.rightly_chosen(now, flight, &self.sign_ins[&flight], to)? {
+            let chosen = self.sessions.get_mut(&to).unwrap();
+            chosen.probes.insert((flight, number));
+        }
         self.note_sent(now, flight, to, number, start_by);
         Ok(())
     }

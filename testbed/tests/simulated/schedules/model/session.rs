@@ -19,6 +19,13 @@ const LONGEST_RTT: Duration = Duration::from_millis(300);
 /// The longest that one which could not begin is left alone, and what the relay's timers add.
 pub(super) const LONGEST_REST: Duration = Duration::from_millis(1_020);
 
+/// The shortest ejection, and the longest.
+const EJECTION: Duration = Duration::from_secs(1);
+const LONGEST_EJECTION: Duration = Duration::from_secs(60);
+
+/// After so long without an ejection the next one is a first one again.
+const HEALTHY: Duration = Duration::from_secs(60);
+
 /// So is one that answered none of so many pings, whatever it owes.
 const UNANSWERED: usize = 3;
 
@@ -48,6 +55,12 @@ pub(in super::super) struct Session {
     /// Users whose sign-ins it failed since its last verdict. Some count here that the relay need not count.
     pub(super) failed: BTreeSet<u64>,
     pub(super) ejected: Option<Moment>,
+    /// How often it was, in this session and without a minute of health between.
+    ejections: u32,
+    /// What it has to show that it is well again.
+    pub(super) probes: BTreeSet<(FlightId, AttemptNumber)>,
+    /// When it last came back.
+    back: Moment,
     /// It may have been ejected when its last session ended, which the relay has yet to say.
     pub(super) ejected_before: bool,
     /// It may be left alone so long, having said that it cannot begin.
@@ -90,16 +103,34 @@ impl Session {
             ejected_before: ejected.is_some() || failed.len() >= 3,
             failed,
             ejected,
+            ejections: 0,
+            probes: BTreeSet::new(),
+            back: now,
             rests_until: now,
         }
     }
 
-    /// What is held against it when it ends.
-    pub(super) fn grudge(self) -> Grudge {
-        Grudge {
-            failed: self.failed,
-            ejected: self.ejected,
+    /// The relay says that it is ejected.
+    pub(super) fn eject(&mut self, now: Moment) {
+        if self.ejected.is_none() && now.since(self.back) >= HEALTHY {
+            self.ejections = 0;
         }
+        self.ejections += 1;
+        self.ejected = Some(now);
+        self.failed.clear();
+        self.probes.clear();
+    }
+
+    /// The relay says that it is well again.
+    pub(super) fn come_back(&mut self, now: Moment) {
+        self.ejected = None;
+        self.back = now;
+    }
+
+    /// How long the ejection lasts at least: 1 s, doubling to 60 s. One of an earlier session may have been the first.
+    pub(super) fn ejection(&self) -> Duration {
+        let times = self.ejections.saturating_sub(1).min(6);
+        (EJECTION * (1 << times)).min(LONGEST_EJECTION)
     }
 
     /// The relay believes no longer round-trip time.
@@ -139,6 +170,7 @@ impl Session {
 
     /// False for what it was never sent, or has answered.
     pub(super) fn ends(&mut self, stream: (FlightId, AttemptNumber)) -> bool {
+        self.probes.remove(&stream);
         let had = self.open.remove(&stream);
         if self.open.is_empty() {
             self.owes_since = None;

@@ -29,8 +29,9 @@ impl Model {
             let late = now.since(view.facts.deadline);
             return broken("settled-by-its-deadline", format!("{outcome}, {late:?} late"));
         }
-        for attempt in view.attempts.iter().filter(|attempt| attempt.end.is_none()) {
-            // Where the deadline is past it had its time. What its caller gave up counts here, too, and need not.
+        let unanswered = view.attempts.iter().filter(|attempt| attempt.end.is_none());
+        for attempt in unanswered.filter(|_| !view.caller_gone) {
+            // Where the deadline is past it had its time. What its caller gave up is none of its doing.
             if let Some(session) = self.sessions.get_mut(&attempt.session) {
                 session.failed.insert(view.facts.user);
             }
