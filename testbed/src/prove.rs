@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use postern_loadtest::Stage;
 
 use crate::report::progress;
@@ -25,7 +25,6 @@ pub mod arguments;
 pub mod course;
 pub mod goal;
 pub mod judge;
-pub mod metrics;
 pub mod phases;
 pub mod report;
 pub mod rig;
@@ -50,7 +49,7 @@ pub struct Request {
 pub enum Proof {
     /// Every goal holds.
     Held,
-    /// At least one does not.
+    /// At least one does not, or the load was not what was planned.
     Missed,
 }
 
@@ -112,7 +111,8 @@ pub fn list() -> String {
 /// Plays the scenarios and prints what they showed.
 ///
 /// # Errors
-/// When a cluster does not come up or cannot be asked. What the scenarios before it showed has been printed then.
+/// When a scenario could not be played: its cluster did not come up, or could not be asked. The others are played all the
+/// same. At once when it is interrupted, or the reports cannot be written.
 pub async fn run(request: &Request) -> anyhow::Result<Proof> {
     let folder = std::env::temp_dir().join(format!("postern-prove-{:08x}", rand::random::<u32>()));
     std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -125,45 +125,50 @@ pub async fn run(request: &Request) -> anyhow::Result<Proof> {
         seed: request.seed,
         folder,
     };
-    let played = play(request, &context).await;
-    let reports = match played {
-        Ok(reports) => reports,
-        Err(error) => {
-            progress(format_args!(
-                "The clusters' files and logs stay in {}",
-                context.folder.display()
-            ));
-            return Err(error);
-        }
+    let played = tokio::select! {
+        biased;
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into).and(Err(anyhow!("interrupted"))),
+        played = play(request, &context) => played,
     };
-    let missed: usize = reports.iter().map(|report| report.missed(context.strictness)).sum();
-    if missed > 0 {
+    if matches!(played, Ok(Proof::Held)) {
+        // Nobody wants to look at what went well. What cannot be removed is for the system to clear.
+        let _ = std::fs::remove_dir_all(&context.folder);
+    } else {
         progress(format_args!(
             "The clusters' files and logs stay in {}",
             context.folder.display()
         ));
-        return Ok(Proof::Missed);
     }
-    // Nobody wants to look at what went well. What cannot be removed is for the system to clear.
-    let _ = std::fs::remove_dir_all(&context.folder);
-    Ok(Proof::Held)
+    played
 }
 
-async fn play(request: &Request, context: &Context) -> anyhow::Result<Vec<Report>> {
+async fn play(request: &Request, context: &Context) -> anyhow::Result<Proof> {
     let mut all = Vec::new();
+    let mut not_played = Vec::new();
     progress(format_args!("Seed {}; the same makes the same sign-ins", context.seed));
     for scenario in &request.scenarios {
         progress(format_args!("{}: {}", scenario.name(), scenario.about()));
-        let reports = scenario.play(context).await.with_context(|| scenario.name())?;
-        for report in &reports {
-            print(&report.text(context.strictness));
+        match scenario.play(context).await {
+            Ok(reports) => {
+                for report in &reports {
+                    print(&report.text(context.strictness));
+                }
+                all.extend(reports);
+            }
+            Err(error) => {
+                progress(format_args!("{} could not be played: {error:#}", scenario.name()));
+                not_played.push(scenario.name());
+            }
         }
-        all.extend(reports);
         if let Some(path) = &request.json {
             write_json(path, &all)?;
         }
     }
-    Ok(all)
+    if !not_played.is_empty() {
+        bail!("could not be played: {}", not_played.join(", "));
+    }
+    let proves = all.iter().all(|report| report.proves(context.strictness));
+    Ok(if proves { Proof::Held } else { Proof::Missed })
 }
 
 fn print(text: &str) {

@@ -23,6 +23,7 @@ use crate::cluster::{Counts, Domain, TENANT, loopback};
 use crate::control;
 use crate::directory;
 use crate::links::Links;
+use crate::metrics::{AGENTS, Metrics, READY};
 use crate::pki::Pki;
 use crate::report::{Facts, announce, progress};
 use crate::supervisor::ready::wait_ready;
@@ -287,20 +288,20 @@ fn http_client(pki: &Pki) -> anyhow::Result<reqwest::Client> {
 
 /// Waits until every relay knows that each agent's directory answers: then the next sign-in can go to any of them.
 async fn relays_have_all_agents(http: &reqwest::Client, domain: &Domain, parts: &Parts) -> anyhow::Result<()> {
+    let agents = parts.agents.len() as u64;
     for relay in &parts.relays {
         let mut ready = 0;
         for _ in 0..AGENT_TRIES {
             ready = ready_agents(http, &relay.admin, &domain.realm).await.unwrap_or(0);
-            if ready >= parts.agents.len() {
+            if ready >= agents {
                 break;
             }
             tokio::time::sleep(AGENT_INTERVAL).await;
         }
-        if ready < parts.agents.len() {
+        if ready < agents {
             bail!(
-                "{} has {ready} of {} agents that can take sign-ins; see its log {} and those beside it",
+                "{} has {ready} of {agents} agents that can take sign-ins; see its log {} and those beside it",
                 relay.name,
-                parts.agents.len(),
                 relay.log.display()
             );
         }
@@ -309,12 +310,9 @@ async fn relays_have_all_agents(http: &reqwest::Client, domain: &Domain, parts: 
 }
 
 /// As the relay counts them in its metrics.
-async fn ready_agents(http: &reqwest::Client, admin: &str, realm: &str) -> Option<usize> {
-    let url = format!("{admin}/metrics");
-    let answer = http.get(url).timeout(Duration::from_secs(2)).send().await.ok()?;
-    let text = answer.text().await.ok()?;
-    let series = format!(r#"postern_relay_agents{{realm="{realm}",state="ready",tenant="{TENANT}"}} "#);
-    text.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok())
+async fn ready_agents(http: &reqwest::Client, admin: &str, realm: &str) -> reqwest::Result<u64> {
+    let metrics = Metrics::ask(http, admin, Duration::from_secs(2)).await?;
+    Ok(metrics.count(AGENTS, &[READY, ("realm", realm), ("tenant", TENANT)]))
 }
 
 /// SIGINT and SIGTERM, which mean the same.

@@ -43,7 +43,7 @@ impl Clock {
     ///
     /// # Errors
     /// When it could not be done.
-    pub async fn moment(&self, action: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Moment> {
+    pub async fn moment<T>(&self, action: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Moment> {
         let ordered = self.now();
         action.await?;
         Ok(Moment {
@@ -116,12 +116,6 @@ impl Evidence {
         }
     }
 }
-
-/// Everything that was planned.
-pub const WHOLE: Window = Window {
-    from: Duration::ZERO,
-    until: Duration::MAX,
-};
 
 /// Makes the sign-ins of `stages` while `script` does something to the cluster. What the script returns comes with the
 /// evidence.

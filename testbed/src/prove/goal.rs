@@ -157,12 +157,15 @@ impl Goal {
     }
 }
 
+/// What a script reads of it; numbers are counts, seconds, bytes or parts of one.
 impl Serialize for Goal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Goal", 4)?;
+        let mut object = serializer.serialize_struct("Goal", 6)?;
         object.serialize_field("goal", &self.what)?;
         object.serialize_field("wanted", &self.wanted())?;
         object.serialize_field("seen", &self.shown())?;
+        object.serialize_field("limit", &self.limit.number())?;
+        object.serialize_field("value", &self.seen.map(Value::number))?;
         object.serialize_field("held", &(self.verdict(Strictness::Full) == Verdict::Held))?;
         object.end()
     }

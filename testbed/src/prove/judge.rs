@@ -9,20 +9,14 @@ use super::phases::{Moment, Window};
 /// Before a fault's order is sent, sign-ins may be under way that it will strike.
 const JUST_BEFORE: Duration = Duration::from_millis(100);
 
-/// Within this after a fault, whoever must notice it has noticed.
-const NOTICED: Duration = Duration::from_secs(1);
-
 /// Steps in which the way back to normal is looked for, and the time over which it is looked at.
 const STEP: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The sign-ins that a fault made slow: planned from 100 ms before its order until a second after it was done, and slower
-/// than 999 of 1,000 were before it.
+/// The sign-ins that a fault made slow: planned at any time from 100 ms before its order on, and slower than 999 of 1,000
+/// were before it.
 pub fn affected<'a>(records: &'a [Record], fault: Moment, usual: &Latency) -> Vec<&'a Record> {
-    let window = Window {
-        from: fault.ordered.saturating_sub(JUST_BEFORE),
-        until: fault.done + NOTICED,
-    };
+    let window = Window::since(fault.ordered.saturating_sub(JUST_BEFORE));
     let slow = window.of(records).filter(|record| record.latency > usual.p999);
     slow.collect()
 }
@@ -33,24 +27,26 @@ pub fn extra(affected: &[&Record], usual: &Latency) -> Duration {
     slowest.saturating_sub(usual.p50)
 }
 
-/// Sign-ins that were under way, anywhere between their caller and the directory, while the fault was made.
+/// Whether a sign-in was under way, anywhere between its caller and the directory, while the fault was made.
+pub fn is_in_flight(record: &Record, fault: Moment) -> bool {
+    record.attempt.at <= fault.done && record.answered_at() >= fault.ordered
+}
+
+/// How many were.
 pub fn in_flight(records: &[Record], fault: Moment) -> u64 {
-    let under_way = |record: &&Record| record.attempt.at <= fault.done && record.answered_at() >= fault.ordered;
-    count(records.iter().filter(under_way))
+    count(records.iter().filter(|record| is_in_flight(record, fault)))
 }
 
 /// How long after `from` sign-ins were as fast as `limit` again and stayed so: the first tenth of a second from which in
-/// each second up to `until` 99 of 100 took no longer. `None` when they never were.
+/// each second up to `until` there were some, and 99 of 100 took no longer. `None` when they never were.
 pub fn back_to(records: &[Record], from: Duration, until: Duration, limit: Duration) -> Option<Duration> {
     let mut back = None;
     let mut begin = until.saturating_sub(LOOK);
     // From the end: the first bad second ends the search.
     while begin >= from {
-        let window = Window {
-            from: begin,
-            until: begin + LOOK,
-        };
-        if Latency::of(window.of(records).map(|record| record.latency)).p99 > limit {
+        let window = Window::between(begin, begin + LOOK);
+        let mut looked_at = window.of(records).map(|record| record.latency).peekable();
+        if looked_at.peek().is_none() || Latency::of(looked_at).p99 > limit {
             break;
         }
         back = Some(begin - from);
@@ -118,17 +114,17 @@ mod tests {
     }
 
     #[test]
-    fn affected_are_the_slow_ones_around_the_fault_and_no_others() {
+    fn affected_are_the_slow_ones_from_just_before_the_fault_on() {
         let mut records = run(20, (10_000, 10_300), 400);
         records.extend([
             record(5_000, 900),
             record(9_950, 450),
             record(9_000, 2_000),
-            record(15_000, 900),
+            record(15_000, 460),
         ]);
         let affected = affected(&records, FAULT, &usual());
-        assert_eq!(affected.len(), 30 + 1);
-        assert_eq!(extra(&affected, &usual()), ms(440));
+        assert_eq!(affected.len(), 30 + 2);
+        assert_eq!(extra(&affected, &usual()), ms(450));
         assert_eq!(extra(&[], &usual()), Duration::ZERO);
     }
 
@@ -154,6 +150,8 @@ mod tests {
         let back = back_to(&run(20, (10_000, 11_500), 400), from, ms(20_000), ms(12)).unwrap();
         assert!((ms(1_400)..=ms(1_600)).contains(&back), "{back:?}");
         assert_eq!(back_to(&run(20, (10_000, 20_000), 400), from, ms(20_000), ms(12)), None);
+        // Nobody is not fast.
+        assert_eq!(back_to(&run(15, (0, 0), 0), from, ms(20_000), ms(12)), None);
         // Slow again at the end is not back.
         assert_eq!(back_to(&run(20, (19_500, 20_000), 400), from, ms(20_000), ms(12)), None);
     }

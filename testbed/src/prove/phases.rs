@@ -23,6 +23,19 @@ pub struct Moment {
 }
 
 impl Window {
+    /// All of a run.
+    pub const WHOLE: Self = Self::since(Duration::ZERO);
+
+    /// From here to here.
+    pub const fn between(from: Duration, until: Duration) -> Self {
+        Self { from, until }
+    }
+
+    /// From here to the end.
+    pub const fn since(from: Duration) -> Self {
+        Self::between(from, Duration::MAX)
+    }
+
     /// From here for so long.
     pub fn starting(from: Duration, lasts: Duration) -> Self {
         Self {

@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 use toml::Table;
 
 use super::agent_log::BindsOfAgent;
-use super::metrics::Metrics;
 use crate::cluster::users::{generated_name, generated_password};
+use crate::metrics::{AGENTS, Metrics, READY};
 
 /// More than any run takes; they cost the directory nothing until they sign in.
 const USERS: &str = "1000000";
@@ -85,6 +85,8 @@ struct About {
 pub struct Part {
     /// Its name.
     pub name: String,
+    /// Its process, when the cluster came up.
+    pub pid: u32,
     /// Its output.
     pub log: PathBuf,
     /// URL of its admin listener.
@@ -95,6 +97,12 @@ pub struct Part {
     /// Where a relay is dialled by agents.
     #[serde(default)]
     pub quic: String,
+}
+
+/// What the cluster answers to an order, as far as it is used here.
+#[derive(Debug, Deserialize)]
+struct Ordered {
+    pid: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -205,13 +213,16 @@ impl Rig {
         &self.http
     }
 
-    /// Kills, stops, continues, ends or restarts a part.
+    /// Kills, stops, continues, ends or restarts a part. Its process, which is another one after a restart.
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn order(&self, part: &str, what: &str) -> anyhow::Result<()> {
+    pub async fn order(&self, part: &str, what: &str) -> anyhow::Result<u32> {
         let url = format!("{}/children/{part}", self.about.control);
-        self.ask(Method::POST, &url, &json!({ "do": what })).await
+        let answer = self.ask(Method::POST, &url, &json!({ "do": what })).await?;
+        Ok(serde_json::from_str::<Ordered>(&answer)
+            .context("the cluster's answer to an order")?
+            .pid)
     }
 
     /// What each agent bound so far, in the agents' order.
@@ -273,7 +284,7 @@ impl Rig {
     /// # Errors
     /// When it does not answer.
     pub async fn relay_metrics(&self) -> anyhow::Result<Metrics> {
-        metrics(&self.http, &self.relay()?.admin, PATIENCE).await
+        Ok(Metrics::ask(&self.http, &self.relay()?.admin, PATIENCE).await?)
     }
 
     /// What all agents together count.
@@ -283,7 +294,8 @@ impl Rig {
     pub async fn agents_count(&self, name: &str, labels: &[(&str, &str)]) -> anyhow::Result<u64> {
         let mut sum = 0;
         for agent in self.agents() {
-            sum += metrics(&self.http, &agent.admin, PATIENCE).await?.count(name, labels);
+            let metrics = Metrics::ask(&self.http, &agent.admin, PATIENCE).await?;
+            sum += metrics.count(name, labels);
         }
         Ok(sum)
     }
@@ -298,7 +310,8 @@ impl Rig {
         let mut table: Table = toml::from_str(&std::fs::read_to_string(&path).with_context(cannot)?)?;
         change(&mut table);
         std::fs::write(&path, toml::to_string(&table)?).with_context(cannot)?;
-        self.order(part, "restart").await
+        self.order(part, "restart").await?;
+        Ok(())
     }
 
     /// Gives every agent so many connections to the directory.
@@ -324,7 +337,10 @@ impl Rig {
     pub async fn wait_ready(&self, agents: usize) -> anyhow::Result<()> {
         let wait = async {
             loop {
-                let ready = self.relay_metrics().await.map(|metrics| metrics.count(AGENTS, &READY));
+                let ready = self
+                    .relay_metrics()
+                    .await
+                    .map(|metrics| metrics.count(AGENTS, &[READY]));
                 if ready.ok() == u64::try_from(agents).ok() {
                     return;
                 }
@@ -365,33 +381,16 @@ impl Rig {
         Ok(&dc.control)
     }
 
-    async fn ask(&self, method: Method, url: &str, body: &Value) -> anyhow::Result<()> {
+    async fn ask(&self, method: Method, url: &str, body: &Value) -> anyhow::Result<String> {
         let request = self
             .http
             .request(method, url)
             .header("content-type", "application/json");
         let answer = request.body(body.to_string()).send().await?;
-        let status = answer.status();
+        let (status, text) = (answer.status(), answer.text().await);
         if !status.is_success() {
-            bail!(
-                "{url} refused {body} ({status}): {}",
-                answer.text().await.unwrap_or_default()
-            );
+            bail!("{url} refused {body} ({status}): {}", text.unwrap_or_default());
         }
-        Ok(())
+        Ok(text?)
     }
-}
-
-/// The relay's count of agents, and the label of those that can take sign-ins.
-pub const AGENTS: &str = "postern_relay_agents";
-/// See [`AGENTS`].
-pub const READY: [(&str, &str); 1] = [("state", "ready")];
-
-/// What a process counts.
-///
-/// # Errors
-/// When it does not answer in time.
-pub async fn metrics(http: &reqwest::Client, admin: &str, patience: Duration) -> anyhow::Result<Metrics> {
-    let answer = http.get(format!("{admin}/metrics")).timeout(patience).send().await?;
-    Ok(Metrics::parse(&answer.error_for_status()?.text().await?))
 }

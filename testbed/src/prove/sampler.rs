@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::metrics::Metrics;
-use super::rig::{AGENTS, READY, Rig, metrics};
+use super::rig::Rig;
+use crate::metrics::{AGENTS, Metrics, READY};
 
 /// Often enough for goals of seconds, seldom enough to cost nothing.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -41,7 +41,7 @@ impl RelaySample {
     /// From a reading.
     pub fn of(metrics: &Metrics) -> Self {
         Self {
-            ready: metrics.count(AGENTS, &READY),
+            ready: metrics.count(AGENTS, &[READY]),
             links: metrics.count("postern_relay_links", &[]),
             ambiguous: metrics.count("postern_relay_ambiguous_total", &[]),
             memory: metrics.count("process_resident_memory_bytes", &[]),
@@ -72,7 +72,7 @@ impl Sampler {
             loop {
                 tick.tick().await;
                 let at = began.elapsed();
-                let reading = metrics(&http, &relay.admin, PATIENCE).await;
+                let reading = Metrics::ask(&http, &relay.admin, PATIENCE).await;
                 let sample = Sample {
                     at,
                     relay: reading.ok().as_ref().map(RelaySample::of),

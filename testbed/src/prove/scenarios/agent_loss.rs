@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use postern_loadtest::Record;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::words::{self, DEALT_WITH};
-use crate::prove::course::{Evidence, WHOLE, drive};
+use crate::cluster::users::generated_name;
+use crate::prove::course::{Evidence, drive};
 use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
@@ -105,7 +107,7 @@ pub(super) async fn black_hole(context: &Context) -> anyhow::Result<Vec<Report>>
         rig.wait_ready(shape.agents.into()).await
     })
     .await?;
-    let (doubted, closed) = idle(&rig, u64::from(shape.agents)).await?;
+    let (doubted, closed) = idle(&rig, shape.agents.into()).await?;
     rig.end().await?;
     let mut goals = goals(&evidence, fault_at, fault);
     goals.push(Goal::time("idle: agent gets no new work after", DOUBTED, doubted));
@@ -128,12 +130,12 @@ fn recovery(evidence: &Evidence) -> Report {
     goals.extend(words::always(evidence));
     goals.push(words::none_late(evidence));
     // What the agent had in hand was settled long before.
-    let twice = evidence.binds_of(WHOLE).users_bound_twice;
+    let twice = evidence.binds_of(Window::WHOLE).users_bound_twice;
     goals.push(Goal::none("users bound twice", twice));
     let back = evidence.bound_again(LOST_INDEX, Duration::ZERO);
     Report {
         title: "link-black-hole, recovery: everything passes again".to_owned(),
-        rows: vec![evidence.row("recovery", WHOLE)],
+        rows: vec![evidence.row("recovery", Window::WHOLE)],
         goals,
         notes: vec![format!("the agent bound again {}", told(back))],
         generator: evidence.generator,
@@ -141,18 +143,19 @@ fn recovery(evidence: &Evidence) -> Report {
 }
 
 /// Cuts the agent off while nobody signs in; when the relay no longer counts on it, and when it gives the connection up.
-async fn idle(rig: &Rig, agents: u64) -> anyhow::Result<(Option<Duration>, Option<Duration>)> {
+async fn idle(rig: &Rig, agents: usize) -> anyhow::Result<(Option<Duration>, Option<Duration>)> {
+    rig.wait_ready(agents).await?;
     rig.link(LOST, &json!({ "drop": true })).await?;
     let began = Instant::now();
     let (mut doubted, mut closed) = (None, None);
     while closed.is_none() && began.elapsed() < CLOSED * 4 {
         let relay = RelaySample::of(&rig.relay_metrics().await?);
         let now = began.elapsed();
-        if relay.links < agents {
+        if relay.links < agents as u64 {
             closed = Some(now);
         }
         // Who is gone gets no work either; the gauge may follow.
-        if doubted.is_none() && (relay.ready < agents || closed.is_some()) {
+        if doubted.is_none() && (relay.ready < agents as u64 || closed.is_some()) {
             doubted = Some(now);
         }
         sleep(LOOK).await;
@@ -164,11 +167,13 @@ fn goals(evidence: &Evidence, fault_at: Duration, fault: Moment) -> Vec<Goal> {
     let before = before(fault_at);
     let usual = evidence.latency(before);
     let affected = judge::affected(&evidence.records, fault, &usual);
-    let dealt_with = Window {
-        from: fault.done + DEALT_WITH,
-        until: Duration::MAX,
-    };
-    let twice = evidence.binds_of(WHOLE).users_bound_twice;
+    let dealt_with = Window::since(fault.done + DEALT_WITH);
+    let (struck, others): (Vec<&Record>, Vec<&Record>) = evidence
+        .records
+        .iter()
+        .partition(|record| judge::is_in_flight(record, fault));
+    let twice = |records: Vec<&Record>| evidence.binds.summary(records, generated_name).users_bound_twice;
+    let in_flight = judge::count(&struck);
     // Whatever else holds, it holds of a fault only if there was one.
     let lowest = fewest_ready(&evidence.samples, fault.ordered);
     let mut goals = vec![words::none_failed(evidence)];
@@ -185,11 +190,8 @@ fn goals(evidence: &Evidence, fault_at: Duration, fault: Moment) -> Vec<Goal> {
             Some(judge::extra(&affected, &usual)),
         ),
         words::as_fast_as_before("p99 from 2 s after it on", evidence, before, dealt_with),
-        Goal::count(
-            "users bound twice, of those in flight",
-            judge::in_flight(&evidence.records, fault),
-            twice,
-        ),
+        Goal::count("users bound twice, of those in flight", in_flight, twice(struck)),
+        Goal::none("users bound twice, of all others", twice(others)),
         words::none_late(evidence),
     ]);
     goals
@@ -197,14 +199,8 @@ fn goals(evidence: &Evidence, fault_at: Duration, fault: Moment) -> Vec<Goal> {
 
 fn report(title: &str, evidence: &Evidence, fault_at: Duration, fault: Moment, goals: Vec<Goal>) -> Report {
     let before = before(fault_at);
-    let during = Window {
-        from: before.until,
-        until: fault.done + DEALT_WITH,
-    };
-    let after = Window {
-        from: during.until,
-        until: Duration::MAX,
-    };
+    let during = Window::between(before.until, fault.done + DEALT_WITH);
+    let after = Window::since(during.until);
     let usual = evidence.latency(before);
     let end = evidence
         .records
@@ -232,6 +228,7 @@ fn report(title: &str, evidence: &Evidence, fault_at: Duration, fault: Moment, g
                 told(back),
                 told(doubted)
             ),
+            words::successes(evidence, before, after),
         ],
         generator: evidence.generator,
     }
@@ -242,8 +239,5 @@ fn told(time: Option<Duration>) -> String {
 }
 
 fn before(fault_at: Duration) -> Window {
-    Window {
-        from: WARM_UP,
-        until: fault_at - Duration::from_millis(100),
-    }
+    Window::between(WARM_UP, fault_at - Duration::from_millis(100))
 }

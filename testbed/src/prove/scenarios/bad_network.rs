@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::words;
-use crate::prove::course::{WHOLE, drive};
+use crate::prove::course::drive;
 use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::Window;
 use crate::prove::report::Report;
@@ -49,16 +49,7 @@ async fn one(context: &Context, reorder: bool) -> anyhow::Result<Report> {
     })
     .await?;
     rig.end().await?;
-    let (before, bad) = (
-        Window {
-            from: WARM_UP,
-            until: fault.ordered,
-        },
-        Window {
-            from: fault.done,
-            until: Duration::MAX,
-        },
-    );
+    let (before, bad) = (Window::between(WARM_UP, fault.ordered), Window::since(fault.done));
     let (usual, now) = (evidence.latency(before), evidence.latency(bad));
     let mut goals = vec![words::none_failed(&evidence)];
     goals.extend(words::always(&evidence));
@@ -70,14 +61,14 @@ async fn one(context: &Context, reorder: bool) -> anyhow::Result<Report> {
         ),
         Goal::time("p99 on bad links", usual.p99 + EXTRA, Some(now.p99)),
         // Nothing is lost for good here, so a second bind would be for lateness alone.
-        Goal::none("users bound twice", evidence.binds_of(WHOLE).users_bound_twice),
+        Goal::none("users bound twice", evidence.binds_of(Window::WHOLE).users_bound_twice),
         words::none_late(&evidence),
     ]);
     Ok(Report {
         title: format!("bad-network: 5 % loss and 50 ms of jitter each way, {how}"),
         rows: vec![evidence.row("before", before), evidence.row("bad links", bad)],
         goals,
-        notes: Vec::new(),
+        notes: vec![words::successes(&evidence, before, bad)],
         generator: evidence.generator,
     })
 }

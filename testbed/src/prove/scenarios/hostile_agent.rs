@@ -7,11 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_loadtest::{Ended, Judgement, Record};
+use postern_protocol::Outcome;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::words::{self, DEALT_WITH};
-use crate::prove::course::{Evidence, WHOLE, drive};
+use crate::prove::course::{Evidence, drive};
 use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::Window;
 use crate::prove::report::Report;
@@ -28,8 +30,8 @@ const SENT_AWAY: Duration = Duration::from_secs(1);
 const KNOWN: Duration = Duration::from_secs(3);
 const AS_GOOD_AS_NONE: f64 = 0.05;
 
-/// What one of four agents has by right that takes half the usual time: nobody is believed to be faster.
-const BY_RIGHT: f64 = 0.4;
+/// What one of four agents has that attracts nothing.
+const EVEN: f64 = 0.25;
 const BY_CHANCE: f64 = 1.2;
 
 /// Sessions that one certificate has room for: an old process, its successor, and both once more.
@@ -63,16 +65,7 @@ async fn one(context: &Context, mischief: Mischief) -> anyhow::Result<Report> {
     let (tally, seen_at) = (villain.tally(), Instant::now());
     at_work.shutdown().await;
     rig.end().await?;
-    let (before, during) = (
-        Window {
-            from: WARM_UP,
-            until: begin,
-        },
-        Window {
-            from: begin,
-            until: Duration::MAX,
-        },
-    );
+    let (before, during) = (Window::between(WARM_UP, begin), Window::since(begin));
     let mut goals = goals(&evidence, mischief, &tally, before, during);
     goals.extend(its_own(&evidence, mischief, &tally, seen_at, during));
     Ok(Report {
@@ -91,19 +84,28 @@ async fn one(context: &Context, mischief: Mischief) -> anyhow::Result<Report> {
 
 /// What everybody else has of it: nothing.
 fn goals(evidence: &Evidence, mischief: Mischief, tally: &Tally, before: Window, during: Window) -> Vec<Goal> {
-    let all = evidence.summary(WHOLE);
+    // What it makes up itself can be told from everything else.
+    let own = Ended::Outcome(Outcome::Verdict(villain::MADE_UP));
+    let wrong = evidence
+        .records
+        .iter()
+        .filter(|record| record.judgement() == Judgement::Wrong);
+    let (made_up, wrong): (Vec<&Record>, Vec<&Record>) = wrong.partition(|record| record.ended == own);
     let own_answers = match mischief {
         Mischief::InstantAnswers => judge::count(&tally.requests),
         _ => 0,
     };
-    let dealt_with = Window {
-        from: during.from + DEALT_WITH,
-        ..during
-    };
+    let dealt_with = Window::since(during.from + DEALT_WITH);
     vec![
         words::none_failed(evidence),
-        Goal::none("wrong verdicts beside its own", all.wrong.saturating_sub(own_answers)),
-        Goal::none("sign-ins that the generator dropped", evidence.generator.dropped),
+        Goal::none("wrong verdicts beside its own", judge::count(wrong)),
+        Goal::count(
+            "wrong verdicts of its own, of what it was asked",
+            own_answers,
+            judge::count(made_up),
+        ),
+        words::none_unanswered(evidence),
+        words::none_dropped(evidence),
         words::as_fast_as_before("p99 from 2 s after it on", evidence, before, dealt_with),
         words::none_late(evidence),
     ]
@@ -122,12 +124,8 @@ fn its_own(evidence: &Evidence, mischief: Mischief, tally: &Tally, now: Instant,
         ));
     }
     let known = tally.requests.iter().filter(|&&after| after >= KNOWN);
-    let later = Window {
-        from: during.from + KNOWN,
-        ..during
-    };
+    let later = Window::since(during.from + KNOWN);
     let share_later = judge::share(judge::count(known), evidence.summary(later).sent);
-    let share = judge::share(judge::count(&tally.requests), evidence.summary(during).sent);
     match mischief {
         Mischief::Garbage | Mischief::ForeignVerdicts => {
             let longest = tally.longest(now);
@@ -148,9 +146,9 @@ fn its_own(evidence: &Evidence, mischief: Mischief, tally: &Tally, now: Instant,
             ));
         }
         Mischief::InstantAnswers => goals.push(Goal::at_most(
-            "its share of requests",
-            Seen::Share(BY_RIGHT * BY_CHANCE),
-            Some(Seen::Share(share)),
+            "its share of requests from 3 s on",
+            Seen::Share(EVEN * BY_CHANCE),
+            Some(Seen::Share(share_later)),
         )),
     }
     goals

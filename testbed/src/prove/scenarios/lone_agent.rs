@@ -8,7 +8,7 @@ use postern_loadtest::{Judgement, Stage};
 use super::words;
 use crate::prove::course::drive;
 use crate::prove::goal::Goal;
-use crate::prove::phases::Window;
+use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
 use crate::prove::rig::Shape;
 use crate::prove::{Context, WARM_UP};
@@ -31,10 +31,16 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
         per_second: RATE,
         lasts: fault_at + context.either(15, 10),
     }];
-    let (evidence, (kill, restart)) = drive(&mut rig, &load, context.seed, async |rig, clock| {
+    let (evidence, (kill, restart, replaced)) = drive(&mut rig, &load, context.seed, async |rig, clock| {
         clock.until(fault_at).await;
         let kill = clock.moment(rig.order("agent-1", "kill")).await?;
-        Ok((kill, clock.moment(rig.order("agent-1", "restart")).await?))
+        let ordered = clock.now();
+        let pid = rig.order("agent-1", "restart").await?;
+        let restart = Moment {
+            ordered,
+            done: clock.now(),
+        };
+        Ok((kill, restart, u64::from(pid != rig.agents()[0].pid)))
     })
     .await?;
     rig.end().await?;
@@ -46,31 +52,22 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
         .map(|record| record.answered_at())
         .filter(|&at| at > restart.done)
         .min();
-    let back = Window {
-        from: restart.done + FIRST_ANSWER,
-        until: Duration::MAX,
-    };
+    let back = Window::since(restart.done + FIRST_ANSWER);
+    let before = Window::between(WARM_UP, fault_at);
     let mut goals = words::always(&evidence);
     goals.extend([
+        words::none_failed_before(&evidence, before),
+        words::at_least_one("agents that are another process now", replaced),
         words::all_in_time(&evidence),
         Goal::time(
             "first answer after the agent is ready",
             FIRST_ANSWER,
             first_answer.map(|at| at - restart.done),
         ),
-        Goal::none("sign-ins failed later than that", evidence.summary(back).failed),
+        words::last_failure("last failure after that", FIRST_ANSWER, &evidence, restart.done),
         words::none_late(&evidence),
     ]);
-    let (before, outage) = (
-        Window {
-            from: WARM_UP,
-            until: fault_at,
-        },
-        Window {
-            from: kill.ordered,
-            until: back.from,
-        },
-    );
+    let outage = Window::between(kill.ordered, back.from);
     Ok(vec![Report {
         title: "lone-agent-restarted: SIGKILL of the only agent, started again at once; 20 sign-ins/s".to_owned(),
         rows: vec![

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use postern_loadtest::{Ended, Judgement, Latency, Record, Stage};
-use postern_protocol::Outcome;
+use postern_protocol::{Outcome, Unavailable};
 use serde_json::json;
 
 use super::words;
@@ -57,10 +57,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let after = Window::starting(during.until + NORMAL, after);
     let goodput = |window: Window| per_second(&evidence, window);
     let memory = |window: Window| most_memory(&evidence, window);
-    let grown = memory(Window {
-        from: during.from,
-        until: Duration::MAX,
-    });
+    let grown = memory(Window::since(during.from));
     let mut goals = words::always(&evidence);
     goals.extend([
         Goal::at_least(
@@ -74,6 +71,10 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
             Some(accepted(&evidence.records, during).p99),
         ),
         words::at_least_one("refused at 10 ×", judge::count(refused(&evidence.records, during))),
+        Goal::none(
+            "neither right nor refused at 10 ×",
+            judge::count(neither(&evidence.records, during)),
+        ),
         Goal::time(
             "p99 of those refused",
             REFUSED,
@@ -141,8 +142,18 @@ fn accepted(records: &[Record], window: Window) -> Latency {
     Latency::of(accepted.map(|record| record.latency))
 }
 
-/// Whatever is answered 503: a refusal that comes late is what must not be.
 fn refused(records: &[Record], window: Window) -> impl Iterator<Item = &Record> {
-    let is_refused = |record: &&Record| matches!(record.ended, Ended::Outcome(Outcome::Unavailable(_)));
-    window.of(records).filter(is_refused)
+    window.of(records).filter(|record| is_refused(record))
+}
+
+fn is_refused(record: &Record) -> bool {
+    record.ended == Ended::Outcome(Outcome::Unavailable(Unavailable::Overloaded))
+}
+
+/// Who is not told at once that there is too much to do is served.
+fn neither(records: &[Record], window: Window) -> impl Iterator<Item = &Record> {
+    let served = |record: &Record| record.judgement() == Judgement::Right;
+    window
+        .of(records)
+        .filter(move |record| !is_refused(record) && !served(record))
 }

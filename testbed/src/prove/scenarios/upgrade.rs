@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::words;
 use crate::prove::course::{Clock, drive};
-use crate::prove::goal::Goal;
+use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
 use crate::prove::rig::{Rig, Shape};
@@ -17,26 +17,36 @@ const LASTS: Duration = Duration::from_secs(20);
 pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let mut rig = context.rig("agents-upgraded", Shape::default()).await?;
     let begin = context.fault_at();
-    let (evidence, (upgrade, ambiguous)) = drive(
+    let (evidence, (upgrade, replaced, ambiguous)) = drive(
         &mut rig,
         &context.load(begin + LASTS),
         context.seed,
         async |rig, clock| {
             clock.until(begin).await;
-            let upgrade = clock.moment(replace_all(rig)).await?;
-            Ok((upgrade, ambiguous_at_the_end(rig, clock, begin + LASTS).await?))
+            let mut replaced = 0;
+            let upgrade = clock.moment(replace_all(rig, &mut replaced)).await?;
+            Ok((
+                upgrade,
+                replaced,
+                ambiguous_at_the_end(rig, clock, begin + LASTS).await?,
+            ))
         },
     )
     .await?;
     rig.end().await?;
     let Moment { done, .. } = upgrade;
-    let before = Window {
-        from: WARM_UP,
-        until: begin,
-    };
+    let before = Window::between(WARM_UP, begin);
+    let agents = Shape::default().agents.into();
+    let twice = evidence.binds_of(Window::WHOLE).users_bound_twice;
     let mut goals = vec![
         words::none_failed(&evidence),
         Goal::none("ambiguous attempts", ambiguous),
+        Goal::none("users bound twice", twice),
+        Goal::at_least(
+            "agents that are another process now",
+            Seen::Count(agents),
+            Some(Seen::Count(replaced)),
+        ),
     ];
     goals.extend(words::always(&evidence));
     goals.push(words::none_late(&evidence));
@@ -45,20 +55,8 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
         title: "agents-upgraded: SIGTERM of each of three agents, and a new process of the same name".to_owned(),
         rows: vec![
             evidence.row("before", before),
-            evidence.row(
-                "during",
-                Window {
-                    from: begin,
-                    until: done,
-                },
-            ),
-            evidence.row(
-                "after",
-                Window {
-                    from: done,
-                    until: Duration::MAX,
-                },
-            ),
+            evidence.row("during", Window::between(begin, done)),
+            evidence.row("after", Window::since(done)),
         ],
         goals,
         notes: Vec::new(),
@@ -66,10 +64,11 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     }])
 }
 
-async fn replace_all(rig: &Rig) -> anyhow::Result<()> {
+async fn replace_all(rig: &Rig, replaced: &mut u64) -> anyhow::Result<()> {
     let agents = rig.agents();
     for agent in agents {
-        rig.order(&agent.name, "restart").await?;
+        let pid = rig.order(&agent.name, "restart").await?;
+        *replaced += u64::from(pid != agent.pid);
         // As an upgrade does that waits for the new one to serve.
         rig.wait_ready(agents.len()).await?;
     }

@@ -29,15 +29,17 @@ enum Breach {
     MadeUp,
     OtherwiseTold,
     NeedlesslyUnknown,
+    NotTried,
 }
 
 impl Breach {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::TooManyBinds,
         Self::NotRetried,
         Self::MadeUp,
         Self::OtherwiseTold,
         Self::NeedlesslyUnknown,
+        Self::NotTried,
     ];
 
     /// For people.
@@ -48,6 +50,7 @@ impl Breach {
             Self::MadeUp => "verdicts that no directory gave",
             Self::OtherwiseTold => "lost answers not told as indeterminate",
             Self::NeedlesslyUnknown => "answers that were there, and were taken for lost",
+            Self::NotTried => "failed without a bind",
         }
     }
 }
@@ -75,7 +78,7 @@ impl Policy {
             return Err(Breach::TooManyBinds);
         }
         let Some((last, earlier)) = binds.split_last() else {
-            return if has_verdict { Err(Breach::MadeUp) } else { Ok(()) };
+            return Err(if has_verdict { Breach::MadeUp } else { Breach::NotTried });
         };
         if earlier.iter().any(|bind| bind.answered) {
             return Err(Breach::NeedlesslyUnknown);
@@ -129,13 +132,7 @@ async fn one(context: &Context, policy: Policy) -> anyhow::Result<Report> {
             "answer-lost: one bind in twenty is counted and not answered; policy {}",
             policy.name()
         ),
-        rows: vec![evidence.row(
-            "under fault",
-            Window {
-                from: WARM_UP,
-                until: lasts,
-            },
-        )],
+        rows: vec![evidence.row("under fault", Window::between(WARM_UP, lasts))],
         goals,
         notes: Vec::new(),
         generator: evidence.generator,
@@ -199,7 +196,7 @@ mod tests {
         assert_eq!(check("l", RIGHT), Err(Breach::MadeUp));
         assert_eq!(check("a", UNKNOWN), Err(Breach::NeedlesslyUnknown));
         assert_eq!(check("", RIGHT), Err(Breach::MadeUp));
-        assert_eq!(check("", DOWN), Ok(()));
+        assert_eq!(check("", DOWN), Err(Breach::NotTried));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::words;
-use crate::prove::course::{Evidence, WHOLE, drive};
+use crate::prove::course::{Evidence, drive};
 use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
@@ -49,10 +49,7 @@ async fn one(context: &Context, number: usize, how: &str, fault: Value) -> anyho
     })
     .await?;
     rig.end().await?;
-    let noticed = Window {
-        from: fault.done + NOTICED,
-        until: Duration::MAX,
-    };
+    let noticed = Window::since(fault.done + NOTICED);
     let mut goals = vec![words::none_failed(&evidence)];
     goals.extend(words::always(&evidence));
     goals.push(Goal::at_most(
@@ -66,7 +63,7 @@ async fn one(context: &Context, number: usize, how: &str, fault: Value) -> anyho
         goals,
         notes: vec![format!(
             "users bound twice: {}",
-            evidence.binds_of(WHOLE).users_bound_twice
+            evidence.binds_of(Window::WHOLE).users_bound_twice
         )],
         generator: evidence.generator,
     })
@@ -96,14 +93,8 @@ impl Sent {
 }
 
 fn rows(evidence: &Evidence, fault_at: Duration, fault: Moment, noticed: Window) -> Vec<crate::prove::report::Row> {
-    let before = Window {
-        from: WARM_UP,
-        until: fault_at,
-    };
-    let during = Window {
-        from: fault.ordered,
-        until: noticed.from,
-    };
+    let before = Window::between(WARM_UP, fault_at);
+    let during = Window::between(fault.ordered, noticed.from);
     vec![
         evidence.row("before", before),
         evidence.row("first 3 s", during),

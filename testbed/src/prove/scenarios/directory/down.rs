@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use postern_loadtest::{Ended, Record};
+use postern_loadtest::{Ended, Judgement, Record};
 use postern_protocol::{Outcome, Unavailable};
 use serde_json::json;
 
@@ -19,6 +19,9 @@ use crate::prove::{Context, WARM_UP, judge};
 /// An answer that there is no directory comes within this.
 const TOLD: Duration = Duration::from_secs(1);
 
+/// Before the fault's order is sent, sign-ins may be under way that it will strike.
+const JUST_BEFORE: Duration = Duration::from_millis(100);
+
 /// Once it is back, sign-ins succeed again within this.
 const RECOVERED: Duration = Duration::from_secs(3);
 
@@ -27,7 +30,7 @@ pub(in super::super) async fn play(context: &Context) -> anyhow::Result<Vec<Repo
     let mut rig = context.rig("directory-down", Shape::default()).await?;
     let fault_at = context.fault_at();
     let down_for = context.either(5, 3);
-    let load = context.load(fault_at + down_for + context.either(8, 5));
+    let load = context.load(fault_at + down_for + context.either(8, 10));
     let (evidence, (gone, back)) = drive(&mut rig, &load, context.seed, async |rig, clock| {
         clock.until(fault_at).await;
         let gone = clock.moment(rig.faults(&[json!({ "kind": "refuse" })])).await?;
@@ -36,51 +39,32 @@ pub(in super::super) async fn play(context: &Context) -> anyhow::Result<Vec<Repo
     })
     .await?;
     rig.end().await?;
-    let outage = Window {
-        from: gone.done,
-        until: back.ordered,
-    };
-    let recovered = Window {
-        from: back.done + RECOVERED,
-        until: Duration::MAX,
-    };
-    let failed_again = evidence.summary(recovered).failed;
+    let outage = Window::between(gone.done, back.ordered);
+    let recovered = Window::since(back.done + RECOVERED);
+    let before = Window::between(WARM_UP, gone.ordered - JUST_BEFORE);
+    let slowest = struck(&evidence.records, gone, back).map(|record| record.latency).max();
     let mut goals = words::always(&evidence);
     goals.extend([
-        Goal::time(
-            "slowest answer during the outage",
-            TOLD,
-            Some(evidence.latency(outage).max),
-        ),
+        words::none_failed_before(&evidence, before),
+        words::at_least_one("sign-ins during the outage", evidence.summary(outage).sent),
+        Goal::time("slowest answer, of those in flight, too", TOLD, slowest),
         Goal::none(
             "then other than directory_down",
-            judge::count(unlike(&evidence.records, outage, gone)),
+            judge::count(unlike(&evidence.records, gone, back)),
         ),
-        Goal::none("sign-ins failed later than 3 s after it", failed_again),
+        words::last_failure("last failure after it is back", RECOVERED, &evidence, back.done),
         words::none_late(&evidence),
     ]);
     let mut others: BTreeMap<String, u64> = BTreeMap::new();
-    for record in unlike(&evidence.records, outage, gone) {
+    for record in unlike(&evidence.records, gone, back) {
         *others.entry(record.ended.to_string()).or_default() += 1;
     }
     Ok(vec![Report {
         title: "directory-down: both domain controllers refuse, and come back".to_owned(),
         rows: vec![
-            evidence.row(
-                "before",
-                Window {
-                    from: WARM_UP,
-                    until: gone.ordered,
-                },
-            ),
+            evidence.row("before", Window::between(WARM_UP, gone.ordered)),
             evidence.row("during", outage),
-            evidence.row(
-                "recovery",
-                Window {
-                    from: back.ordered,
-                    until: recovered.from,
-                },
-            ),
+            evidence.row("recovery", Window::between(back.ordered, recovered.from)),
             evidence.row("after", recovered),
         ],
         goals,
@@ -92,15 +76,20 @@ pub(in super::super) async fn play(context: &Context) -> anyhow::Result<Vec<Repo
     }])
 }
 
-/// The sign-ins of the outage that were told something else than that the directory is down. Those in flight when it
-/// went may have been bound: they may be told so. Those that were answered after it came back are none of it.
-fn unlike(records: &[Record], outage: Window, gone: Moment) -> impl Iterator<Item = &Record> {
+/// The sign-ins that the outage struck: not answered when it began, and planned before it ended.
+fn struck(records: &[Record], gone: Moment, back: Moment) -> impl Iterator<Item = &Record> {
+    let struck = move |record: &&Record| record.answered_at() >= gone.ordered && record.attempt.at < back.ordered;
+    records.iter().filter(struck)
+}
+
+/// Those of them that were told something else than that the directory is down. Those in flight when it went may have
+/// been bound: they may be told so, or what it answered. Those that were answered after it came back are none of it.
+fn unlike(records: &[Record], gone: Moment, back: Moment) -> impl Iterator<Item = &Record> {
     let told = |record: &Record, reason| record.ended == Ended::Outcome(Outcome::Unavailable(reason));
-    let in_flight = move |record: &Record| record.attempt.at <= gone.done && record.answered_at() >= gone.ordered;
-    outage.of(records).filter(move |record| {
-        let down = told(record, Unavailable::DirectoryDown);
-        let unknown = told(record, Unavailable::Indeterminate) && in_flight(record);
-        !(down || unknown) && record.answered_at() < outage.until
+    struck(records, gone, back).filter(move |record| {
+        let as_bound = told(record, Unavailable::Indeterminate) || record.judgement() == Judgement::Right;
+        let rightly = told(record, Unavailable::DirectoryDown) || judge::is_in_flight(record, gone) && as_bound;
+        !rightly && record.answered_at() < back.ordered
     })
 }
 
@@ -129,9 +118,9 @@ mod tests {
             ordered: Duration::from_millis(990),
             done: Duration::from_millis(1_000),
         };
-        let outage = Window {
-            from: gone.done,
-            until: Duration::from_millis(5_000),
+        let back = Moment {
+            ordered: Duration::from_millis(5_000),
+            done: Duration::from_millis(5_010),
         };
         let unavailable = Outcome::Unavailable;
         let records = [
@@ -139,11 +128,14 @@ mod tests {
             record(1_000, 10, unavailable(Unavailable::Indeterminate)),
             record(2_000, 10, unavailable(Unavailable::DirectoryDown)),
             record(4_990, 100, Outcome::Verdict(Verdict::Success)),
+            record(500, 400, unavailable(Unavailable::Overloaded)),
+            record(980, 20, Outcome::Verdict(Verdict::Success)),
+            record(980, 20, unavailable(Unavailable::Timeout)),
             record(2_000, 10, unavailable(Unavailable::Indeterminate)),
             record(2_000, 10, unavailable(Unavailable::Overloaded)),
             record(2_000, 10, Outcome::Verdict(Verdict::Success)),
         ];
-        let unlike: Vec<_> = unlike(&records, outage, gone).collect();
-        assert_eq!(unlike, [&records[4], &records[5], &records[6]]);
+        let unlike: Vec<_> = unlike(&records, gone, back).collect();
+        assert_eq!(unlike, records[6..].iter().collect::<Vec<_>>());
     }
 }

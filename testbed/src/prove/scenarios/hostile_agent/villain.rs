@@ -33,6 +33,9 @@ const NAME: &str = "villain";
 /// As many as an honest agent has.
 const SLOTS: u32 = 16;
 
+/// The verdict that it makes up: none that an honest agent gives here, so that it is known whose it is.
+pub(super) const MADE_UP: Verdict = Verdict::Rejected;
+
 /// Sessions that it tries to have at once.
 pub(super) const CROWD: u64 = 100;
 
@@ -351,10 +354,9 @@ async fn answer_pings(mut send: SendStream, mut receive: RecvStream) {
     }
 }
 
-/// One that no honest agent gives here, so that it is known whose it is.
 fn verdict() -> Answer {
     Answer::Verdict(VerdictFrame {
-        verdict: Verdict::Rejected.code(),
+        verdict: MADE_UP.code(),
         sub_code: None,
         dc: "dc-1".to_owned(),
         bind_us: 100,

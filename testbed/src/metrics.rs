@@ -1,5 +1,12 @@
 //! Reads what a process tells on `/metrics`: the text format of Prometheus, as far as Postern writes it.
 
+use std::time::Duration;
+
+/// The relay's count of agents.
+pub const AGENTS: &str = "postern_relay_agents";
+/// The label of those of [`AGENTS`] that can take sign-ins.
+pub const READY: (&str, &str) = ("state", "ready");
+
 /// One reading of one process.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
@@ -14,6 +21,15 @@ struct Series {
 }
 
 impl Metrics {
+    /// Asks the process with this admin listener.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub async fn ask(http: &reqwest::Client, admin: &str, patience: Duration) -> reqwest::Result<Self> {
+        let answer = http.get(format!("{admin}/metrics")).timeout(patience).send().await?;
+        Ok(Self::parse(&answer.error_for_status()?.text().await?))
+    }
+
     /// Reads the text. Lines that are no series are left out.
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
