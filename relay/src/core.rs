@@ -41,8 +41,9 @@ use rand::rngs::SmallRng;
 use agents::Agents;
 pub use agents::{Agent, AgentSession, AgentState};
 use ambiguous::AmbiguousPolicy;
+use answers::Word;
 use budget::Budget;
-use flight::{Flight, Phase};
+use flight::{Flight, Phase, Step};
 use latency::Usual;
 use queue::Queue;
 pub use vocabulary::{
@@ -55,9 +56,6 @@ const MAX_ATTEMPTS: u8 = 3;
 /// An agent that is there and has begun, or must have, owes its answer within its own bind time-out (1.5 s by default)
 /// and the way back.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// From a cancel until the agent that it went to is judged, on a link without length.
-const CANCEL_PATIENCE: Duration = Duration::from_millis(100);
 
 /// A timer that fires this late tells that the relay itself stood still.
 const LATE: Duration = Duration::from_millis(100);
@@ -205,7 +203,7 @@ impl Core {
         let realm = agent.session.realm;
         self.note_presence(now, realm);
         for (flight, _) in agent.in_hand.keys() {
-            self.attempt_lost(now, *flight, id, false);
+            self.attempt_lost(now, *flight, id, Word::WillNot);
         }
         // Those that were passed over may be all that are left.
         self.look_through_queue(now, realm);
@@ -312,46 +310,24 @@ impl Core {
             let Some(agent) = self.agents.get_mut(attempt.session) else {
                 continue;
             };
-            let silent = agent.liveness.is_suspect();
-            match attempt.phase {
-                // The agent may have the request and no time left to begin: ask before giving it to another.
-                Phase::Sent if now >= attempt.start_by => {
-                    let session = attempt.session;
-                    self.commands.push_back(attempt.cancel(id));
-                    if silent {
-                        lost.push(session);
-                        continue;
-                    }
-                    attempt.phase = Phase::Cancelling {
-                        since: now,
-                        until: now + CANCEL_PATIENCE + agent.session.rtt * 2,
-                    };
-                    // On the same stream behind the cancel: who answers this has seen that. (Another sign of life will
-                    // do, too: then the agent is there, and its word will come.)
-                    agent.liveness.note_ping(now);
-                    self.commands.push_back(Command::Ping { session });
-                }
-                // It is there, so its word is on its way: that it began, or that it will not.
-                Phase::Cancelling { since, until }
-                    if now >= until && !silent && agent.liveness.last_heard() > since =>
-                {
-                    attempt.phase = Phase::Due {
-                        until: attempt.due_by,
-                        started: false,
-                    };
-                }
-                Phase::Due { until, started } if now >= until && late => {
-                    let until = now + CANCEL_PATIENCE;
-                    attempt.phase = Phase::Due { until, started };
-                }
-                Phase::Cancelling { until, .. } | Phase::Due { until, .. } if now >= until => {
-                    lost.push(attempt.session)
-                }
-                _ => {}
+            let step = attempt.step(now, agent, late);
+            if matches!(step, Step::Ask | Step::CancelAndGiveUp) {
+                self.commands.push_back(attempt.cancel(id));
+            }
+            if step == Step::Ask {
+                // On the same stream behind the cancel: who answers this has seen that. (Another sign of life will do,
+                // too: then the agent is there, and its word will come.)
+                agent.liveness.note_ping(now);
+                self.commands.push_back(Command::Ping {
+                    session: attempt.session,
+                });
+            }
+            if matches!(step, Step::GiveUp | Step::CancelAndGiveUp) {
+                lost.push(attempt.session);
             }
         }
         for session in lost {
-            self.attempt_lost(now, id, session, true);
+            self.attempt_lost(now, id, session, Word::MayCome);
         }
         self.set_timer(id);
     }
@@ -394,7 +370,7 @@ impl Core {
                     // Its own timer is due as well, and comes too late to say so.
                     self.commands.push_back(attempt.cancel(flight));
                 }
-                self.attempt_lost(now, flight, id, true);
+                self.attempt_lost(now, flight, id, Word::MayCome);
             }
             self.dispatch(now, realm);
         }

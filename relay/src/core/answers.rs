@@ -11,6 +11,15 @@ use super::{Answer, AttemptNumber, Command, Core, FlightId, MAX_ATTEMPTS, Opinio
 /// With less time left than this a second bind would hardly be answered, and counts a wrong password all the same.
 const LEAST_FOR_RETRY: Duration = Duration::from_millis(300);
 
+/// Whether an agent could still say what became of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// It is silent, or late.
+    MayCome,
+    /// Its stream has ended, or its session.
+    WillNot,
+}
+
 /// What an answer says of the agent that gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Credit {
@@ -73,7 +82,7 @@ impl Core {
                 Answer::NotChecked | Answer::AccountNotChecked => self.not_checked(flight, id),
                 Answer::NotStarted(reason) => self.not_started(now, flight, id, reason),
                 Answer::Unsent => self.not_started(now, flight, id, NotStarted::Draining),
-                Answer::Lost => self.attempt_lost(now, flight, id, false),
+                Answer::Lost => self.attempt_lost(now, flight, id, Word::WillNot),
             }
         }
         if heard {
@@ -163,8 +172,8 @@ impl Core {
         }
     }
 
-    /// It is unknown whether `session` made a bind for the flight; `may_answer` if it could still say so itself.
-    pub(super) fn attempt_lost(&mut self, now: Moment, id: FlightId, session: SessionId, may_answer: bool) {
+    /// It is unknown whether `session` made a bind for the flight.
+    pub(super) fn attempt_lost(&mut self, now: Moment, id: FlightId, session: SessionId, its_word: Word) {
         let Some(flight) = self.flights.get_mut(&id) else {
             return;
         };
@@ -173,7 +182,7 @@ impl Core {
         };
         let phase = std::mem::replace(&mut attempt.phase, Phase::Unknown);
         let (name, number) = (attempt.agent.clone(), attempt.number);
-        if !may_answer {
+        if its_word == Word::WillNot {
             flight.forget_attempt(session);
             flight.lost = true;
         }
@@ -261,42 +270,15 @@ impl Core {
         flight.pause = None;
         // Else this is a late word of an attempt that was given up: another agent has it, and has the last word.
         let last = !flight.is_under_way();
-        match reason {
-            // The caller's doing, and no other agent could do better.
-            NotStarted::Refused if last => return self.settle(id, Outcome::BadRequest, None),
-            // The directory's own word that there is no such user, found by a search and not by a bind.
-            NotStarted::NoMatch => {
-                return self.settle(id, Outcome::Verdict(Verdict::InvalidCredentials), Some(session));
-            }
-            NotStarted::CannotOpen | NotStarted::Replayed if last && client_sealed => {
-                return self.settle(id, Outcome::BadRequest, None);
-            }
-            // Somebody made a bind for this id before; only the caller's own copies can be harmless.
-            NotStarted::Replayed if last => {
-                return self.settle(id, Outcome::Unavailable(Unavailable::Indeterminate), None);
-            }
-            NotStarted::Draining => agent.draining = true,
-            // The relay has seen by its own clock that the envelope has not expired: the agent's wall clock is wrong, and
-            // others' may be right.
-            NotStarted::Expired if client_sealed => {
+        match meaning_of(reason, client_sealed) {
+            // Words of the directory count whoever else has it.
+            Meaning::Settles(outcome @ Outcome::Verdict(_)) => return self.settle(id, outcome, Some(session)),
+            Meaning::Settles(outcome) if last => return self.settle(id, outcome, None),
+            Meaning::Settles(_) | Meaning::NotThisAgent => {
                 flight.avoid.insert(agent.name().clone());
             }
-            // It would say so again. (That its directory is down for all, its status says.)
-            NotStarted::Refused
-            | NotStarted::Replayed
-            | NotStarted::CannotOpen
-            | NotStarted::NoKey
-            | NotStarted::NoDirectory
-            | NotStarted::NoLookUp => {
-                flight.avoid.insert(agent.name().clone());
-            }
-            // It came late, or the link was slow: once more in time it may do.
-            NotStarted::Busy
-            | NotStarted::Cancelled
-            | NotStarted::Expired
-            | NotStarted::NoClock
-            | NotStarted::WindowPassed
-            | NotStarted::Other => flight.pause_after(now),
+            Meaning::NotNow => flight.pause_after(now),
+            Meaning::Leaves => agent.draining = true,
         }
         // So a bind was made once, and whoever has the sign-in now will not speak of it.
         flight.lost |= reason == NotStarted::Replayed;
@@ -313,6 +295,44 @@ impl Core {
             let outcome = self.flights.get(&id).map_or(Unavailable::Timeout, Flight::failure);
             self.settle(id, Outcome::Unavailable(outcome), None);
         }
+    }
+}
+
+/// What an agent's word that it began nothing means for the sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// No other agent could do better.
+    Settles(Outcome),
+    /// Another may, and this one would say so again. (That its directory is down for all, its status says.)
+    NotThisAgent,
+    /// It came late, or the link was slow: once more in time it may do.
+    NotNow,
+    /// The agent takes nothing any more.
+    Leaves,
+}
+
+fn meaning_of(reason: NotStarted, client_sealed: bool) -> Meaning {
+    match reason {
+        // The directory's own word that there is no such user, found by a search and not by a bind.
+        NotStarted::NoMatch => Meaning::Settles(Outcome::Verdict(Verdict::InvalidCredentials)),
+        // The caller's doing.
+        NotStarted::Refused => Meaning::Settles(Outcome::BadRequest),
+        NotStarted::CannotOpen | NotStarted::Replayed if client_sealed => Meaning::Settles(Outcome::BadRequest),
+        // Somebody made a bind for this id before; only the caller's own copies can be harmless.
+        NotStarted::Replayed => Meaning::Settles(Outcome::Unavailable(Unavailable::Indeterminate)),
+        // The relay has seen by its own clock that the envelope has not expired: the agent's wall clock is wrong, and
+        // others' may be right.
+        NotStarted::Expired if client_sealed => Meaning::NotThisAgent,
+        NotStarted::CannotOpen | NotStarted::NoKey | NotStarted::NoDirectory | NotStarted::NoLookUp => {
+            Meaning::NotThisAgent
+        }
+        NotStarted::Busy
+        | NotStarted::Cancelled
+        | NotStarted::Expired
+        | NotStarted::NoClock
+        | NotStarted::WindowPassed
+        | NotStarted::Other => Meaning::NotNow,
+        NotStarted::Draining => Meaning::Leaves,
     }
 }
 

@@ -10,6 +10,9 @@ use super::agents::Agent;
 use super::queue::{Line, Place};
 use super::{AttemptNumber, Command, FlightId, SessionId, SignIn};
 
+/// From a cancel until the agent that it went to is judged, on a link without length.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(100);
+
 /// How long an agent that could not begin is left alone the first time; four times as long the second.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,6 +38,37 @@ impl Attempt {
         }
     }
 
+    /// Goes on to the next phase if it is time, and tells what is to be done. `late`: the relay was late itself, and
+    /// answers may be there unread.
+    pub(super) fn step(&mut self, now: Moment, agent: &Agent, late: bool) -> Step {
+        let silent = agent.liveness.is_suspect();
+        match self.phase {
+            Phase::Sent if now >= self.start_by && silent => Step::CancelAndGiveUp,
+            Phase::Sent if now >= self.start_by => {
+                self.phase = Phase::Cancelling {
+                    since: now,
+                    until: now + CANCEL_PATIENCE + agent.session.rtt * 2,
+                };
+                Step::Ask
+            }
+            // It is there, so its word is on its way: that it began, or that it will not.
+            Phase::Cancelling { since, until } if now >= until && !silent && agent.liveness.last_heard() > since => {
+                self.phase = Phase::Due {
+                    until: self.due_by,
+                    started: false,
+                };
+                Step::Wait
+            }
+            Phase::Due { until, started } if now >= until && late => {
+                let until = now + CANCEL_PATIENCE;
+                self.phase = Phase::Due { until, started };
+                Step::Wait
+            }
+            Phase::Cancelling { until, .. } | Phase::Due { until, .. } if now >= until => Step::GiveUp,
+            Phase::Sent | Phase::Cancelling { .. } | Phase::Due { .. } | Phase::Unknown => Step::Wait,
+        }
+    }
+
     /// Whether it was not given up, and the agent has had the time to begin.
     pub(super) fn is_past_window(&self, now: Moment) -> bool {
         self.phase != Phase::Unknown && now >= self.start_by
@@ -42,6 +76,18 @@ impl Attempt {
 }
 
 /// What is known of an attempt.
+///
+/// | phase | what happens | next |
+/// |---|---|---|
+/// | `Sent`, `Cancelling` | the agent says that it begins | `Due` |
+/// | `Sent` | the start window is past | `Cancelling`; a suspect's attempt is `Unknown` at once |
+/// | `Cancelling` | its time is over, and the agent was heard since the cancel | `Due` |
+/// | `Cancelling` | its time is over, and it was not | `Unknown` |
+/// | `Due` | its time is over | `Unknown` |
+/// | any | an answer comes | none: the flight is settled, or handed on |
+/// | any | the stream or the session ends without one | none: the flight is `lost` |
+///
+/// Whoever becomes unknown or lost, the policy decides what becomes of the flight, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Sent, nothing heard. The start window is open.
@@ -62,6 +108,20 @@ pub(super) enum Phase {
     },
     /// Given up: a bind may have been made. A verdict that still comes counts.
     Unknown,
+}
+
+/// What an attempt asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing yet.
+    Wait,
+    /// The agent may have the request and no time left to begin: it is cancelled, and asked for a sign of life, before
+    /// another gets it.
+    Ask,
+    /// The same of one that is silent already, of which nothing is expected.
+    CancelAndGiveUp,
+    /// It is unknown whether a bind was made.
+    GiveUp,
 }
 
 /// A sign-in that is not settled.

@@ -73,7 +73,7 @@ const BREAKAGES: [Breakage; 21] = [
         what: "an answer that was lost is a wrong password",
         edits: &[(
             "relay/src/core/answers.rs",
-            "Answer::Lost => self.attempt_lost(now, flight, id, false),",
+            "Answer::Lost => self.attempt_lost(now, flight, id, Word::WillNot),",
             "Answer::Lost => self.settle(flight, Outcome::Verdict(Verdict::InvalidCredentials), Some(id)),",
         )],
         caught_by: &["no-failure-becomes-a-verdict"],
