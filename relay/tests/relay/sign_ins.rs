@@ -236,6 +236,38 @@ async fn an_agent_that_does_not_know_alternate_ids_is_sent_none_and_serves_other
 }
 
 #[tokio::test]
+async fn all_spellings_of_a_name_share_one_rate_limit_and_another_name_has_its_own() {
+    let rig = Rig::start_changed(|config| {
+        let strict = "per_user = { per_second = 0.001, burst = 1 }";
+        config.replace("per_user = { per_second = 1000, burst = 1000 }", strict)
+    });
+    let agent = rig.agent("agent-1").await;
+    let ask = async |name: &str| {
+        let serve = async {
+            let mut task = agent.request().await;
+            assert_eq!(task.request.user, name, "it is sent as it was typed");
+            task.answer(verdict(Verdict::InvalidCredentials)).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            (status, _) = rig.sign_in(name, "wrong") => status,
+            () = serve => unreachable!(),
+        }
+    };
+    assert_eq!(ask("Björn Strauß@corp.example.com").await, 401);
+    for spelling in [
+        "bjorn strauss@corp.example.com",
+        "BJO\u{308}RN  STRAUSS@corp.example.com",
+        "CORP\\bjǫrṅ strauß",
+        "bjørn strauß@CORP.example.com",
+        "ｂｊｏｒｎ\u{200b} stra\u{ad}uß@corp.example.com",
+    ] {
+        assert_eq!(ask(spelling).await, 429, "{spelling}");
+    }
+    assert_eq!(ask("bjarne strauß@corp.example.com").await, 401);
+}
+
+#[tokio::test]
 async fn a_directory_that_did_not_check_is_no_verdict() {
     let rig = Rig::start();
     let agent = rig.agent("agent-1").await;
