@@ -350,6 +350,14 @@ impl Outcome {
         }
     }
 
+    /// The key `account_only` of an answer that must be a failure after `Started`, as it came.
+    pub(crate) fn account_only(&self) -> Option<bool> {
+        match &self.answer {
+            Answer::Failed(frame) if self.started => frame.account_only,
+            _ => panic!("not Failed: {self:?}"),
+        }
+    }
+
     /// (indeterminate, domain controller) of an answer that must be a failure after `Started`.
     pub(crate) fn failed(&self) -> (bool, &str) {
         match &self.answer {

@@ -1,6 +1,6 @@
 //! Sign-ins over HTTP, answered by agents that the tests play.
 
-use postern_protocol::frame::{Answer, Control, FailedFrame, NotStartedFrame, VerdictFrame};
+use postern_protocol::frame::{Answer, Control, FailedFrame, NotStartedFrame, Ping, VerdictFrame};
 use postern_protocol::seal::{AuthenticatedData, Jwe, SealingKey};
 use postern_protocol::{NotStarted, Password, Subject, Verdict};
 use serde_json::{Value, json};
@@ -296,6 +296,66 @@ async fn a_directory_that_did_not_check_is_no_verdict() {
     }
 }
 
+/// How many of four sign-ins go to an agent that has failed three, each of another user, when there is another agent.
+async fn chosen_after_three_failures(account_only: Option<bool>) -> usize {
+    let rig = Rig::start();
+    let first = rig.agent("agent-1").await;
+    // In session only after the failures, but ready to be: an ejection lasts for a second.
+    let connection = rig.dial(rig.certificate("agent-2")).await.unwrap();
+    for user in 0..3 {
+        let name = format!("user-{user}@corp.example.com");
+        let serve = async {
+            let mut task = first.request().await;
+            task.answer(Answer::Started).await;
+            task.answer(Answer::Failed(FailedFrame {
+                indeterminate: false,
+                dc: "dc-1".to_owned(),
+                account_only,
+            }))
+            .await;
+        };
+        let ((status, _), ()) = tokio::join!(rig.sign_in(&name, "x"), serve);
+        assert_eq!(status, 503);
+    }
+    let mut second = Agent::greet(connection, |_| {}).await;
+    // Behind `Hello` on the same way: the answer shows that the agent is known to whoever chooses.
+    second.say(Control::Ping(Ping { number: 1 })).await;
+    assert!(matches!(second.control().await, Control::Pong(_)));
+    let serve = async {
+        let (mut tasks, mut of_first) = (Vec::new(), 0);
+        while tasks.len() < 4 {
+            let (task, is_first) = tokio::select! {
+                task = first.request() => (task, true),
+                task = second.request() => (task, false),
+            };
+            of_first += usize::from(is_first);
+            tasks.push(task);
+        }
+        for mut task in tasks {
+            task.answer(verdict(Verdict::Success)).await;
+        }
+        of_first
+    };
+    // All at once, so that the one in hand makes the agent dearer for the next.
+    let (a, b, c, d, of_first) = tokio::join!(
+        rig.sign_in("a@corp.example.com", "x"),
+        rig.sign_in("b@corp.example.com", "x"),
+        rig.sign_in("c@corp.example.com", "x"),
+        rig.sign_in("d@corp.example.com", "x"),
+        serve,
+    );
+    assert_eq!([a.0, b.0, c.0, d.0], [200; 4]);
+    of_first
+}
+
+#[tokio::test]
+async fn three_accounts_whose_passwords_are_not_checked_cost_their_agent_nothing_and_three_failures_of_its_own_do() {
+    assert!(chosen_after_three_failures(Some(true)).await > 0);
+    for account_only in [None, Some(false)] {
+        assert_eq!(chosen_after_three_failures(account_only).await, 0, "{account_only:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_verdict_of_a_later_version_is_a_rejection() {
     let rig = Rig::start();
@@ -340,15 +400,22 @@ async fn an_agent_that_answers_garbage_loses_its_session_and_the_sign_in_goes_on
 async fn a_caller_that_goes_away_has_its_sign_in_cancelled() {
     let rig = Rig::start();
     let mut agent = rig.agent("agent-1").await;
-    let id = {
-        let request = rig.sign_in("a@corp.example.com", "x");
-        tokio::pin!(request);
+    let request = {
+        let sign_in = rig.sign_in("a@corp.example.com", "x");
+        tokio::pin!(sign_in);
         tokio::select! {
-            _ = &mut request => panic!("answered without a verdict"),
-            task = agent.request() => task.request.request_id,
+            _ = &mut sign_in => panic!("answered without a verdict"),
+            task = agent.request() => task.request,
         }
     };
-    assert!(matches!(agent.control().await, Control::Cancel(cancel) if cancel.request_id == id));
+    let Control::Cancel(cancel) = agent.control().await else {
+        panic!("no cancel")
+    };
+    assert_eq!(
+        (cancel.request_id, cancel.start_by),
+        (request.request_id, Some(request.start_by)),
+        "of this attempt and no other"
+    );
 }
 
 #[tokio::test]
