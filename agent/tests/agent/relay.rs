@@ -28,6 +28,7 @@ use crate::pki::Issued;
 #[derive(Clone)]
 pub(crate) struct Greeting {
     pub(crate) major: u16,
+    pub(crate) minor: u16,
     pub(crate) instance: [u8; 16],
     pub(crate) replicas: Vec<String>,
 }
@@ -36,6 +37,7 @@ impl Default for Greeting {
     fn default() -> Self {
         Self {
             major: MAJOR,
+            minor: MINOR,
             instance: [1; 16],
             replicas: Vec::new(),
         }
@@ -117,7 +119,7 @@ impl Relay {
         };
         let welcome = Control::Welcome(Welcome {
             major: greeting.major,
-            minor: MINOR,
+            minor: greeting.minor,
             software: "test".to_owned(),
             instance: greeting.instance,
             replicas: greeting.replicas,

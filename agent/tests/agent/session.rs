@@ -228,6 +228,31 @@ async fn another_major_version_is_refused_with_both_named() {
 }
 
 #[tokio::test]
+async fn a_relay_of_an_earlier_minor_version_gives_sign_ins_and_cancels_them() {
+    let mut bed = Bed::new(1).await;
+    let relay = bed.relay();
+    let issued = bed.ca.issue(Some(AGENT_URI), &[]);
+    let config = bed.config(&[relay.address], &issued, 1_500);
+    bed.run(config);
+    let earlier = Greeting {
+        minor: MINOR - 1,
+        ..Greeting::default()
+    };
+    let mut agent = relay.agent(earlier).await;
+    agent.until_ready(4).await;
+    assert_eq!(agent.ask(1, USER, "right").await.verdict().0, Verdict::Success);
+    let cancelled = agent.request(2, USER, "right");
+    agent
+        .send(Control::Cancel(Cancel {
+            request_id: cancelled.request_id,
+            start_by: None,
+        }))
+        .await;
+    agent.barrier(1).await;
+    assert_eq!(agent.sign_in(&cancelled).await.not_started(), NotStarted::Cancelled);
+}
+
+#[tokio::test]
 async fn after_go_away_the_session_serves_on_and_the_relay_is_dialled_again() {
     let mut bed = Bed::new(1).await;
     let relay = bed.relay();

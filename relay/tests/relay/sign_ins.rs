@@ -1,6 +1,6 @@
 //! Sign-ins over HTTP, answered by agents that the tests play.
 
-use postern_protocol::frame::{Answer, Control, FailedFrame, NotStartedFrame, Ping, VerdictFrame};
+use postern_protocol::frame::{Answer, Control, FailedFrame, MINOR, NotStartedFrame, Ping, VerdictFrame};
 use postern_protocol::seal::{AuthenticatedData, Jwe, SealingKey};
 use postern_protocol::{NotStarted, Password, Subject, Verdict};
 use serde_json::{Value, json};
@@ -265,6 +265,32 @@ async fn all_spellings_of_a_name_share_one_rate_limit_and_another_name_has_its_o
         assert_eq!(ask(spelling).await, 429, "{spelling}");
     }
     assert_eq!(ask("bjarne strauß@corp.example.com").await, 401);
+}
+
+#[tokio::test]
+async fn an_agent_of_the_minor_version_before_is_sent_all_sign_ins_and_its_failures_are_its_own() {
+    let rig = Rig::start();
+    let connection = rig.dial(rig.certificate("agent-1")).await.unwrap();
+    let agent = Agent::greet(connection, |hello| hello.minor = MINOR - 1).await;
+    assert_eq!(agent.welcome.as_ref().map(|welcome| welcome.minor), Some(MINOR));
+    let failed = Answer::Failed(FailedFrame {
+        indeterminate: false,
+        dc: "dc-1".to_owned(),
+        account_only: None,
+    });
+    for (name, answer, status) in [
+        ("a@corp.example.com", verdict(Verdict::Success), 200),
+        ("a@mail.example.org", verdict(Verdict::InvalidCredentials), 401),
+        ("a@corp.example.com", failed, 503),
+    ] {
+        let serve = async {
+            let mut task = agent.request().await;
+            task.answer(Answer::Started).await;
+            task.answer(answer).await;
+        };
+        let ((answered, _), ()) = tokio::join!(rig.sign_in(name, "x"), serve);
+        assert_eq!(answered, status, "{name}");
+    }
 }
 
 #[tokio::test]
