@@ -5,7 +5,6 @@
 //! connection used for binds is used for nothing else; the next bind on it replaces the identity of the last.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -226,7 +225,6 @@ impl Directory {
         let Ready { dc, mut kept } = ready;
         let began = Instant::now();
         let local = kept.connection.local;
-        kept.used.store(true, Ordering::Relaxed);
         let (sent, message_id) = kept.connection.bind(name, password, self.bind_timeout).await;
         let took = began.elapsed();
         let result = match sent {

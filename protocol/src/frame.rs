@@ -10,8 +10,9 @@ use crate::{Moment, RequestId, Subject};
 
 /// The major version spoken here. Another one is refused with [`crate::close::CloseCode::Version`].
 pub const MAJOR: u16 = 1;
-/// The minor version: rises when frames or keys are added.
-pub const MINOR: u16 = 1;
+/// The minor version: rises when frames or keys are added. 1 brought [`Request::alternate_id`], subjects and [`Probe`]; 2
+/// [`Cancel::start_by`] and [`FailedFrame::account_only`], without which the other end does as it did before.
+pub const MINOR: u16 = 2;
 /// The first minor version whose agents know [`Request::alternate_id`]. An older one would skip the key and bind the
 /// name as it is: it must not be sent such a request.
 pub const MINOR_OF_ALTERNATE_ID: u16 = 1;

@@ -3,7 +3,9 @@
 //! Its sources are read word by word, and every path in them must begin with something that is listed here. A list of
 //! what is allowed cannot be got around by a crate or a module that nobody thought of when it was written.
 
-use std::path::{Path, PathBuf};
+use words::{sources, tokens};
+
+mod words;
 
 /// What a path may begin with, beside types and the core's own modules.
 const ROOTS: [&str; 17] = [
@@ -32,74 +34,6 @@ const STD: [&str; 8] = ["cmp", "collections", "error", "fmt", "iter", "mem", "nu
 
 /// What needs no path to do harm.
 const WORDS: [&str; 7] = ["async", "await", "unsafe", "extern", "include", "print", "println"];
-
-/// The sources of the core, tests apart.
-fn sources() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core");
-    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
-    let mut files = vec![root.with_extension("rs")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path != root.join("tests.rs") {
-                files.push(path);
-            }
-        }
-    }
-    for path in files {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
-        sources.push((path, code));
-    }
-    sources
-}
-
-/// The code without comments and without the contents of texts and letters.
-fn bare(code: &str) -> String {
-    let mut bare = String::new();
-    let mut rest = code.chars().peekable();
-    while let Some(letter) = rest.next() {
-        match letter {
-            '/' if rest.peek() == Some(&'/') => while rest.next_if(|next| *next != '\n').is_some() {},
-            '/' if rest.peek() == Some(&'*') => panic!("a comment of a kind that this reader does not know"),
-            '"' => loop {
-                match rest.next() {
-                    Some('\\') => drop(rest.next()),
-                    Some('"') | None => break,
-                    Some(_) => {}
-                }
-            },
-            '\'' => {
-                let (first, second) = (rest.next(), rest.next());
-                if first == Some('\\') {
-                    while rest.next_if(|next| *next != '\'').is_some() {}
-                    rest.next();
-                } else if second != Some('\'') {
-                    // A lifetime.
-                    bare.extend(first.into_iter().chain(second));
-                }
-            }
-            _ => bare.push(letter),
-        }
-    }
-    bare
-}
-
-/// Words, `::`, and every other sign by itself.
-fn tokens(code: &str) -> Vec<String> {
-    let spaced: String = bare(code)
-        .replace("::", " \u{1} ")
-        .chars()
-        .flat_map(|letter| match letter {
-            _ if letter.is_alphanumeric() || letter == '_' || letter.is_whitespace() => vec![letter],
-            _ => vec![' ', letter, ' '],
-        })
-        .collect();
-    let word = |word: &str| word.replace('\u{1}', "::");
-    spaced.split_whitespace().map(word).collect()
-}
 
 /// What is wrong with the code, `modules` being the core's own.
 fn faults(code: &str, modules: &[String]) -> Vec<String> {
@@ -133,7 +67,7 @@ fn faults(code: &str, modules: &[String]) -> Vec<String> {
 
 #[test]
 fn the_core_asks_no_clock_no_socket_and_no_entropy_and_waits_for_nothing() {
-    let sources = sources();
+    let sources = sources(env!("CARGO_MANIFEST_DIR"));
     let modules: Vec<String> = sources
         .iter()
         .map(|(path, _)| path.file_stem().unwrap().to_str().unwrap().to_owned())

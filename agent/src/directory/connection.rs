@@ -6,6 +6,7 @@
 //! what comes later could be taken for another's.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ struct Shared {
     slot: Mutex<Slot>,
     writer: tokio::sync::Mutex<WriteHalf<Stream>>,
     closed: CancellationToken,
+    /// Whether a bind was sent. Set with the slot, so that whoever is told of the end finds it as it will stay.
+    bound: Arc<AtomicBool>,
 }
 
 /// The request that is outstanding.
@@ -114,15 +117,15 @@ enum Failure {
 }
 
 impl Connection {
-    /// Connects. What `opened` gives is dropped when the connection has ended, from whichever side; cancelling
-    /// `stop` ends it too.
+    /// Connects. What `opened` gives is dropped when the connection has ended, from whichever side; what it is given says
+    /// whether a bind was sent on it. Cancelling `stop` ends it too.
     pub(super) async fn open<G: Send + 'static>(
         network: &dyn Network,
         server: &Server,
         tls: &Arc<rustls::ClientConfig>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
-        opened: impl FnOnce() -> G,
+        opened: impl FnOnce(Arc<AtomicBool>) -> G,
     ) -> Result<Self, ConnectError> {
         let Dialled {
             stream,
@@ -134,12 +137,13 @@ impl Connection {
             slot: Mutex::new(Slot::Idle),
             writer: tokio::sync::Mutex::new(writer),
             closed: stop.child_token(),
+            bound: Arc::default(),
         });
         let task = Task {
             shared: shared.clone(),
             dc: server.name.clone(),
             local,
-            _guard: opened(),
+            _guard: opened(shared.bound.clone()),
         };
         tasks.spawn(task.run(reader));
         Ok(Self {
@@ -261,6 +265,9 @@ impl Shared {
             let mut slot = self.slot();
             if !matches!(*slot, Slot::Idle) || self.closed.is_cancelled() {
                 return Err(Failure::NeverSent);
+            }
+            if matches!(awaited, Awaited::Bind(_)) {
+                self.bound.store(true, Ordering::Relaxed);
             }
             *slot = Slot::Awaiting(id, awaited);
         }

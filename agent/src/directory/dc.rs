@@ -105,7 +105,7 @@ impl Dc {
             // Marked before connecting: no exchange of authorities is missed.
             let mut tls = self.shared.tls.clone();
             tls.mark_unchanged();
-            let ended = match self.connect(|| ()).await {
+            let ended = match self.connect(|_| ()).await {
                 Ok(connection) => self.read_until_it_ends(connection, tls).await,
                 Err(error) => Err(error.to_string()),
             };
@@ -163,21 +163,13 @@ impl Dc {
                     continue;
                 }
                 let began = self.shared.machine.clock.now();
-                let used = Arc::new(AtomicBool::new(false));
-                match self.connect(|| pool.count(id, used.clone())).await {
+                match self.connect(|bound| pool.count(id, bound)).await {
                     Ok(mut connection) => {
                         if self.known.facts().is_some_and(|facts| facts.has_password_policy()) {
                             connection.ask_password_policy();
                         }
                         let lease = Lease::new(began, self.shared.idle_limit, self.shared.machine.chance.draw());
-                        pool.put(
-                            id,
-                            Kept {
-                                connection,
-                                lease,
-                                used,
-                            },
-                        );
+                        pool.put(id, Kept { connection, lease });
                     }
                     Err(error) => {
                         tracing::debug!(dc = self.known.name(), %error, "cannot open a connection");
@@ -206,7 +198,7 @@ impl Dc {
 
     pub(super) async fn connect<G: Send + 'static>(
         &self,
-        opened: impl FnOnce() -> G,
+        opened: impl FnOnce(Arc<AtomicBool>) -> G,
     ) -> Result<Connection, ConnectError> {
         let tls = self.shared.tls.borrow().clone();
         let Shared {

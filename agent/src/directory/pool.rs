@@ -111,8 +111,6 @@ impl Dc {
 pub(super) struct Kept {
     pub(super) connection: Connection,
     pub(super) lease: Lease,
-    /// Whether a bind was made on it. Known to its count, too.
-    pub(super) used: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -325,8 +323,9 @@ impl Pool {
         self.returned.notify_waiters();
     }
 
-    /// Counts a connection that was opened, until the result is dropped. `used` is set with the first bind on it.
-    pub(super) fn count(self: &Arc<Self>, dc: DcId, used: Arc<AtomicBool>) -> Counted {
+    /// Counts a connection that was opened, until the result is dropped. `bound` says whether a bind was
+    /// sent on it.
+    pub(super) fn count(self: &Arc<Self>, dc: DcId, bound: Arc<AtomicBool>) -> Counted {
         if let Some(dc) = self.lock().dcs.get_mut(&dc) {
             dc.open += 1;
         }
@@ -335,7 +334,7 @@ impl Pool {
             pool: self.clone(),
             dc,
             since: Instant::now(),
-            used,
+            bound,
         }
     }
 
@@ -459,7 +458,7 @@ pub(super) struct Counted {
     pool: Arc<Pool>,
     dc: DcId,
     since: Instant,
-    used: Arc<AtomicBool>,
+    bound: Arc<AtomicBool>,
 }
 
 impl Drop for Counted {
@@ -469,7 +468,7 @@ impl Drop for Counted {
             if let Some(dc) = state.dcs.get_mut(&self.dc) {
                 dc.open = dc.open.saturating_sub(1);
                 // One that took binds ended no earlier than it was of use, and is replaced at once.
-                let early = self.since.elapsed() < SETTLED && !self.used.load(Ordering::Relaxed);
+                let early = self.since.elapsed() < SETTLED && !self.bound.load(Ordering::Relaxed);
                 dc.ended_early += u64::from(early);
             }
             state.take_idle(|_, kept| kept.connection.is_closed())

@@ -171,7 +171,7 @@ impl Survey {
     pub(crate) async fn connect(&self) -> Result<Asking, SurveyError> {
         let stop = CancellationToken::new();
         let tls = &self.config.trust.tls;
-        let opened = Connection::open(&Sockets, &self.server, tls, &TaskTracker::new(), &stop, || ()).await;
+        let opened = Connection::open(&Sockets, &self.server, tls, &TaskTracker::new(), &stop, |_| ()).await;
         Ok(Asking {
             connection: opened?,
             _end: stop.drop_guard(),

@@ -104,6 +104,32 @@ async fn any_other_result_is_a_failure_that_was_not_checked_and_never_a_wrong_pa
 }
 
 #[tokio::test]
+async fn a_failure_says_that_it_is_about_the_one_account_for_these_results_and_no_other() {
+    let (bed, agent) = Bed::start(1).await;
+    let cases = [
+        (LdapResultCode::ConstraintViolation, Some(true)),
+        (LdapResultCode::InappropriateAuthentication, Some(true)),
+        (LdapResultCode::UnwillingToPerform, Some(true)),
+        (LdapResultCode::OperationsError, None),
+        (LdapResultCode::StrongerAuthRequired, None),
+        (LdapResultCode::ConfidentialityRequired, None),
+        (LdapResultCode::Busy, None),
+        (LdapResultCode::Unavailable, None),
+        (LdapResultCode::Other, None),
+    ];
+    for (index, (code, account_only)) in cases.into_iter().enumerate() {
+        bed.dcs[0].script(Reply::Answer(code.clone(), String::new()));
+        let outcome = agent.ask(u8::try_from(index).unwrap(), USER, "right").await;
+        assert_eq!(outcome.failed(), (false, "dc-1"), "{code:?}");
+        assert_eq!(outcome.account_only(), account_only, "{code:?}");
+    }
+    // A bind without an answer says nothing of the account.
+    bed.dcs[0].script(Reply::Close);
+    let outcome = agent.ask(100, USER, "right").await;
+    assert_eq!((outcome.failed().0, outcome.account_only()), (true, None));
+}
+
+#[tokio::test]
 async fn a_connection_closed_after_the_bind_was_sent_is_indeterminate_and_nothing_is_sent_again() {
     let (bed, agent) = Bed::start(2).await;
     for dc in &bed.dcs {

@@ -28,6 +28,7 @@ use crate::pki::Issued;
 #[derive(Clone)]
 pub(crate) struct Greeting {
     pub(crate) major: u16,
+    pub(crate) minor: u16,
     pub(crate) instance: [u8; 16],
     pub(crate) replicas: Vec<String>,
 }
@@ -36,6 +37,7 @@ impl Default for Greeting {
     fn default() -> Self {
         Self {
             major: MAJOR,
+            minor: MINOR,
             instance: [1; 16],
             replicas: Vec::new(),
         }
@@ -117,7 +119,7 @@ impl Relay {
         };
         let welcome = Control::Welcome(Welcome {
             major: greeting.major,
-            minor: MINOR,
+            minor: greeting.minor,
             software: "test".to_owned(),
             instance: greeting.instance,
             replicas: greeting.replicas,
@@ -347,6 +349,14 @@ impl Outcome {
         match &self.answer {
             Answer::NotStarted(frame) if !self.started => NotStarted::from_code(frame.reason),
             _ => panic!("not NotStarted: {self:?}"),
+        }
+    }
+
+    /// The key `account_only` of an answer that must be a failure after `Started`, as it came.
+    pub(crate) fn account_only(&self) -> Option<bool> {
+        match &self.answer {
+            Answer::Failed(frame) if self.started => frame.account_only,
+            _ => panic!("not Failed: {self:?}"),
         }
     }
 

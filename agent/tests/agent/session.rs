@@ -143,6 +143,27 @@ async fn a_cancel_that_overtakes_its_request_is_obeyed() {
 }
 
 #[tokio::test]
+async fn a_cancel_is_for_its_own_attempt_and_a_later_one_of_the_same_sign_in_is_carried_out() {
+    let (bed, mut agent) = Bed::start(1).await;
+    let first = agent.request(1, USER, "right");
+    let again = Request {
+        start_by: first.start_by + Duration::from_millis(1),
+        ..first.clone()
+    };
+    agent
+        .send(Control::Cancel(Cancel {
+            request_id: first.request_id,
+            start_by: Some(first.start_by),
+        }))
+        .await;
+    agent.barrier(1).await;
+    assert_eq!(agent.sign_in(&first).await.not_started(), NotStarted::Cancelled);
+    assert!(bed.binds().is_empty());
+    assert_eq!(agent.sign_in(&again).await.verdict().0, Verdict::Success);
+    assert_eq!(bed.binds().len(), 1);
+}
+
+#[tokio::test]
 async fn a_window_that_has_passed_starts_nothing_and_leaves_no_mark() {
     let (bed, agent) = Bed::start(1).await;
     let mut request = agent.request(1, USER, "right");
@@ -204,6 +225,31 @@ async fn another_major_version_is_refused_with_both_named() {
     assert!(end.to_string().contains(&both), "{end}");
     let page = bed.readyz("version").await;
     assert!(page.contains("update the older"), "{page}");
+}
+
+#[tokio::test]
+async fn a_relay_of_an_earlier_minor_version_gives_sign_ins_and_cancels_them() {
+    let mut bed = Bed::new(1).await;
+    let relay = bed.relay();
+    let issued = bed.ca.issue(Some(AGENT_URI), &[]);
+    let config = bed.config(&[relay.address], &issued, 1_500);
+    bed.run(config);
+    let earlier = Greeting {
+        minor: MINOR - 1,
+        ..Greeting::default()
+    };
+    let mut agent = relay.agent(earlier).await;
+    agent.until_ready(4).await;
+    assert_eq!(agent.ask(1, USER, "right").await.verdict().0, Verdict::Success);
+    let cancelled = agent.request(2, USER, "right");
+    agent
+        .send(Control::Cancel(Cancel {
+            request_id: cancelled.request_id,
+            start_by: None,
+        }))
+        .await;
+    agent.barrier(1).await;
+    assert_eq!(agent.sign_in(&cancelled).await.not_started(), NotStarted::Cancelled);
 }
 
 #[tokio::test]

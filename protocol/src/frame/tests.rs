@@ -163,6 +163,15 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
             })
             .encode(),
         ),
+        (
+            "failed_account_only",
+            Answer::Failed(FailedFrame {
+                indeterminate: false,
+                dc: "dc-2".to_owned(),
+                account_only: Some(true),
+            })
+            .encode(),
+        ),
     ]
 }
 
@@ -232,6 +241,20 @@ fn frames_of_minor_version_0_decode_to_a_name_that_is_bound_and_a_verdict_withou
         panic!("no verdict")
     };
     assert_eq!(verdict.subject, None);
+}
+
+#[test]
+fn frames_of_minor_version_1_decode_to_a_cancel_of_every_attempt_and_a_failure_that_may_be_the_agents() {
+    // Their golden files are as they were, too.
+    let old = |name: &str| golden().into_iter().find(|(other, _)| *other == name).unwrap().1;
+    let Ok(Control::Cancel(cancel)) = Control::decode(&old("cancel")) else {
+        panic!("no cancel")
+    };
+    assert_eq!(cancel.start_by, None);
+    let Ok(Answer::Failed(failed)) = Answer::decode(&old("failed")) else {
+        panic!("no failure")
+    };
+    assert_eq!(failed.account_only, None);
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl ApiState {
             return (None, refuse(Outcome::UnknownRealm));
         };
         let realm = &destination.realm;
-        // One bucket for all the forms of one name, however they are written.
+        // One bucket for all the forms and spellings of one name.
         if let Err(wait) = self.per_user.take(now, (realm, user.folded())) {
             self.metrics.shed.with_label_values(&["per_user"]).inc();
             return (Some(realm), refuse(Outcome::TooManyRequests).retry_after(wait));

@@ -3,6 +3,7 @@
 mod choosing;
 mod hand_off;
 mod placing;
+mod purity;
 mod schedules;
 mod settling;
 mod silence;
@@ -178,35 +179,4 @@ fn is_cancel(command: &Command, sent: (FlightId, SessionId, AttemptNumber)) -> b
 
 fn unavailable(reason: Unavailable) -> Outcome {
     Outcome::Unavailable(reason)
-}
-
-/// The core decides; it does not look at clocks, roll its own dice or talk to anybody.
-#[test]
-fn the_core_imports_no_input_output_clock_or_entropy() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.push(folder.with_extension("rs"));
-    files.retain(|file| file.is_file() && !file.ends_with("tests.rs"));
-    assert!(files.len() >= 5, "{files:?}");
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        for banned in [
-            "tokio",
-            "quinn",
-            "hyper",
-            "axum",
-            "Instant",
-            "SystemTime",
-            "rand::random",
-            "os_rng",
-            "rand::rng()",
-            "std::net",
-            "std::fs",
-        ] {
-            assert!(!text.contains(banned), "{} mentions {banned}", file.display());
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! Sign-ins over HTTP, answered by agents that the tests play.
 
-use postern_protocol::frame::{Answer, Control, FailedFrame, NotStartedFrame, VerdictFrame};
+use postern_protocol::frame::{Answer, Control, FailedFrame, MINOR, NotStartedFrame, Ping, VerdictFrame};
 use postern_protocol::seal::{AuthenticatedData, Jwe, SealingKey};
 use postern_protocol::{NotStarted, Password, Subject, Verdict};
 use serde_json::{Value, json};
@@ -236,6 +236,64 @@ async fn an_agent_that_does_not_know_alternate_ids_is_sent_none_and_serves_other
 }
 
 #[tokio::test]
+async fn all_spellings_of_a_name_share_one_rate_limit_and_another_name_has_its_own() {
+    let rig = Rig::start_changed(|config| {
+        let strict = "per_user = { per_second = 0.001, burst = 1 }";
+        config.replace("per_user = { per_second = 1000, burst = 1000 }", strict)
+    });
+    let agent = rig.agent("agent-1").await;
+    let ask = async |name: &str| {
+        let serve = async {
+            let mut task = agent.request().await;
+            assert_eq!(task.request.user, name, "it is sent as it was typed");
+            task.answer(verdict(Verdict::InvalidCredentials)).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            (status, _) = rig.sign_in(name, "wrong") => status,
+            () = serve => unreachable!(),
+        }
+    };
+    assert_eq!(ask("Björn Strauß@corp.example.com").await, 401);
+    for spelling in [
+        "bjorn strauss@corp.example.com",
+        "BJO\u{308}RN  STRAUSS@corp.example.com",
+        "CORP\\bjǫrṅ strauß",
+        "bjørn strauß@CORP.example.com",
+        "ｂｊｏｒｎ\u{200b} stra\u{ad}uß@corp.example.com",
+    ] {
+        assert_eq!(ask(spelling).await, 429, "{spelling}");
+    }
+    assert_eq!(ask("bjarne strauß@corp.example.com").await, 401);
+}
+
+#[tokio::test]
+async fn an_agent_of_the_minor_version_before_is_sent_all_sign_ins_and_its_failures_are_its_own() {
+    let rig = Rig::start();
+    let connection = rig.dial(rig.certificate("agent-1")).await.unwrap();
+    let agent = Agent::greet(connection, |hello| hello.minor = MINOR - 1).await;
+    assert_eq!(agent.welcome.as_ref().map(|welcome| welcome.minor), Some(MINOR));
+    let failed = Answer::Failed(FailedFrame {
+        indeterminate: false,
+        dc: "dc-1".to_owned(),
+        account_only: None,
+    });
+    for (name, answer, status) in [
+        ("a@corp.example.com", verdict(Verdict::Success), 200),
+        ("a@mail.example.org", verdict(Verdict::InvalidCredentials), 401),
+        ("a@corp.example.com", failed, 503),
+    ] {
+        let serve = async {
+            let mut task = agent.request().await;
+            task.answer(Answer::Started).await;
+            task.answer(answer).await;
+        };
+        let ((answered, _), ()) = tokio::join!(rig.sign_in(name, "x"), serve);
+        assert_eq!(answered, status, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_directory_that_did_not_check_is_no_verdict() {
     let rig = Rig::start();
     let agent = rig.agent("agent-1").await;
@@ -261,6 +319,66 @@ async fn a_directory_that_did_not_check_is_no_verdict() {
             (status, body["outcome"].as_str(), body["reason"].as_str()),
             (503, Some("unavailable"), Some(reason))
         );
+    }
+}
+
+/// How many of four sign-ins go to an agent that has failed three, each of another user, when there is another agent.
+async fn chosen_after_three_failures(account_only: Option<bool>) -> usize {
+    let rig = Rig::start();
+    let first = rig.agent("agent-1").await;
+    // In session only after the failures, but ready to be: an ejection lasts for a second.
+    let connection = rig.dial(rig.certificate("agent-2")).await.unwrap();
+    for user in 0..3 {
+        let name = format!("user-{user}@corp.example.com");
+        let serve = async {
+            let mut task = first.request().await;
+            task.answer(Answer::Started).await;
+            task.answer(Answer::Failed(FailedFrame {
+                indeterminate: false,
+                dc: "dc-1".to_owned(),
+                account_only,
+            }))
+            .await;
+        };
+        let ((status, _), ()) = tokio::join!(rig.sign_in(&name, "x"), serve);
+        assert_eq!(status, 503);
+    }
+    let mut second = Agent::greet(connection, |_| {}).await;
+    // Behind `Hello` on the same way: the answer shows that the agent is known to whoever chooses.
+    second.say(Control::Ping(Ping { number: 1 })).await;
+    assert!(matches!(second.control().await, Control::Pong(_)));
+    let serve = async {
+        let (mut tasks, mut of_first) = (Vec::new(), 0);
+        while tasks.len() < 4 {
+            let (task, is_first) = tokio::select! {
+                task = first.request() => (task, true),
+                task = second.request() => (task, false),
+            };
+            of_first += usize::from(is_first);
+            tasks.push(task);
+        }
+        for mut task in tasks {
+            task.answer(verdict(Verdict::Success)).await;
+        }
+        of_first
+    };
+    // All at once, so that the one in hand makes the agent dearer for the next.
+    let (a, b, c, d, of_first) = tokio::join!(
+        rig.sign_in("a@corp.example.com", "x"),
+        rig.sign_in("b@corp.example.com", "x"),
+        rig.sign_in("c@corp.example.com", "x"),
+        rig.sign_in("d@corp.example.com", "x"),
+        serve,
+    );
+    assert_eq!([a.0, b.0, c.0, d.0], [200; 4]);
+    of_first
+}
+
+#[tokio::test]
+async fn three_accounts_whose_passwords_are_not_checked_cost_their_agent_nothing_and_three_failures_of_its_own_do() {
+    assert!(chosen_after_three_failures(Some(true)).await > 0);
+    for account_only in [None, Some(false)] {
+        assert_eq!(chosen_after_three_failures(account_only).await, 0, "{account_only:?}");
     }
 }
 
@@ -308,15 +426,22 @@ async fn an_agent_that_answers_garbage_loses_its_session_and_the_sign_in_goes_on
 async fn a_caller_that_goes_away_has_its_sign_in_cancelled() {
     let rig = Rig::start();
     let mut agent = rig.agent("agent-1").await;
-    let id = {
-        let request = rig.sign_in("a@corp.example.com", "x");
-        tokio::pin!(request);
+    let request = {
+        let sign_in = rig.sign_in("a@corp.example.com", "x");
+        tokio::pin!(sign_in);
         tokio::select! {
-            _ = &mut request => panic!("answered without a verdict"),
-            task = agent.request() => task.request.request_id,
+            _ = &mut sign_in => panic!("answered without a verdict"),
+            task = agent.request() => task.request,
         }
     };
-    assert!(matches!(agent.control().await, Control::Cancel(cancel) if cancel.request_id == id));
+    let Control::Cancel(cancel) = agent.control().await else {
+        panic!("no cancel")
+    };
+    assert_eq!(
+        (cancel.request_id, cancel.start_by),
+        (request.request_id, Some(request.start_by)),
+        "of this attempt and no other"
+    );
 }
 
 #[tokio::test]

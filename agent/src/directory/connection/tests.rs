@@ -25,6 +25,8 @@ fn answer(id: u8, tag: u8) -> [u8; 14] {
 
 struct Bed {
     connection: Connection,
+    /// Whether a bind was sent, as whoever counts the connection is told.
+    bound: Arc<AtomicBool>,
     server: TcpStream,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -48,11 +50,14 @@ impl Bed {
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let connection = Connection::open(&Sockets, &server, &Arc::new(tls), &tasks, &stop, || ())
+        let mut bound = Arc::default();
+        let opened = |told| bound = told;
+        let connection = Connection::open(&Sockets, &server, &Arc::new(tls), &tasks, &stop, opened)
             .await
             .unwrap();
         Self {
             connection,
+            bound,
             server: listener.accept().await.unwrap().0,
             tasks,
             stop,
@@ -166,6 +171,29 @@ async fn an_end_that_was_noticed_before_the_bind_is_never_sent() {
     let mut rest = Vec::new();
     bed.server.read_to_end(&mut rest).await.unwrap();
     assert!(rest.is_empty());
+}
+
+#[tokio::test]
+async fn a_connection_took_a_bind_when_one_was_sent_whatever_became_of_it_and_not_before() {
+    let took = |bed: &Bed| bed.bound.load(Ordering::Relaxed);
+    let mut never = Bed::new().await;
+    never.server.shutdown().await.unwrap();
+    never.connection.closed().await;
+    assert!(matches!(never.bind().await, Sent::Never));
+    assert!(!took(&never));
+    let mut searched = Bed::new().await;
+    let (read, ()) = tokio::join!(searched.connection.root_dse(PATIENCE), async {
+        request(&mut searched.server).await;
+        searched.server.shutdown().await.unwrap();
+    });
+    assert!(read.is_err());
+    assert!(!took(&searched));
+    for (bytes, close) in [(&SUCCESS[..], false), (&REFUSAL, true), (&[], true)] {
+        let mut bed = Bed::new().await;
+        assert!(!took(&bed));
+        bed.answered(bytes, close).await;
+        assert!(took(&bed), "{bytes:?}");
+    }
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ impl LookUps {
         }
         let (life, began) = (self.askers.life(dc.known.id), self.machine.clock.now());
         let mut connection = dc
-            .connect(|| Counted::new(count.clone(), self.askers.hope()))
+            .connect(|_| Counted::new(count.clone(), self.askers.hope()))
             .await
             .map_err(|error| Trouble::Connect(error.to_string()))?;
         let root = connection

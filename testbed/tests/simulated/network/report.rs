@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use postern_protocol::{Outcome, Verdict};
@@ -56,6 +57,20 @@ impl Report {
     pub(super) fn twice(&self) -> Vec<usize> {
         let twice = self.binds.iter().filter(|(_, binds)| binds.len() > 1);
         twice.map(|(user, _)| *user).collect()
+    }
+
+    /// The users whom this agent bound in that time.
+    pub(super) fn bound_by(&self, agent: IpAddr, time: &Range<Duration>) -> Vec<usize> {
+        let in_time = |bind: &Bind| bind.agent == agent && time.contains(&bind.at);
+        let bound = self.binds.iter().filter(|(_, binds)| binds.iter().any(in_time));
+        bound.map(|(user, _)| *user).collect()
+    }
+
+    /// The users who got their outcome in that time.
+    pub(super) fn settled_in(&self, time: &Range<Duration>) -> Vec<usize> {
+        let settled = |made: &Made| made.settled.is_some_and(|(at, _)| time.contains(&at));
+        let settled = self.sign_ins().filter(|(_, made)| settled(made));
+        settled.map(|(user, _)| user).collect()
     }
 
     /// How long a part of all sign-ins took at most.

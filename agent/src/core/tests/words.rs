@@ -1,0 +1,85 @@
+//! The sources of a core, word by word. The relay's core is read with this as well.
+
+use std::path::{Path, PathBuf};
+
+/// The sources of the core in the crate at `root`, tests apart.
+pub(super) fn sources(root: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(root).join("src/core");
+    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
+    let mut files = vec![root.with_extension("rs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path == root.join("tests") || path == root.join("tests.rs") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = without_tests(&text).unwrap_or_else(|| panic!("{}: tests are not the end", path.display()));
+        sources.push((path, code));
+    }
+    sources
+}
+
+/// The code without its module of tests. `None` if anything else is for tests only, or comes behind tests that are
+/// written in the same file: it would not be read.
+fn without_tests(text: &str) -> Option<String> {
+    let text = text.replace("#[cfg(test)]\nmod tests;\n", "");
+    let Some((code, tests)) = text.split_once("#[cfg(test)]") else {
+        return Some(text);
+    };
+    let is_last = tests.starts_with("\nmod tests {\n") && tests.find("\n}\n") == tests.len().checked_sub(3);
+    is_last.then(|| code.to_owned())
+}
+
+/// The code without comments and without the contents of texts and letters.
+fn bare(code: &str) -> String {
+    let mut bare = String::new();
+    let mut rest = code.chars().peekable();
+    while let Some(letter) = rest.next() {
+        match letter {
+            '/' if rest.peek() == Some(&'/') => while rest.next_if(|next| *next != '\n').is_some() {},
+            '/' if rest.peek() == Some(&'*') => panic!("a comment of a kind that this reader does not know"),
+            '"' => loop {
+                match rest.next() {
+                    Some('\\') => drop(rest.next()),
+                    Some('"') | None => break,
+                    Some(_) => {}
+                }
+            },
+            '\'' => {
+                let (first, second) = (rest.next(), rest.next());
+                if first == Some('\\') {
+                    while rest.next_if(|next| *next != '\'').is_some() {}
+                    rest.next();
+                } else if second != Some('\'') {
+                    // A lifetime.
+                    bare.extend(first.into_iter().chain(second));
+                }
+            }
+            _ => bare.push(letter),
+        }
+    }
+    bare
+}
+
+/// Words, `::`, and every other sign by itself.
+pub(super) fn tokens(code: &str) -> Vec<String> {
+    let spaced: String = bare(code)
+        .replace("::", " \u{1} ")
+        .chars()
+        .flat_map(|letter| match letter {
+            _ if letter.is_alphanumeric() || letter == '_' || letter.is_whitespace() => vec![letter],
+            _ => vec![' ', letter, ' '],
+        })
+        .collect();
+    let word = |word: &str| word.replace('\u{1}', "::");
+    spaced.split_whitespace().map(word).collect()
+}
