@@ -225,6 +225,7 @@ impl Directory {
         let Ready { dc, mut kept } = ready;
         let began = Instant::now();
         let local = kept.connection.local;
+        let kind = dc.facts().map(|facts| facts.kind);
         let (sent, message_id) = kept.connection.bind(name, password, self.bind_timeout).await;
         let took = began.elapsed();
         let result = match sent {
@@ -238,7 +239,7 @@ impl Directory {
                     self.pool.put(dc.id, kept);
                 }
                 BindResult::Answered {
-                    reading: verdict::read(result.code, &result.text, password_policy),
+                    reading: verdict::read_of(kind, result.code, &result.text, password_policy),
                     result: result.code,
                     text: result.text,
                 }

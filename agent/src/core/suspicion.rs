@@ -4,6 +4,9 @@
 //! outcome. After some binds in a row without an answer the others are preferred, and single sign-ins, ever further
 //! apart, show whether it is well again: nothing but a bind can tell. While no other can be used, it is used as ever.
 //!
+//! Already after the first, one with an idle connection elsewhere goes there for a while: a sign-in whose answer was lost
+//! at this domain controller is tried once more, by another agent perhaps, and must not meet it again there.
+//!
 //! Searches that look somebody up hang for reasons of their own, so theirs is a suspicion apart, by the same rule.
 
 use std::time::Duration;
@@ -23,6 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Suspicion {
     unanswered: u32,
+    last_unanswered: Moment,
     tries: u32,
     next_try: Moment,
 }
@@ -38,6 +42,7 @@ impl Suspicion {
     /// A bind was sent and not answered. True when a suspicion begins.
     pub(crate) fn unanswered(&mut self, now: Moment) -> bool {
         self.unanswered = self.unanswered.saturating_add(1);
+        self.last_unanswered = now;
         let begins = self.unanswered == UNANSWERED;
         if begins {
             self.next_try = now + FIRST_PAUSE;
@@ -48,6 +53,11 @@ impl Suspicion {
     /// Whether other domain controllers are to be preferred.
     pub(crate) fn stands(&self) -> bool {
         self.unanswered >= UNANSWERED
+    }
+
+    /// Whether nothing speaks against it: its last bind was answered, or that one was not is a while ago.
+    pub(crate) fn is_clear(&self, now: Moment) -> bool {
+        self.unanswered == 0 || now.since(self.last_unanswered) >= FIRST_PAUSE
     }
 
     /// Whether a bind may go there although there are others.
@@ -82,6 +92,17 @@ mod tests {
             assert!(suspicion.allows(Moment(0)) && !suspicion.answered());
         }
         assert!(!suspect(Moment(0)).allows(Moment(999_999)));
+    }
+
+    #[test]
+    fn one_unanswered_bind_speaks_against_it_until_one_is_answered_or_for_a_second() {
+        let mut suspicion = Suspicion::default();
+        assert!(suspicion.is_clear(Moment(0)));
+        suspicion.unanswered(Moment(5));
+        assert!(!suspicion.is_clear(Moment(1_000_004)) && suspicion.allows(Moment(5)));
+        assert!(suspicion.is_clear(Moment(1_000_005)));
+        suspicion.answered();
+        assert!(suspicion.is_clear(Moment(6)));
     }
 
     #[test]

@@ -246,10 +246,10 @@ impl Pool {
                 .filter(|_| !avoid.contains(id) && !kept.connection.is_closed())?;
             (!others || dc.suspicion.allows(now)).then_some(dc)
         };
-        // One of a slow domain controller rather than none: the binds of the others take their time, too.
-        let quick = idle
-            .iter()
-            .position(|idle| usable(idle).is_some_and(|dc| dc.pace.allows(now)));
+        // One of a slow or silent domain controller rather than none: the binds of the others take their time, too. One
+        // that is suspected gets its turn to be tried all the same.
+        let well = |dc: &Dc| dc.pace.allows(now) && (dc.suspicion.stands() || dc.suspicion.is_clear(now));
+        let quick = idle.iter().position(|idle| usable(idle).is_some_and(well));
         let at = quick.or_else(|| idle.iter().position(|idle| usable(idle).is_some()))?;
         let (id, kept) = idle.remove(at)?;
         let dc = dcs.get_mut(&id)?;

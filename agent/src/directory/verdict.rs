@@ -8,6 +8,7 @@
 
 use postern_protocol::Verdict;
 
+use crate::core::kind::Kind;
 use crate::ldap::PasswordPolicy;
 
 /// LDAP result codes (RFC 4511, section 4.1.9) that are told apart here.
@@ -48,6 +49,15 @@ pub(crate) enum Reading {
     /// The directory refuses binds of this account: it has no password, or may not sign in so. Nothing was checked, and
     /// nothing is said of other accounts.
     AccountFault,
+}
+
+/// As [`read`], of a directory whose kind may be known. OpenLDAP says 53 of no account, but of every simple bind where
+/// those are switched off (`disallow bind_simple`).
+pub(crate) fn read_of(kind: Option<Kind>, result: u32, text: &str, policy: Option<PasswordPolicy>) -> Reading {
+    match (read(result, text, policy), kind) {
+        (Reading::AccountFault, Some(Kind::OpenLdap)) if result == code::UNWILLING_TO_PERFORM => Reading::Fault,
+        (reading, _) => reading,
+    }
 }
 
 /// Reads result code, diagnostic text and what the password policy says.
@@ -188,6 +198,15 @@ mod tests {
         }
         for result in [19, 48, 53] {
             assert_eq!(read(result, &windows("52e"), None), Reading::AccountFault, "{result}");
+            for kind in Kind::ALL {
+                let about_all = kind == Kind::OpenLdap && result == 53;
+                let expected = if about_all {
+                    Reading::Fault
+                } else {
+                    Reading::AccountFault
+                };
+                assert_eq!(read_of(Some(kind), result, "", None), expected, "{kind} {result}");
+            }
         }
     }
 

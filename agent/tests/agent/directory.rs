@@ -232,6 +232,27 @@ async fn a_connection_that_ends_with_a_bind_is_replaced_at_once() {
 }
 
 #[tokio::test]
+async fn after_a_bind_without_an_answer_the_next_ones_go_elsewhere() {
+    let (bed, agent) = Bed::start_with(2, 100).await;
+    for _ in 0..100 {
+        bed.dcs[0].script(Reply::Silence);
+    }
+    let mut ids = 0..=u8::MAX;
+    while bed.dcs[0].binds().is_empty() {
+        agent.ask(ids.next().unwrap(), USER, "right").await;
+    }
+    // A new connection takes the silent one's place at once, and an even part would be ten.
+    let (began, mut asked) = (std::time::Instant::now(), 0);
+    while began.elapsed() < std::time::Duration::from_millis(500) && asked < 20 {
+        let answer = agent.ask(ids.next().unwrap(), USER, "right").await;
+        assert_eq!((answer.verdict().0, answer.verdict().2), (Verdict::Success, "dc-2"));
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        asked += 1;
+    }
+    assert!(asked > 1);
+}
+
+#[tokio::test]
 async fn a_domain_controller_whose_binds_hang_is_passed_over_and_tried_again_until_it_answers() {
     let (bed, agent) = Bed::start_with(2, 100).await;
     for _ in 0..100 {
