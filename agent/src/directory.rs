@@ -38,7 +38,7 @@ pub(crate) use look_up::entries::{SIGHT_ADVICE, sees_nobody};
 pub(crate) use look_up::keeper::advice as service_account_advice;
 pub(crate) use look_up::sight::Sight;
 pub(crate) use look_up::{Account, LookedUp, Match, NoLookUp};
-pub(crate) use pool::{Capacity, NoConnection};
+pub(crate) use pool::{Capacity, NoConnection, Wish};
 pub(crate) use verdict::{Reading, advice};
 
 mod connection;
@@ -180,18 +180,17 @@ impl Directory {
         self.pool.capacity()
     }
 
-    /// The account whose `attribute` has `value`, if a domain controller that is not among `avoid` can say so within
-    /// `patience`.
+    /// The account whose `attribute` has `value`, if a domain controller that will do can say so within `patience`.
     pub(crate) async fn look_up(
         &self,
         attribute: &str,
         value: &str,
-        avoid: &[DcId],
+        wish: Wish<'_>,
         patience: Duration,
     ) -> Result<LookedUp, NoLookUp> {
         // The bind goes where the account was found, so it is best found where a bind can begin.
-        let free = |dc| self.pool.is_free(dc);
-        self.look_ups.find(attribute, value, avoid, free, patience).await
+        let free = |dc| self.pool.is_free(dc, wish.rather_not);
+        self.look_ups.find(attribute, value, wish.avoid, free, patience).await
     }
 
     /// Whether it takes user names for binds, as Active Directory does. Others take DNs only.
@@ -201,9 +200,12 @@ impl Directory {
         kinds.prevailing().is_none_or(|kind| kind == Kind::ActiveDirectory)
     }
 
-    /// A connection to bind on, to none of the domain controllers in `avoid`, and to none but `only`, where that is given.
-    pub(crate) async fn ready(&self, only: Option<DcId>, avoid: &[DcId]) -> Result<Ready, NoConnection> {
-        let (dc, kept) = self.pool.take(only, avoid).await?;
+    /// A connection to bind on, to a domain controller that will do.
+    ///
+    /// # Errors
+    /// [`NoConnection`].
+    pub(crate) async fn ready(&self, wish: Wish<'_>) -> Result<Ready, NoConnection> {
+        let (dc, kept) = self.pool.take(wish).await?;
         Ok(Ready { dc, kept })
     }
 

@@ -16,7 +16,9 @@ use quinn::{RecvStream, SendStream};
 use crate::clock::Clock;
 use crate::core::fence::{Attempt, Permit, Replays};
 use crate::core::names::{Names, NoWay, Way};
-use crate::directory::{self, Account, Bind, BindResult, DcId, Directory, LookedUp, NoConnection, Reading, Ready};
+use crate::directory::{
+    self, Account, Bind, BindResult, DcId, Directory, LookedUp, NoConnection, Reading, Ready, Wish,
+};
 use crate::link::session::Session;
 use crate::machine::Machine;
 use crate::metrics::Metrics;
@@ -134,7 +136,7 @@ impl Agent {
             Ok(target) => target,
             Err(reason) => return not_started(reason),
         };
-        let ready = match self.directory.ready(target.dc, &[]).await {
+        let ready = match self.directory.ready(wish(request, &target, &[])).await {
             Ok(ready) => ready,
             Err(error) => return not_started(no_connection(error)),
         };
@@ -211,7 +213,12 @@ impl Agent {
                 .inspect_err(|reason| self.count(*reason))?;
             fence.time_left(now, request.start_by)
         };
-        match self.directory.look_up(attribute, value, avoid, patience).await {
+        let wish = Wish {
+            only: None,
+            avoid,
+            rather_not: request.avoid_dc.as_deref(),
+        };
+        match self.directory.look_up(attribute, value, wish, patience).await {
             Ok(LookedUp::One(account)) => {
                 tracing::debug!(request_id = %id, user = opened.user.as_str(), dn = account.dn, "found");
                 Ok(account.into())
@@ -341,7 +348,8 @@ impl Agent {
         if target.dc.is_some_and(|dc| avoid.contains(&dc)) {
             *target = self.target(session, request, attempt, opened, avoid).await?;
         }
-        let ready = self.directory.ready(target.dc, avoid).await.map_err(no_connection)?;
+        let wish = wish(request, target, avoid);
+        let ready = self.directory.ready(wish).await.map_err(no_connection)?;
         match self.start_again(session, attempt) {
             Ok(permit) => Ok((ready, permit)),
             Err(reason) => {
@@ -386,6 +394,15 @@ impl Agent {
     fn marks(&self) -> MutexGuard<'_, Replays> {
         // The set is whole after every call, so a panic elsewhere cannot have left it half-written.
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the bind may go.
+fn wish<'a>(request: &'a Request, target: &Target, avoid: &'a [DcId]) -> Wish<'a> {
+    Wish {
+        only: target.dc,
+        avoid,
+        rather_not: request.avoid_dc.as_deref(),
     }
 }
 

@@ -21,6 +21,8 @@ pub const MINOR_OF_ALTERNATE_ID: u16 = 1;
 pub const MAX_CONTROL_BYTES: usize = 16 * 1024;
 /// The longest request in bytes: names and password of 1,024 each, and a client's own authenticated data and header.
 pub const MAX_REQUEST_BYTES: usize = 16 * 1024;
+/// The longest name of a domain controller that is told to another agent, in bytes: that of a host in DNS.
+pub const MAX_DC_NAME_BYTES: usize = 253;
 /// The longest answer in bytes.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024;
 
@@ -249,6 +251,10 @@ pub struct Request {
     /// makes no bind unless its own configuration says the same of this name. Absent where it is false.
     #[cbor(n(12), default, skip_if = "std::ops::Not::not")]
     pub alternate_id: bool,
+    /// The domain controller, by its configured name, at which the answer to this sign-in's first bind was lost: where the
+    /// agent has another it binds there. At most [`MAX_DC_NAME_BYTES`]; absent where nobody said.
+    #[n(13)]
+    pub avoid_dc: Option<String>,
 }
 
 impl std::fmt::Debug for Request {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use postern_protocol::frame::DirectoryHealth;
+use postern_protocol::frame::{DirectoryHealth, MAX_DC_NAME_BYTES};
 use postern_protocol::seal::SealingKey;
 use postern_protocol::{AgentIdentity, Moment, Outcome, RealmKey, RequestId, Subject, Unavailable};
 use tokio::sync::{mpsc, oneshot};
@@ -87,6 +87,8 @@ pub enum Event {
     Superseded(SessionId),
     /// An agent begins a bind.
     Started(SessionId, FlightId, AttemptNumber),
+    /// The answer to a sign-in's bind was lost, at the domain controller of this name.
+    LostAt(FlightId, String),
     /// An agent's last word on an attempt.
     Answered(SessionId, FlightId, AttemptNumber, Answer),
 }
@@ -106,6 +108,8 @@ pub enum SessionCommand {
         start_by: Moment,
         /// Nobody waits for an answer after this.
         deadline: Moment,
+        /// The domain controller at which the answer to its bind was lost before.
+        avoid_dc: Option<String>,
     },
     /// Tell the agent that an attempt is no longer waited for.
     Cancel {
@@ -188,6 +192,8 @@ struct Belongings {
     deadline: Moment,
     arrived: Moment,
     attempts: u8,
+    /// At which domain controller the answer to its bind was lost.
+    lost_at: Option<String>,
 }
 
 struct SessionEntry {
@@ -295,6 +301,7 @@ impl Driver {
                     deadline,
                     arrived: now,
                     attempts: 0,
+                    lost_at: None,
                 };
                 self.flights.insert(id, belongings);
                 self.core.handle_sign_in(now, id, sign_in);
@@ -340,6 +347,13 @@ impl Driver {
             Event::Heard(id, rtt) => self.core.handle_heard(now, id, rtt),
             Event::Superseded(id) => self.core.handle_superseded(now, id),
             Event::Started(id, flight, attempt) => self.core.handle_started(now, id, flight, attempt),
+            Event::LostAt(flight, dc) => {
+                if let Some(belongings) = self.flights.get_mut(&flight)
+                    && dc.len() <= MAX_DC_NAME_BYTES
+                {
+                    belongings.lost_at = Some(dc);
+                }
+            }
             Event::Answered(id, flight, attempt, answer) => self.core.handle_answer(now, id, flight, attempt, answer),
         }
     }
@@ -370,6 +384,7 @@ impl Driver {
                         envelope,
                         start_by,
                         deadline,
+                        avoid_dc: belongings.lost_at.clone(),
                     };
                     if !self.tell(session, send) {
                         // Never sent, so never bound: another agent may have it.

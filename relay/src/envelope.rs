@@ -140,6 +140,7 @@ impl Envelope {
             tag: self.sealed.tag,
             client_sealed,
             alternate_id: self.alternate_id,
+            avoid_dc: None,
         })
     }
 }

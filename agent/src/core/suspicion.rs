@@ -4,8 +4,7 @@
 //! outcome. After some binds in a row without an answer the others are preferred, and single sign-ins, ever further
 //! apart, show whether it is well again: nothing but a bind can tell. While no other can be used, it is used as ever.
 //!
-//! Already after the first, one with an idle connection elsewhere goes there for a while: a sign-in whose answer was lost
-//! at this domain controller is tried once more, by another agent perhaps, and must not meet it again there.
+//! Already after the first, what finds an idle connection elsewhere goes there for a while.
 //!
 //! Searches that look somebody up hang for reasons of their own, so theirs is a suspicion apart, by the same rule.
 

@@ -44,6 +44,18 @@ pub(crate) enum NoConnection {
     NoDirectory,
 }
 
+/// Which domain controllers will do for a bind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wish<'a> {
+    /// None but this, where it is given.
+    pub(crate) only: Option<DcId>,
+    /// None of these.
+    pub(crate) avoid: &'a [DcId],
+    /// The one of this name only where no other has a connection free: at it the answer to a bind of the same sign-in was
+    /// lost before.
+    pub(crate) rather_not: Option<&'a str>,
+}
+
 /// What the sessions tell their relays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Capacity {
@@ -99,6 +111,12 @@ impl Dc {
                 Health::Down => Standing::Down,
             },
         }
+    }
+
+    /// Whether a bind is as good here as anywhere. A suspect gets its turn to be tried all the same.
+    fn is_well(&self, now: Moment, rather_not: Option<&str>) -> bool {
+        let answers = self.suspicion.stands() || self.suspicion.is_clear(now);
+        answers && self.pace.allows(now) && rather_not != Some(self.known.name())
     }
 
     fn is_up(&self) -> bool {
@@ -212,13 +230,14 @@ impl Pool {
         self.publish(true);
     }
 
-    /// An idle connection to a domain controller that is not among `avoid`; to none but `only`, where that is given.
-    pub(super) async fn take(&self, only: Option<DcId>, avoid: &[DcId]) -> Result<(Arc<Known>, Kept), NoConnection> {
+    /// An idle connection to a domain controller that will do.
+    pub(super) async fn take(&self, wish: Wish<'_>) -> Result<(Arc<Known>, Kept), NoConnection> {
+        let only = wish.only;
         let deadline = Instant::now() + only.map_or(PATIENCE, |_| PATIENCE_FOR_ONE);
         loop {
             // Made before looking, so that a return in between is not missed.
             let returned = self.returned.notified();
-            if let Some(taken) = self.take_now(only, avoid, self.clock.now()) {
+            if let Some(taken) = self.take_now(wish, self.clock.now()) {
                 return Ok(taken);
             }
             if only.is_some_and(|only| !self.is_usable(only, self.clock.now())) {
@@ -233,7 +252,12 @@ impl Pool {
         }
     }
 
-    fn take_now(&self, only: Option<DcId>, avoid: &[DcId], now: Moment) -> Option<(Arc<Known>, Kept)> {
+    fn take_now(&self, wish: Wish<'_>, now: Moment) -> Option<(Arc<Known>, Kept)> {
+        let Wish {
+            only,
+            avoid,
+            rather_not,
+        } = wish;
         let mut state = self.lock();
         let State { idle, dcs, .. } = &mut *state;
         let others = dcs
@@ -246,9 +270,8 @@ impl Pool {
                 .filter(|_| !avoid.contains(id) && !kept.connection.is_closed())?;
             (!others || dc.suspicion.allows(now)).then_some(dc)
         };
-        // One of a slow or silent domain controller rather than none: the binds of the others take their time, too. One
-        // that is suspected gets its turn to be tried all the same.
-        let well = |dc: &Dc| dc.pace.allows(now) && (dc.suspicion.stands() || dc.suspicion.is_clear(now));
+        // One of a slow or silent domain controller rather than none: the binds of the others take their time, too.
+        let well = |dc: &Dc| dc.is_well(now, rather_not);
         let quick = idle.iter().position(|idle| usable(idle).is_some_and(well));
         let at = quick.or_else(|| idle.iter().position(|idle| usable(idle).is_some()))?;
         let (id, kept) = idle.remove(at)?;
@@ -271,11 +294,11 @@ impl Pool {
         of.is_some_and(|of| !others || of.suspicion.allows(now))
     }
 
-    /// Whether a bind could begin at a domain controller at once.
-    pub(super) fn is_free(&self, dc: DcId) -> bool {
+    /// Whether a bind could begin at a domain controller at once, and is not better begun elsewhere.
+    pub(super) fn is_free(&self, dc: DcId, rather_not: Option<&str>) -> bool {
         let now = self.clock.now();
         let state = self.lock();
-        let allows = |of: &Dc| of.is_up() && of.suspicion.allows(now) && of.pace.allows(now);
+        let allows = |of: &Dc| of.is_up() && of.suspicion.allows(now) && of.is_well(now, rather_not);
         state.dcs.get(&dc).is_some_and(allows)
             && state
                 .idle

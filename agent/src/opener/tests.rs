@@ -79,6 +79,7 @@ fn client(key: &OpeningKey, data: &AuthenticatedData) -> Request {
             aad: jwe.aad,
         }),
         alternate_id: false,
+        avoid_dc: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a directory's answers come to, bind by bind.
 
 use ldap3_proto::proto::LdapResultCode;
+use postern_protocol::frame::Request;
 use postern_protocol::{NotStarted, Verdict};
 
 use crate::bed::Bed;
@@ -229,6 +230,26 @@ async fn a_connection_that_ends_with_a_bind_is_replaced_at_once() {
         let binds = bed.binds().len();
         assert!(binds > 100, "{binds} of 256 were bound: {reply:?}");
     }
+}
+
+#[tokio::test]
+async fn where_the_answer_to_a_sign_in_was_lost_it_is_bound_again_only_if_there_is_no_other() {
+    let (bed, agent) = Bed::start(2).await;
+    for id in 0..12 {
+        let request = Request {
+            avoid_dc: Some("dc-1".to_owned()),
+            ..agent.request(id, USER, "right")
+        };
+        let outcome = agent.sign_in(&request).await;
+        assert_eq!((outcome.verdict().0, outcome.verdict().2), (Verdict::Success, "dc-2"));
+    }
+    bed.dcs[1].go_down();
+    let request = Request {
+        avoid_dc: Some("dc-1".to_owned()),
+        ..agent.request(100, USER, "right")
+    };
+    let outcome = agent.sign_in(&request).await;
+    assert_eq!((outcome.verdict().0, outcome.verdict().2), (Verdict::Success, "dc-1"));
 }
 
 #[tokio::test]

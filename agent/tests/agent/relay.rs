@@ -254,6 +254,7 @@ impl Agent {
             tag: sealed.tag,
             client_sealed: None,
             alternate_id: false,
+            avoid_dc: None,
         }
     }
 

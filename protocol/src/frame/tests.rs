@@ -21,6 +21,7 @@ fn request(client_sealed: Option<ClientSealed>) -> Request {
         tag: [5; 16],
         client_sealed,
         alternate_id: false,
+        avoid_dc: None,
     }
 }
 
@@ -62,6 +63,10 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
             ..verdict.clone()
         };
         Answer::Verdict(verdict).encode()
+    };
+    let avoid_dc = Request {
+        avoid_dc: Some("dc-1".to_owned()),
+        ..request(None)
     };
     let alternate_id = Request {
         alternate_id: true,
@@ -132,6 +137,7 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
         ("request", request(None).encode()),
         ("request_client_sealed", request(Some(client)).encode()),
         ("request_alternate_id", alternate_id.encode()),
+        ("request_avoid_dc", avoid_dc.encode()),
         ("started", Answer::Started.encode()),
         ("verdict", Answer::Verdict(verdict.clone()).encode()),
         (
@@ -244,7 +250,7 @@ fn frames_of_minor_version_0_decode_to_a_name_that_is_bound_and_a_verdict_withou
 }
 
 #[test]
-fn frames_of_minor_version_1_decode_to_a_cancel_of_every_attempt_and_a_failure_that_may_be_the_agents() {
+fn frames_of_minor_version_1_decode_to_requests_cancels_and_failures_that_say_less() {
     // Their golden files are as they were, too.
     let old = |name: &str| golden().into_iter().find(|(other, _)| *other == name).unwrap().1;
     let Ok(Control::Cancel(cancel)) = Control::decode(&old("cancel")) else {
@@ -255,6 +261,10 @@ fn frames_of_minor_version_1_decode_to_a_cancel_of_every_attempt_and_a_failure_t
         panic!("no failure")
     };
     assert_eq!(failed.account_only, None);
+    assert_eq!(
+        Request::decode(&old("request")).map(|request| request.avoid_dc),
+        Ok(None)
+    );
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn an_envelope_with_a_part_of_the_wrong_length_is_refused_before_any_key_is_used
 
 #[test]
 fn the_largest_envelope_that_is_taken_fits_into_a_request() {
-    use crate::frame::{ClientSealed, MAX_REQUEST_BYTES, Request};
+    use crate::frame::{ClientSealed, MAX_DC_NAME_BYTES, MAX_REQUEST_BYTES, Request};
     let user = format!("{}@corp.example.com", "x".repeat(1024 - 17));
     let bound_to = AuthenticatedData {
         tenant: "t".repeat(64),
@@ -224,6 +224,7 @@ fn the_largest_envelope_that_is_taken_fits_into_a_request() {
             aad: jwe.aad.clone(),
         }),
         alternate_id: true,
+        avoid_dc: Some("d".repeat(MAX_DC_NAME_BYTES)),
     };
     assert!(request.encode().len() <= MAX_REQUEST_BYTES);
     for longer in [

@@ -414,10 +414,11 @@ impl Link {
                     }
                 }
                 command = commands.recv() => match command {
-                    Some(SessionCommand::Send { flight, attempt, envelope, start_by, deadline }) => {
+                    Some(SessionCommand::Send { flight, attempt, envelope, start_by, deadline, avoid_dc }) => {
                         let keys = self.keys.borrow().clone();
                         let request = envelope
                             .request_for(&keys.current, keys.previous.as_ref(), start_by)
+                            .map(|request| Request { avoid_dc, ..request })
                             .map_err(|_| NotStarted::NoKey)
                             .and_then(|request| self.understood(request));
                         let (connection, events, id) = (self.connection.clone(), self.context.events.clone(), self.id);
@@ -433,6 +434,11 @@ impl Link {
                             match end {
                                 StreamEnd::Answer(answer) => {
                                     let _ = events.send(Event::Answered(id, flight, attempt, answer)).await;
+                                    None
+                                }
+                                StreamEnd::LostAt(dc) => {
+                                    let _ = events.send(Event::LostAt(flight, dc)).await;
+                                    let _ = events.send(Event::Answered(id, flight, attempt, Answer::Lost)).await;
                                     None
                                 }
                                 // The session ends, and with it everything that was sent to it becomes unknown.

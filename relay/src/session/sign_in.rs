@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub enum StreamEnd {
     /// With the agent's answer, or with its loss.
     Answer(Answer),
+    /// With the agent's word that a bind was sent and its answer lost, at the domain controller of this name.
+    LostAt(String),
     /// The agent broke the protocol; the session must end.
     Violation(WireError),
 }
@@ -29,7 +31,7 @@ pub async fn exchange(
     started: impl AsyncFnOnce(),
 ) -> StreamEnd {
     match tokio::time::timeout_at(deadline + PATIENCE, attempt(connection, request, started)).await {
-        Ok(Ok(answer)) => StreamEnd::Answer(answer),
+        Ok(Ok(end)) => end,
         Ok(Err(error)) if error.is_violation() => StreamEnd::Violation(error),
         Ok(Err(_)) | Err(_) => StreamEnd::Answer(Answer::Lost),
     }
@@ -39,15 +41,15 @@ async fn attempt(
     connection: &quinn::Connection,
     request: &Request,
     started: impl AsyncFnOnce(),
-) -> Result<Answer, WireError> {
+) -> Result<StreamEnd, WireError> {
     let frame = request.encode();
     if frame.len() > MAX_REQUEST_BYTES {
         // The agent would take it for a breach. What is accepted fits, so this is never reached.
-        return Ok(Answer::NotStarted(NotStarted::Refused));
+        return Ok(StreamEnd::Answer(Answer::NotStarted(NotStarted::Refused)));
     }
     // The connection has ended, and not a byte of this was written.
     let Ok((mut send, mut receive)) = connection.open_bi().await else {
-        return Ok(Answer::Unsent);
+        return Ok(StreamEnd::Answer(Answer::Unsent));
     };
     write_frame(&mut send, &frame).await?;
     // The agent ends at the frame and does not wait for this.
@@ -59,7 +61,7 @@ async fn attempt(
     } else {
         first
     };
-    match last {
+    let answer = match last {
         AnswerFrame::Verdict(frame) => {
             let verdict = Verdict::from_code(frame.verdict);
             tracing::debug!(
@@ -70,17 +72,17 @@ async fn attempt(
                 bind_us = frame.bind_us,
                 "verdict"
             );
-            Ok(Answer::Verdict(
-                verdict,
-                subject(request.request_id, verdict, frame.subject),
-            ))
+            Answer::Verdict(verdict, subject(request.request_id, verdict, frame.subject))
         }
-        AnswerFrame::NotStarted(frame) => Ok(Answer::NotStarted(NotStarted::from_code(frame.reason))),
-        AnswerFrame::Failed(frame) if frame.indeterminate => Ok(Answer::Lost),
-        AnswerFrame::Failed(frame) if frame.account_only == Some(true) => Ok(Answer::AccountNotChecked),
-        AnswerFrame::Failed(_) => Ok(Answer::NotChecked),
-        AnswerFrame::Started => Err(WireError::Frame(FrameError::Malformed("Started came twice".to_owned()))),
-    }
+        AnswerFrame::NotStarted(frame) => Answer::NotStarted(NotStarted::from_code(frame.reason)),
+        AnswerFrame::Failed(frame) if frame.indeterminate => return Ok(StreamEnd::LostAt(frame.dc)),
+        AnswerFrame::Failed(frame) if frame.account_only == Some(true) => Answer::AccountNotChecked,
+        AnswerFrame::Failed(_) => Answer::NotChecked,
+        AnswerFrame::Started => {
+            return Err(WireError::Frame(FrameError::Malformed("Started came twice".to_owned())));
+        }
+    };
+    Ok(StreamEnd::Answer(answer))
 }
 
 /// Whose account it is, as callers may see it: with a success only, since it would tell who has the name, and never

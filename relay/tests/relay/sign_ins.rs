@@ -322,6 +322,37 @@ async fn a_directory_that_did_not_check_is_no_verdict() {
     }
 }
 
+#[tokio::test]
+async fn the_second_try_is_told_where_the_answer_to_the_first_was_lost() {
+    let rig = Rig::start();
+    let (first, second) = (rig.agent("agent-1").await, rig.agent("agent-2").await);
+    for (dc, told) in [("dc-1".to_owned(), Some("dc-1")), ("d".repeat(254), None)] {
+        let (hand_over, mut tasks) = tokio::sync::mpsc::unbounded_channel();
+        let serve = async |agent: &Agent| {
+            let task = agent.request().await;
+            hand_over.send(task).unwrap();
+        };
+        let answers = async {
+            let mut lost = tasks.recv().await.unwrap();
+            assert_eq!(lost.request.avoid_dc, None);
+            lost.answer(Answer::Started).await;
+            lost.answer(Answer::Failed(FailedFrame {
+                indeterminate: true,
+                dc,
+                account_only: None,
+            }))
+            .await;
+            let mut again = tasks.recv().await.unwrap();
+            assert_eq!(again.request.avoid_dc.as_deref(), told);
+            again.answer(verdict(Verdict::Success)).await;
+        };
+        // Of another user each time: there is one extra attempt for each.
+        let name = format!("user-{}@corp.example.com", told.unwrap_or("none"));
+        let ((status, _), (), (), ()) = tokio::join!(rig.sign_in(&name, "x"), serve(&first), serve(&second), answers);
+        assert_eq!(status, 200);
+    }
+}
+
 /// How many of four sign-ins go to an agent that has failed three, each of another user, when there is another agent.
 async fn chosen_after_three_failures(account_only: Option<bool>) -> usize {
     let rig = Rig::start();
