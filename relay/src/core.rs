@@ -393,6 +393,10 @@ impl Core {
         if agent.liveness.heard(now) {
             let realm = agent.session.realm;
             self.tell(id, Opinion::Heard);
+            let at_work = |(_, agent): &(SessionId, &Agent)| agent.is_at_work();
+            if self.agents.of(realm).filter(at_work).all(|(other, _)| other == id) {
+                self.realms[realm.0].queue.begins_anew(now);
+            }
             // Suspects are pinged less often; from now on its silence counts as anybody's.
             self.watch(now, id);
             self.dispatch(now, realm);

@@ -221,11 +221,15 @@ impl Agents {
             agent.breaker.failed(now, in_hand.user, in_hand.probe);
         }
         let key = (realm, agent.name().clone());
-        let worse = match self.left.remove(&key) {
-            Some((known, _)) if known.ejected_until() > agent.breaker.ejected_until() => known,
-            _ => agent.breaker.clone(),
+        let worst = match self.left.remove(&key) {
+            Some((known, left))
+                if now.since(left) < MEMORY && known.ejected_until() > agent.breaker.ejected_until() =>
+            {
+                (known, left)
+            }
+            _ => (agent.breaker.clone(), now),
         };
-        self.left.insert(key, (worse, now));
+        self.left.insert(key, worst);
         Some(agent)
     }
 

@@ -5,8 +5,8 @@
 //! good as each other get as much, and no news of one draws everything to it. Two random choices need no more than
 //! this to stay close to the best.
 //!
-//! One that answers suspiciously fast costs as much as the usual one of the others at least, with what these have in hand:
-//! it may be making its answers up, and gets its even share and no more.
+//! One that answers suspiciously fast may be making its answers up. It costs at least what one of the usual speed would
+//! that has in hand as much as the others on average, and so gets about its even share.
 //!
 //! An ejected agent whose time is over gets the next sign-in, whatever it costs: nothing but a sign-in can show that
 //! it is well again. Agents that are ejected, or rest, are passed over, but not where they are more than half of those
@@ -20,7 +20,7 @@ use rand::Rng;
 
 use super::agents::{Agent, Agents};
 use super::flight::Flight;
-use super::latency::{Usual, upper_median};
+use super::latency::Usual;
 use super::{RealmIndex, SessionId};
 
 /// Costs up to this many times the smaller one are equal to it.
@@ -36,7 +36,13 @@ struct Lot {
     session: SessionId,
     cost: f64,
     share: f64,
+    /// What it has in hand already, and this sign-in.
+    in_hand: f64,
     too_fast: bool,
+}
+
+fn in_hand(agent: &Agent) -> f64 {
+    f64::from(agent.outstanding() + 1)
 }
 
 /// The agents of one realm, for one choice.
@@ -103,6 +109,7 @@ impl Choice<'_> {
                 session,
                 cost,
                 share,
+                in_hand: in_hand(agent),
                 too_fast: agent.is_suspiciously_fast(self.now, self.usual),
             };
             let (cheapest, equals) = agents.entry(agent.name()).or_insert((lot, 0));
@@ -117,7 +124,8 @@ impl Choice<'_> {
             }
         }
         let trusted = agents.values().filter(|(lot, _)| !lot.too_fast);
-        let least = upper_median(trusted.map(|(lot, _)| lot.cost).collect()).unwrap_or(0.0);
+        let (in_hand, count) = trusted.fold((0.0, 0.0), |(sum, count), (lot, _)| (sum + lot.in_hand, count + 1.0));
+        let least = if count > 0.0 { in_hand / count } else { 0.0 };
         let all = agents.values().map(|(lot, _)| Lot {
             cost: if lot.too_fast { lot.cost.max(least) } else { lot.cost },
             ..*lot
@@ -139,7 +147,7 @@ impl Choice<'_> {
     }
 
     fn cost(&self, agent: &Agent) -> f64 {
-        agent.handicap(self.now, self.usual) * f64::from(agent.outstanding() + 1)
+        agent.handicap(self.now, self.usual) * in_hand(agent)
     }
 
     /// Where nobody is left who is not silent: the one that was heard last, after a while.

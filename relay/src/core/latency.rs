@@ -179,7 +179,7 @@ impl Usual {
 }
 
 /// The middle one, or of two in the middle the greater; `None` of nothing.
-pub(super) fn upper_median(mut values: Vec<f64>) -> Option<f64> {
+fn upper_median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }

@@ -8,7 +8,7 @@ use super::agents::InHand;
 use super::balance::Choice;
 use super::flight::{Attempt, Phase};
 use super::queue::{Full, Walk};
-use super::{Command, Core, FlightId, PATIENCE, RealmIndex, SessionId, Shed, USUAL_LIFE};
+use super::{Command, Core, FlightId, PATIENCE, Realm, RealmIndex, SessionId, Shed, USUAL_LIFE};
 
 /// How long sign-ins wait for a directory after the last one was lost: a domain controller that closes its connections
 /// and takes new ones at once costs nobody a sign-in.
@@ -210,7 +210,10 @@ impl Core {
             presence.directory_left = Some(now);
             self.wake(now + DIRECTORY_RETURN, realm);
         }
-        let presence = &mut self.realms[realm.0].presence;
+        let Realm { presence, queue, .. } = &mut self.realms[realm.0];
+        if directory && !presence.directory {
+            queue.begins_anew(now);
+        }
         (presence.agent, presence.directory) = (agent, directory);
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! First come, first served, but for those that were at an agent already, which come before. What a caller sealed can
 //! go to some agents only; so that it holds nobody up, it waits in a line of its own, and the two lines are merged by
-//! age. Each line stands for itself: who seals to an agent that is silent shortens nobody else's wait.
+//! age. Each line stands for itself: who seals to an agent that is silent lowers nobody else's bound.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

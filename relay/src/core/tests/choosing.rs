@@ -96,6 +96,35 @@ fn one_that_answers_suspiciously_fast_attracts_nothing() {
 }
 
 #[test]
+fn where_one_is_much_faster_one_that_fails_attracts_nothing_all_the_same() {
+    let mut rig = roomy(3);
+    rig.serve(1_000, MS, |agent| Some(MS * if agent == 1 { 2 } else { 10 }));
+    let took = |agent| Some(MS * if agent == 1 { 2 } else { 10 });
+    let got = rig.serve(4_000, MS, |agent| if agent == 3 { None } else { took(agent) });
+    assert!(got[&3] < 20, "{got:?}");
+    assert!((1_000..3_000).contains(&got[&1]), "{got:?}");
+}
+
+#[test]
+fn what_was_thought_of_an_agent_long_ago_does_not_come_back() {
+    let mut rig = roomy(3);
+    rig.eject(1);
+    rig.up_as(9, "agent-1");
+    rig.core.handle_session_down(rig.now, SessionId(1));
+    rig.pass(Duration::from_secs(1));
+    rig.commands();
+    rig.sign_in();
+    let probe = rig.sent();
+    assert_eq!(probe.1, SessionId(9));
+    rig.answer(probe, RIGHT);
+    assert_eq!(rig.state(9), AgentState::Ready);
+    rig.pass(Duration::from_secs(60));
+    rig.core.handle_session_down(rig.now, SessionId(9));
+    rig.up_as(10, "agent-1");
+    assert_eq!(rig.state(10), AgentState::Ready);
+}
+
+#[test]
 fn of_two_agents_the_slow_one_gets_little_though_the_other_is_much_faster() {
     let mut rig = roomy(2);
     let got = rig.serve(4_000, MS, |agent| Some(MS * if agent == 1 { 50 } else { 5 }));

@@ -197,4 +197,16 @@ fn while_all_are_silent_nobody_is_refused_for_a_queue_that_stands() {
         assert_eq!(shed, None, "{:?}", rig.now);
     }
     assert!(rig.core.queued(REALM) > 60, "they wait");
+    // Nor when they are heard again after a while in which nobody came.
+    rig.pass(Duration::from_secs(1));
+    rig.commands();
+    rig.silent.clear();
+    (1..=3).for_each(|id| rig.core.handle_heard(rig.now, SessionId(id), RTT));
+    rig.commands();
+    rig.sign_in();
+    let commands = rig.commands();
+    assert!(
+        !commands.iter().any(|command| matches!(command, Command::Shed(_))),
+        "{commands:?}"
+    );
 }
