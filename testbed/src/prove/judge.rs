@@ -6,9 +6,6 @@ use postern_loadtest::{Latency, Record};
 
 use super::phases::{Moment, Window};
 
-/// Before a fault's order is sent, sign-ins may be under way that it will strike.
-const JUST_BEFORE: Duration = Duration::from_millis(100);
-
 /// Steps in which the way back to normal is looked for, and the time over which it is looked at.
 const STEP: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(1);
@@ -16,7 +13,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The sign-ins that a fault made slow: planned at any time from 100 ms before its order on, and slower than 999 of 1,000
 /// were before it.
 pub fn affected<'a>(records: &'a [Record], fault: Moment, usual: &Latency) -> Vec<&'a Record> {
-    let window = Window::since(fault.ordered.saturating_sub(JUST_BEFORE));
+    let window = Window::from_just_before(fault.ordered);
     let slow = window.of(records).filter(|record| record.latency > usual.p999);
     slow.collect()
 }

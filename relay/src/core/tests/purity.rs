@@ -38,8 +38,9 @@ const STD: [&str; 9] = [
     "ops",
 ];
 
-/// What needs no path to do harm.
-const WORDS: [&str; 12] = [
+/// What needs no path to do harm. A table of hashes takes entropy, and another order with every run: no seed would
+/// bring a run back.
+const WORDS: [&str; 15] = [
     "async",
     "await",
     "unsafe",
@@ -52,6 +53,9 @@ const WORDS: [&str; 12] = [
     "eprintln",
     "dbg",
     "thread_local",
+    "HashMap",
+    "HashSet",
+    "RandomState",
 ];
 
 /// What is wrong with the code, `modules` being the core's own. In its root, `super` is the crate.
@@ -143,6 +147,11 @@ fn what_must_not_creep_in_is_found_however_it_is_written() {
         "tracing::info!(user);",
         "pub(crate) async fn wait() {}",
         "unsafe { clock_gettime() }",
+        "use std::collections::HashMap;",
+        "use std::collections::{BTreeMap, HashSet};",
+        "let marks = std::collections::HashMap::new();",
+        "use std::collections::HashMap as BTreeMap;",
+        "use std::{collections::hash_map::RandomState, fmt};",
     ] {
         assert!(!faults(code, &modules, false).is_empty(), "not found: {code}");
     }

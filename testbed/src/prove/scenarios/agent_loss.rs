@@ -17,7 +17,7 @@ use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
 use crate::prove::rig::{Rig, Shape};
 use crate::prove::sampler::{RelaySample, fewest_ready, first};
-use crate::prove::{Context, WARM_UP, judge};
+use crate::prove::{Context, judge};
 
 /// The one that is lost.
 const LOST: &str = "agent-1";
@@ -164,7 +164,7 @@ async fn idle(rig: &Rig, agents: usize) -> anyhow::Result<(Option<Duration>, Opt
 }
 
 fn goals(evidence: &Evidence, fault_at: Duration, fault: Moment) -> Vec<Goal> {
-    let before = before(fault_at);
+    let before = Window::before(fault_at);
     let usual = evidence.latency(before);
     let affected = judge::affected(&evidence.records, fault, &usual);
     let dealt_with = Window::since(fault.done + DEALT_WITH);
@@ -198,7 +198,7 @@ fn goals(evidence: &Evidence, fault_at: Duration, fault: Moment) -> Vec<Goal> {
 }
 
 fn report(title: &str, evidence: &Evidence, fault_at: Duration, fault: Moment, goals: Vec<Goal>) -> Report {
-    let before = before(fault_at);
+    let before = Window::before(fault_at);
     let during = Window::between(before.until, fault.done + DEALT_WITH);
     let after = Window::since(during.until);
     let usual = evidence.latency(before);
@@ -236,8 +236,4 @@ fn report(title: &str, evidence: &Evidence, fault_at: Duration, fault: Moment, g
 
 fn told(time: Option<Duration>) -> String {
     time.map_or("never".to_owned(), |time| format!("after {:.1} s", time.as_secs_f64()))
-}
-
-fn before(fault_at: Duration) -> Window {
-    Window::between(WARM_UP, fault_at - Duration::from_millis(100))
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use postern_loadtest::{Judgement, Stage};
 
 use super::words;
+use crate::prove::Context;
 use crate::prove::course::drive;
 use crate::prove::goal::Goal;
 use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
 use crate::prove::rig::Shape;
-use crate::prove::{Context, WARM_UP};
 
 /// Few people wait for a realm with one agent.
 const RATE: f64 = 20.0;
@@ -53,7 +53,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
         .filter(|&at| at > restart.done)
         .min();
     let back = Window::since(restart.done + FIRST_ANSWER);
-    let before = Window::between(WARM_UP, fault_at);
+    let before = Window::before(fault_at);
     let mut goals = words::always(&evidence);
     goals.extend([
         words::none_failed_before(&evidence, before),
@@ -67,7 +67,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
         words::last_failure("last failure after that", FIRST_ANSWER, &evidence, restart.done),
         words::none_late(&evidence),
     ]);
-    let outage = Window::between(kill.ordered, back.from);
+    let outage = Window::between(before.until, back.from);
     Ok(vec![Report {
         title: "lone-agent-restarted: SIGKILL of the only agent, started again at once; 20 sign-ins/s".to_owned(),
         rows: vec![

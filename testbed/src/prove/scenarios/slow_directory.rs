@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use postern_loadtest::generator::GeneratorReport;
 use serde_json::json;
 use toml::Value;
 
@@ -75,19 +76,15 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
         title: "slow-directory: one agent's directory takes 50 ± 20 ms, the others' 5 ± 2 ms".to_owned(),
         rows: vec![row("with it", &with), row("others alone", &without)],
         goals,
-        notes: vec![
-            beside(context.seed),
-            format!(
-                "the load of the others alone was {}",
-                if without.generator.is_valid() {
-                    "as planned"
-                } else {
-                    "NOT AS PLANNED"
-                }
-            ),
-        ],
-        generator: with.generator,
+        notes: vec![beside(context.seed)],
+        generator: worse(with.generator, without.generator),
     }])
+}
+
+/// How well the load was what was planned where it was less so: a late generator in the run that the other is held
+/// against makes the limit wider.
+fn worse(with: GeneratorReport, without: GeneratorReport) -> GeneratorReport {
+    if without.is_valid() { with } else { without }
 }
 
 /// What other ways of dealing sign-ins out would have made of it, in a simulation.
@@ -126,4 +123,21 @@ async fn part_directories(rig: &Rig) -> anyhow::Result<()> {
         latency(SLOW_DC, [30, 70]),
     ];
     rig.only_faults(&latencies).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_that_was_not_as_planned_in_either_run_is_the_reports() {
+        let [good, late] = [0.0, 5.1].map(|lag_p99_ms| GeneratorReport {
+            lag_p99_ms,
+            ..GeneratorReport::default()
+        });
+        assert!(worse(good, good).is_valid());
+        for (with, without) in [(late, good), (good, late), (late, late)] {
+            assert!(!worse(with, without).is_valid(), "{with:?}, {without:?}");
+        }
+    }
 }

@@ -19,9 +19,6 @@ use crate::prove::{Context, WARM_UP, judge};
 /// An answer that there is no directory comes within this.
 const TOLD: Duration = Duration::from_secs(1);
 
-/// Before the fault's order is sent, sign-ins may be under way that it will strike.
-const JUST_BEFORE: Duration = Duration::from_millis(100);
-
 /// Once it is back, sign-ins succeed again within this.
 const RECOVERED: Duration = Duration::from_secs(3);
 
@@ -41,7 +38,7 @@ pub(in super::super) async fn play(context: &Context) -> anyhow::Result<Vec<Repo
     rig.end().await?;
     let outage = Window::between(gone.done, back.ordered);
     let recovered = Window::since(back.done + RECOVERED);
-    let before = Window::between(WARM_UP, gone.ordered - JUST_BEFORE);
+    let before = Window::before(gone.ordered);
     let slowest = struck(&evidence.records, gone, back).map(|record| record.latency).max();
     let mut goals = words::always(&evidence);
     goals.extend([
