@@ -19,11 +19,11 @@ use crate::cluster::ports::{Choice, DEFAULT_BASE, LAYOUT_HELP, MOST};
 use crate::directory;
 use crate::pki;
 use crate::pki::command::{self, PkiCommand};
-use crate::prove::arguments::Arguments;
+use crate::prove::arguments::{self, Arguments};
 use crate::prove::{self, Proof};
 use crate::up::{self, Request};
 
-/// `prove`: a goal is missed, as other tools of load have it.
+/// `prove`: a goal is missed, or the load was not as planned, as other tools of load have it.
 const EXIT_MISSED: u8 = 99;
 
 /// Bring up a whole Postern cluster on this machine: relay, agents and a simulated Active Directory, or your own
@@ -45,6 +45,7 @@ enum Command {
     #[command(subcommand, after_help = pki::LAYOUT_HELP)]
     Pki(PkiCommand),
     /// Show under load, with real processes and real signals, that no sign-in is lost and none counted twice
+    #[command(after_help = arguments::EXIT_CODE)]
     Prove(Arguments),
 }
 
@@ -172,7 +173,7 @@ fn after_help() -> String {
 }
 
 /// Runs the command line (the first argument is the program's name) to an exit code: 0 after an orderly end, 64 for
-/// bad usage, 99 when `prove` saw a goal missed, 1 for anything else.
+/// bad usage, 99 when `prove` saw a goal missed or another load than was planned, 1 for anything else.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // The parts of a cluster are this program too, so that one file is all there is to build and to copy.

@@ -6,6 +6,10 @@ use clap::Args;
 
 use super::{Request, Scenario};
 
+/// What the exit code means, for `--help`.
+pub const EXIT_CODE: &str = "Exit code: 0 every goal holds, 99 one is missed or (but for --short) the load was not as planned, \
+    1 a scenario could not be played (the others are; it is not in the JSON), 64 bad usage";
+
 /// What can be typed after `postern prove`.
 #[derive(Debug, Args)]
 pub struct Arguments {

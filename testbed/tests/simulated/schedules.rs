@@ -52,7 +52,7 @@ use run::{Failure, Seen};
 const SCHEDULES: u64 = 10_000;
 
 /// What has to happen in some of the schedules, or they prove nothing of it.
-const MUST_HAPPEN: [&str; 63] = [
+const MUST_HAPPEN: [&str; 65] = [
     "outcome success",
     "outcome invalid_credentials",
     "outcome account_locked",
@@ -68,6 +68,8 @@ const MUST_HAPPEN: [&str; 63] = [
     "answer not checked",
     "answer account not checked",
     "answer lost",
+    "answer unsent",
+    "sent to a session that has ended",
     "answer busy",
     "answer draining",
     "answer no_key",

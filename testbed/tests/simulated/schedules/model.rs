@@ -293,6 +293,8 @@ impl Model {
             // A late one of an attempt that was given up takes nothing back.
             Answer::Verdict(..) if view.ambiguous.is_none() && view.settled.is_none() => session.failed.clear(),
             Answer::Verdict(..) => {}
+            // It leaves, which is no failure.
+            Answer::Unsent => {}
             _ if callers => {}
             _ => drop(session.failed.insert(view.facts.user)),
         }
@@ -312,9 +314,7 @@ impl Model {
     pub(super) fn is_callers_doing(&self, flight: FlightId, answer: &Answer) -> bool {
         let sealed = |view: &View| view.facts.recipients.is_some();
         match answer {
-            Answer::NotStarted(NotStarted::Refused | NotStarted::NoMatch)
-            | Answer::AccountNotChecked
-            | Answer::Unsent => true,
+            Answer::NotStarted(NotStarted::Refused | NotStarted::NoMatch) | Answer::AccountNotChecked => true,
             Answer::NotStarted(NotStarted::CannotOpen | NotStarted::Replayed) => {
                 self.sign_ins.get(&flight).is_some_and(sealed)
             }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_protocol::{Moment, NotStarted, Outcome};
+use postern_protocol::{Moment, Outcome, RequestId};
 use postern_relay::core::{
     AgentSession, AgentState, Answer, Command, Core, FlightId, Opinion, RealmRules, SessionId, SignIn,
 };
@@ -20,7 +20,7 @@ use rand::Rng;
 use super::chance::up_to;
 use super::ledger::ProcessId;
 use super::model::{Broken, Health, health};
-use super::wire::{Request, Stream, ToAgent};
+use super::wire::Stream;
 use super::world::{Happening, World};
 pub(super) use links::IDLE;
 
@@ -53,6 +53,8 @@ pub(super) struct Link {
     pub(super) process: ProcessId,
     pub(super) realm: usize,
     pub(super) name: Arc<str>,
+    /// What the driver gave it, and it has not taken yet.
+    pub(super) queue: VecDeque<Order>,
     /// Streams that have not ended, and whether `Started` came.
     pub(super) streams: BTreeMap<Stream, bool>,
     pub(super) kid: String,
@@ -65,6 +67,25 @@ pub(super) struct Link {
     /// Something was heard since the probe; `None` while there is none.
     pub(super) probe: Option<bool>,
     pub(super) close_when_idle: bool,
+}
+
+/// What the driver carries out, and what the core heard meanwhile: the commands before it were decided without it.
+enum Step {
+    CarryOut(Command),
+    Unsent(SessionId, Stream),
+}
+
+/// What a session is to do for a sign-in.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// With the sign-in's deadline.
+    Send {
+        stream: Stream,
+        start_by: Moment,
+        deadline: Moment,
+    },
+    Cancel(RequestId, Moment),
+    CloseWhenIdle,
 }
 
 pub(super) struct Relay {
@@ -210,7 +231,7 @@ impl World {
                 model.heard(now, id);
                 model.draining(id);
                 core.handle_draining(now, id);
-                self.close_when_idle(id);
+                self.tell(id, Order::CloseWhenIdle);
             }
             Event::KeyChange(id, kid) => {
                 model.heard(now, id);
@@ -265,7 +286,17 @@ impl World {
     }
 
     fn carry_out(&mut self) -> Result<(), Broken> {
-        while let Some(command) = self.relay.core.poll_command() {
+        let mut steps = VecDeque::new();
+        self.poll_commands(&mut steps);
+        while let Some(step) = steps.pop_front() {
+            let command = match step {
+                Step::CarryOut(command) => command,
+                Step::Unsent(session, (flight, attempt)) => {
+                    self.log.count_of("answer", "unsent");
+                    self.model.answer(self.now, session, flight, attempt, &Answer::Unsent);
+                    continue;
+                }
+            };
             match command {
                 Command::Send {
                     flight,
@@ -282,8 +313,22 @@ impl World {
                     });
                     self.model.sent(self.now, flight, session, attempt, start_by)?;
                     self.log.count(if attempt == 1 { "sent" } else { "sent again" });
-                    if self.relay.belongings.contains_key(&flight) {
-                        self.send_request(session, (flight, attempt), start_by);
+                    if let Some(&deadline) = self.relay.belongings.get(&flight) {
+                        let stream = (flight, attempt);
+                        let order = Order::Send {
+                            stream,
+                            start_by,
+                            deadline,
+                        };
+                        // A session that has ended takes nothing more; that it has, the driver is about to hear.
+                        if !self.tell(session, order) {
+                            self.log.count("sent to a session that has ended");
+                            steps.push_back(Step::Unsent(session, stream));
+                            self.relay
+                                .core
+                                .handle_answer(self.now, session, flight, attempt, Answer::Unsent);
+                            self.poll_commands(&mut steps);
+                        }
                     }
                 }
                 Command::Cancel {
@@ -297,7 +342,7 @@ impl World {
                     // What is not there any more has no request id.
                     if self.relay.belongings.contains_key(&flight) && self.relay.known.contains(&session) {
                         let id = self.details[&flight].id;
-                        self.send_to_agent(session, ToAgent::Cancel(id, start_by));
+                        self.tell(session, Order::Cancel(id, start_by));
                     }
                 }
                 Command::Settle {
@@ -336,6 +381,11 @@ impl World {
         Ok(())
     }
 
+    fn poll_commands(&mut self, steps: &mut VecDeque<Step>) {
+        let commands = std::iter::from_fn(|| self.relay.core.poll_command());
+        steps.extend(commands.map(Step::CarryOut));
+    }
+
     fn settle(&mut self, flight: FlightId, outcome: Outcome, by: Option<SessionId>) -> Result<(), Broken> {
         self.note(|| format!("relay: {} is settled: {outcome} by {by:?}", flight.0));
         self.model.settled(self.now, flight, outcome, by)?;
@@ -356,34 +406,6 @@ impl World {
         }
         Ok(())
     }
-
-    fn send_request(&mut self, session: SessionId, stream: Stream, start_by: Moment) {
-        let (flight, _) = stream;
-        let deadline = self.relay.belongings[&flight];
-        // A session that has ended takes nothing more; that it has, the driver is about to hear.
-        let Some(link) = self.relay.links.get_mut(&session) else {
-            return;
-        };
-        let detail = &self.details[&flight];
-        let wanted = |kid: &String| detail.recipients.as_ref().is_none_or(|kids| kids.contains(kid));
-        let kid = [Some(&link.kid), link.previous_kid.as_ref()]
-            .into_iter()
-            .flatten()
-            .find(|kid| wanted(kid));
-        let Some(kid) = kid.cloned() else {
-            let answer = Answer::NotStarted(NotStarted::NoKey);
-            return self.post(Event::Answered(session, stream, answer));
-        };
-        link.streams.insert(stream, false);
-        self.at(deadline + PATIENCE, Happening::PatienceEnds(session, stream));
-        let request = Request {
-            stream,
-            id: self.details[&flight].id,
-            kid,
-            start_by,
-        };
-        self.send_to_agent(session, ToAgent::Request(request));
-    }
 }
 
 /// Whether the relay thinks worse of somebody.
@@ -397,6 +419,3 @@ fn is_worse(before: &Health, after: &Health) -> bool {
 
 /// A relay that looks at its timers so late has not been there (DESIGN 6).
 const LATE: Duration = Duration::from_millis(100);
-
-/// How long the relay's end of a stream waits past the sign-in's deadline (relay/src/session/sign_in.rs).
-const PATIENCE: Duration = Duration::from_secs(3);

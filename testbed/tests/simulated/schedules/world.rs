@@ -34,6 +34,8 @@ pub(super) enum Happening {
     AtRelay(SessionId, ToRelay),
     /// The relay's end of a connection looks whether anything came.
     RelayLooks(SessionId),
+    /// A session's task takes what the driver gave it to send.
+    LinkTakes(SessionId),
     ProbeEnds(SessionId),
     /// The relay's end of a stream has waited long enough.
     PatienceEnds(SessionId, Stream),
@@ -154,6 +156,7 @@ impl World {
             Happening::DriverWakes => self.driver_wakes()?,
             Happening::AtRelay(session, frame) => self.at_relay(session, frame),
             Happening::RelayLooks(session) => self.relay_looks(session),
+            Happening::LinkTakes(session) => self.link_takes(session),
             Happening::ProbeEnds(session) => self.probe_ends(session),
             Happening::PatienceEnds(session, stream) => self.patience_ends(session, stream),
             Happening::AtAgent(session, frame) => self.at_agent(session, frame),

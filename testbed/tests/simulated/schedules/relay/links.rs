@@ -1,15 +1,17 @@
 //! The sessions' tasks: the control stream, the streams of sign-ins, probes, and the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use postern_protocol::{NotStarted, Verdict};
+use postern_protocol::{Moment, NotStarted, Verdict};
 use postern_relay::core::{AgentSession, Answer, RealmIndex, SessionId};
+use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::{Event, Link};
+use super::{Event, Link, Order};
+use crate::schedules::chance::up_to;
 use crate::schedules::ledger::ProcessId;
-use crate::schedules::wire::{Failure, Lane, Last, Stream, ToAgent, ToRelay};
+use crate::schedules::wire::{Failure, Lane, Last, Request, Stream, ToAgent, ToRelay};
 use crate::schedules::world::{Happening, World};
 
 /// Without a packet for so long the connection is lost (DESIGN 3).
@@ -19,6 +21,9 @@ pub(in crate::schedules) const IDLE: Duration = Duration::from_secs(3);
 const PROBE: Duration = Duration::from_millis(500);
 
 const MOST_SESSIONS_PER_AGENT: usize = 4;
+
+/// How long the relay's end of a stream waits past the sign-in's deadline (relay/src/session/sign_in.rs).
+const PATIENCE: Duration = Duration::from_secs(3);
 
 impl World {
     /// A process dials. False when it is not taken in.
@@ -49,6 +54,7 @@ impl World {
             process: id,
             realm,
             name: name.clone(),
+            queue: VecDeque::new(),
             streams: BTreeMap::new(),
             kid: process.kid.clone(),
             previous_kid: None,
@@ -184,11 +190,67 @@ impl World {
         }
     }
 
-    pub(in crate::schedules) fn close_when_idle(&mut self, session: SessionId) {
-        if let Some(link) = self.relay.links.get_mut(&session) {
-            link.close_when_idle = true;
-            self.end_if_idle(session);
+    /// The driver gives a session something to do. False if it takes nothing any more: it has ended.
+    pub(super) fn tell(&mut self, session: SessionId, order: Order) -> bool {
+        let Some(link) = self.relay.links.get_mut(&session) else {
+            return false;
+        };
+        link.queue.push_back(order);
+        if link.queue.len() == 1 {
+            // Its task is woken at once, and now and then others are before it.
+            let most = if self.random.random_bool(0.05) { 20_000 } else { 100 };
+            let soon = up_to(&mut self.random, Duration::from_micros(most));
+            self.after(soon, Happening::LinkTakes(session));
         }
+        true
+    }
+
+    /// The session's task takes all that the driver gave it.
+    pub(in crate::schedules) fn link_takes(&mut self, session: SessionId) {
+        if self.relay.frozen_until > self.now {
+            return self.at(self.relay.frozen_until, Happening::LinkTakes(session));
+        }
+        while let Some(link) = self.relay.links.get_mut(&session)
+            && let Some(order) = link.queue.pop_front()
+        {
+            match order {
+                Order::Send {
+                    stream,
+                    start_by,
+                    deadline,
+                } => self.send_request(session, stream, start_by, deadline),
+                Order::Cancel(id, start_by) => self.send_to_agent(session, ToAgent::Cancel(id, start_by)),
+                Order::CloseWhenIdle => {
+                    link.close_when_idle = true;
+                    self.end_if_idle(session);
+                }
+            }
+        }
+    }
+
+    fn send_request(&mut self, session: SessionId, stream: Stream, start_by: Moment, deadline: Moment) {
+        let Some(link) = self.relay.links.get_mut(&session) else {
+            return;
+        };
+        let detail = &self.details[&stream.0];
+        let wanted = |kid: &String| detail.recipients.as_ref().is_none_or(|kids| kids.contains(kid));
+        let kid = [Some(&link.kid), link.previous_kid.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|kid| wanted(kid));
+        let Some(kid) = kid.cloned() else {
+            let answer = Answer::NotStarted(NotStarted::NoKey);
+            return self.post(Event::Answered(session, stream, answer));
+        };
+        link.streams.insert(stream, false);
+        let request = Request {
+            stream,
+            id: detail.id,
+            kid,
+            start_by,
+        };
+        self.at(deadline + PATIENCE, Happening::PatienceEnds(session, stream));
+        self.send_to_agent(session, ToAgent::Request(request));
     }
 
     fn end_if_idle(&mut self, session: SessionId) {
@@ -198,14 +260,20 @@ impl World {
         }
     }
 
-    /// The session's task ends. Where the connection was lost, its streams tell so first; where it is the relay that
-    /// ends it, they are dropped.
+    /// The session's task ends. What it was given and did not send it gives back. Where the connection was lost, its
+    /// streams tell so then; where it is the relay that ends it, they are dropped.
     pub(in crate::schedules) fn link_ends(&mut self, session: SessionId, lost: bool, why: &str) {
         let Some(link) = self.relay.links.remove(&session) else {
             return;
         };
         self.note(|| format!("relay: {session:?} of {} ends: {why}", link.name));
         self.log.count("session ended");
+        for order in link.queue {
+            if let Order::Send { stream, .. } = order {
+                self.log.count("given back unsent");
+                self.post(Event::Answered(session, stream, Answer::Unsent));
+            }
+        }
         if lost {
             let mut streams: Vec<Stream> = link.streams.into_keys().collect();
             streams.shuffle(&mut self.random);
