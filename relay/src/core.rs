@@ -390,17 +390,21 @@ impl Core {
     /// A sign of life of a session.
     fn hear(&mut self, now: Moment, id: SessionId) {
         let Some(agent) = self.agents.get_mut(id) else { return };
+        let realm = agent.session.realm;
         if agent.liveness.heard(now) {
-            let realm = agent.session.realm;
-            self.tell(id, Opinion::Heard);
-            let at_work = |(_, agent): &(SessionId, &Agent)| agent.is_at_work();
-            if self.agents.of(realm).filter(at_work).all(|(other, _)| other == id) {
-                self.realms[realm.0].queue.begins_anew(now);
-            }
-            // Suspects are pinged less often; from now on its silence counts as anybody's.
-            self.watch(now, id);
+            self.no_longer_suspect(now, id, realm);
             self.dispatch(now, realm);
         }
+    }
+
+    fn no_longer_suspect(&mut self, now: Moment, id: SessionId, realm: RealmIndex) {
+        self.tell(id, Opinion::Heard);
+        let at_work = |(_, agent): &(SessionId, &Agent)| agent.is_at_work();
+        if self.agents.of(realm).filter(at_work).all(|(other, _)| other == id) {
+            self.realms[realm.0].queue.begins_anew(now);
+        }
+        // Suspects are pinged less often; from now on its silence counts as anybody's.
+        self.watch(now, id);
     }
 
     /// Sees to it that a session's silence is looked at in time. What is heard meanwhile is no reason to come later:

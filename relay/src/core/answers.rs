@@ -70,7 +70,10 @@ impl Core {
             agent.liveness.owes_nothing();
         }
         let realm = agent.session.realm;
-        let heard = !matches!(answer, Answer::Lost | Answer::Unsent);
+        // Known before anybody is chosen for what follows; what waits it gets behind that, and not if it has just said that
+        // it drains.
+        let by_agent = !matches!(answer, Answer::Lost | Answer::Unsent);
+        let was_suspect = by_agent && agent.liveness.heard(now);
         let state = self.flights.get(&flight).filter(|state| state.has_attempt(id, attempt));
         let known = state.map(|state| state.sign_in.recipients.is_some());
         self.credit(now, id, in_hand, &answer, known);
@@ -85,9 +88,8 @@ impl Core {
                 Answer::Lost => self.attempt_lost(now, flight, id, Word::WillNot),
             }
         }
-        if heard {
-            // A suspect that is heard gets work, but not one that has just said that it drains.
-            self.hear(now, id);
+        if was_suspect {
+            self.no_longer_suspect(now, id, realm);
         }
         self.dispatch(now, realm);
     }

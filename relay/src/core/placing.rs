@@ -161,8 +161,13 @@ impl Core {
             let Some(id) = walk.next(&self.realms[realm.0].queue) else {
                 break;
             };
-            let place = self.flights.get(&id).and_then(|flight| flight.queued);
-            if let Some(session) = self.choose(now, id) {
+            let Some(flight) = self.flights.get(&id) else { continue };
+            let (place, deadline) = (flight.queued, flight.sign_in.deadline);
+            if now >= deadline {
+                // The relay was late. What is sent now could not begin, and would not be known to have been untried.
+                self.run_out(now, id);
+                place.into_iter().for_each(|place| walk.taken(place));
+            } else if let Some(session) = self.choose(now, id) {
                 self.send(now, id, session);
                 place.into_iter().for_each(|place| walk.taken(place));
             }

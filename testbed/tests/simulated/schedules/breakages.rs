@@ -210,8 +210,8 @@ const BREAKAGES: [Breakage; 21] = [
         what: "who has answered gets nothing of what waits",
         edits: &[(
             "relay/src/core/answers.rs",
-            "            self.hear(now, id);\n        }\n        self.dispatch(now, realm);",
-            "            self.hear(now, id);\n        }",
+            "            self.no_longer_suspect(now, id, realm);\n        }\n        self.dispatch(now, realm);",
+            "            self.no_longer_suspect(now, id, realm);\n        }",
         )],
         caught_by: &["nobody-waits-in-vain"],
     },

@@ -81,6 +81,10 @@ impl Model {
                 ),
             );
         }
+        if now >= view.facts.deadline {
+            let late = now.since(view.facts.deadline);
+            return broken("sent-before-its-deadline", format!("to {to:?}, {late:?} late"));
+        }
         let window = WINDOW
             .max(CANCEL + session.rtt * 3)
             .min(view.facts.deadline.since(now) / 2);
