@@ -44,12 +44,18 @@ impl Clock {
     /// # Errors
     /// When it could not be done.
     pub async fn moment<T>(&self, action: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Moment> {
+        Ok(self.timed(action).await?.0)
+    }
+
+    /// The same, with what came of it.
+    ///
+    /// # Errors
+    /// When it could not be done.
+    pub async fn timed<T>(&self, action: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<(Moment, T)> {
         let ordered = self.now();
-        action.await?;
-        Ok(Moment {
-            ordered,
-            done: self.now(),
-        })
+        let result = action.await?;
+        let done = self.now();
+        Ok((Moment { ordered, done }, result))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The sources of a core, word by word. The relay's core is read with this as well.
+//! The sources of a core, read word by word, and what is wrong with them. The relay's core is read with this as well.
 
 use std::path::{Path, PathBuf};
 
@@ -71,7 +71,7 @@ fn bare(code: &str) -> String {
 }
 
 /// Words, `::`, and every other sign by itself.
-pub(super) fn tokens(code: &str) -> Vec<String> {
+fn tokens(code: &str) -> Vec<String> {
     let spaced: String = bare(code)
         .replace("::", " \u{1} ")
         .chars()
@@ -82,4 +82,61 @@ pub(super) fn tokens(code: &str) -> Vec<String> {
         .collect();
     let word = |word: &str| word.replace('\u{1}', "::");
     spaced.split_whitespace().map(word).collect()
+}
+
+/// What a core may say.
+pub(super) struct Rules {
+    /// What a path may begin with, beside types and the core's own modules.
+    pub(super) roots: &'static [&'static str],
+    /// Where one of these names begins, it goes on with one of these: all of a part, or one thing of it.
+    pub(super) only: &'static [(&'static str, &'static str, Option<&'static str>)],
+    /// What needs no path to do harm.
+    pub(super) refused: &'static [&'static str],
+}
+
+impl Rules {
+    fn has(&self, name: &str) -> bool {
+        self.only.iter().any(|(known, ..)| *known == name)
+    }
+
+    fn allow(&self, name: &str, part: &str, thing: &str) -> bool {
+        let allows = |&(known, its, one): &(&str, &str, Option<&str>)| {
+            known == name && its == part && one.is_none_or(|one| one == thing)
+        };
+        self.only.iter().any(allows)
+    }
+
+    /// What is wrong with the code, `modules` being the core's own. In its root, `super` is the crate.
+    pub(super) fn faults(&self, code: &str, modules: &[String], is_root: bool) -> Vec<String> {
+        let tokens = tokens(code);
+        let at = |place: usize| tokens.get(place).map_or("", String::as_str);
+        let is_word = |token: &str| token.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+        let may_begin = |token: &str| {
+            token.starts_with(char::is_uppercase)
+                || self.roots.contains(&token)
+                || modules.iter().any(|module| module == token)
+        };
+        let mut faults = Vec::new();
+        for (place, token) in tokens.iter().enumerate() {
+            let before = place.checked_sub(1).map_or("", at);
+            let (next, second, fourth) = (at(place + 1), at(place + 2), at(place + 4));
+            let begins_path = next == "::" && before != "::";
+            let wrong = match token.as_str() {
+                "crate" => begins_path && !self.allow("crate", second, fourth),
+                "super" => is_root || next == "::" && second == "super",
+                // With nothing before it, the name of a crate follows.
+                "::" => before != ">" && !is_word(before),
+                word if self.refused.contains(&word) => true,
+                name if self.has(name) && next == "::" => !self.allow(name, second, fourth),
+                // Without a path a type is a type, and all of a crate is too much.
+                name if self.has(name) => !name.starts_with(char::is_uppercase),
+                // After a dot it is a method.
+                root => begins_path && before != "." && is_word(root) && !may_begin(root),
+            };
+            if wrong {
+                faults.push(format!("{token} {next} {second} … {fourth}"));
+            }
+        }
+        faults
+    }
 }

@@ -98,8 +98,8 @@ fn one_that_answers_suspiciously_fast_attracts_nothing() {
 #[test]
 fn where_one_is_much_faster_one_that_fails_attracts_nothing_all_the_same() {
     let mut rig = roomy(3);
-    rig.serve(1_000, MS, |agent| Some(MS * if agent == 1 { 2 } else { 10 }));
     let took = |agent| Some(MS * if agent == 1 { 2 } else { 10 });
+    rig.serve(1_000, MS, took);
     let got = rig.serve(4_000, MS, |agent| if agent == 3 { None } else { took(agent) });
     assert!(got[&3] < 20, "{got:?}");
     assert!((1_000..3_000).contains(&got[&1]), "{got:?}");

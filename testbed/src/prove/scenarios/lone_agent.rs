@@ -9,7 +9,7 @@ use super::words;
 use crate::prove::Context;
 use crate::prove::course::drive;
 use crate::prove::goal::Goal;
-use crate::prove::phases::{Moment, Window};
+use crate::prove::phases::Window;
 use crate::prove::report::Report;
 use crate::prove::rig::Shape;
 
@@ -34,12 +34,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let (evidence, (kill, restart, replaced)) = drive(&mut rig, &load, context.seed, async |rig, clock| {
         clock.until(fault_at).await;
         let kill = clock.moment(rig.order("agent-1", "kill")).await?;
-        let ordered = clock.now();
-        let pid = rig.order("agent-1", "restart").await?;
-        let restart = Moment {
-            ordered,
-            done: clock.now(),
-        };
+        let (restart, pid) = clock.timed(rig.order("agent-1", "restart")).await?;
         Ok((kill, restart, u64::from(pid != rig.agents()[0].pid)))
     })
     .await?;

@@ -23,8 +23,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
         context.seed,
         async |rig, clock| {
             clock.until(begin).await;
-            let mut replaced = 0;
-            let upgrade = clock.moment(replace_all(rig, &mut replaced)).await?;
+            let (upgrade, replaced) = clock.timed(replace_all(rig)).await?;
             Ok((
                 upgrade,
                 replaced,
@@ -64,15 +63,17 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     }])
 }
 
-async fn replace_all(rig: &Rig, replaced: &mut u64) -> anyhow::Result<()> {
+/// How many are another process now.
+async fn replace_all(rig: &Rig) -> anyhow::Result<u64> {
     let agents = rig.agents();
+    let mut replaced = 0;
     for agent in agents {
         let pid = rig.order(&agent.name, "restart").await?;
-        *replaced += u64::from(pid != agent.pid);
+        replaced += u64::from(pid != agent.pid);
         // As an upgrade does that waits for the new one to serve.
         rig.wait_ready(agents.len()).await?;
     }
-    Ok(())
+    Ok(replaced)
 }
 
 async fn ambiguous_at_the_end(rig: &Rig, clock: &Clock, end: Duration) -> anyhow::Result<u64> {
