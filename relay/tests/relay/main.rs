@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests stop at what must not happen")]
 
+mod envelopes;
 mod key_exchange;
 mod page;
 mod rig;
