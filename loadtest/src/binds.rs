@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::record::Record;
+use crate::people::People;
+use crate::record::{Record, Tally};
 
 /// One bind, as far as it is of interest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct Binds {
 pub struct BindSummary {
     /// Binds in all.
     pub binds: u64,
-    /// Sign-ins with more than one: the directory counted their password more than once.
+    /// Sign-ins with more than one.
     pub users_bound_twice: u64,
     /// The most of any.
     pub most_for_one: u64,
@@ -108,18 +109,41 @@ impl Binds {
         self.by_name.values().flatten()
     }
 
-    /// The binds of these sign-ins; `name` names a user by number.
-    pub fn summary<'a>(&self, records: impl IntoIterator<Item = &'a Record>, name: fn(u32) -> String) -> BindSummary {
-        let mut summary = BindSummary::default();
+    /// Tells each sign-in which binds were made for it: those with its name that came after it was sent and before the
+    /// same user's next one was.
+    pub fn attribute(&self, records: &mut [Record], people: &People) {
+        let mut by_name: HashMap<String, Vec<&mut Record>> = HashMap::new();
         for record in records {
-            let binds = self.of(&name(record.attempt.user));
-            let count = number(binds.len());
-            summary.binds += count;
-            summary.users_bound_twice += u64::from(count > 1);
-            summary.most_for_one = summary.most_for_one.max(count);
-            let bad = number(binds.iter().filter(|bind| bind.result == 49).count());
-            summary.extra_bad_passwords += bad.saturating_sub(1);
-            summary.late_binds += number(binds.iter().filter(|bind| is_late(bind, record)).count());
+            record.binds = Tally::default();
+            let name = people.name(record.attempt.kind, record.attempt.user);
+            by_name.entry(name).or_default().push(record);
+        }
+        for (name, mut records) in by_name {
+            records.sort_by_key(|record| record.sent_at());
+            for bind in self.of(&name) {
+                // The first sign-in also gets what seems to come before it: the two clocks are not read at one time.
+                let sent_before = records.partition_point(|record| record.sent_at() <= bind.at);
+                let Some(record) = records.get_mut(sent_before.saturating_sub(1)) else {
+                    continue;
+                };
+                record.binds.all += 1;
+                record.binds.bad += u32::from(bind.result == 49);
+                record.binds.late += u32::from(is_late(bind, record));
+            }
+        }
+    }
+}
+
+impl BindSummary {
+    /// Of these sign-ins, which know their binds.
+    pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
+        let mut summary = Self::default();
+        for Record { binds, .. } in records {
+            summary.binds += u64::from(binds.all);
+            summary.users_bound_twice += u64::from(binds.all > 1);
+            summary.most_for_one = summary.most_for_one.max(u64::from(binds.all));
+            summary.extra_bad_passwords += u64::from(binds.bad.saturating_sub(1));
+            summary.late_binds += u64::from(binds.late);
         }
         summary
     }
@@ -132,15 +156,12 @@ pub fn is_late(bind: &Bind, record: &Record) -> bool {
     bind.at > record.answered_at()
 }
 
-fn number(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Attempt;
-    use crate::record::Ended;
+    use crate::mix::Kind;
+    use crate::people::Pattern;
+    use crate::record::{Attempt, Ended};
     use postern_protocol::{Outcome, Verdict};
 
     fn line(ms: u64, name: &str, result: u32, answered: bool) -> String {
@@ -152,8 +173,11 @@ mod tests {
         )
     }
 
-    fn name(number: u32) -> String {
-        format!("u{number}")
+    /// Of users `u1` and so on.
+    fn summary(binds: &Binds, records: &mut [Record]) -> BindSummary {
+        let pattern: Pattern = "u%d".parse().unwrap();
+        binds.attribute(records, &People::generated(pattern.clone(), pattern, 1, 10));
+        BindSummary::of(&*records)
     }
 
     /// A sign-in at second 1 that was answered 100 ms later.
@@ -162,11 +186,12 @@ mod tests {
             attempt: Attempt {
                 at: Duration::from_secs(1),
                 user,
-                right: false,
+                kind: Kind::Wrong,
             },
             lag: Duration::ZERO,
             latency: Duration::from_millis(100),
             ended: Ended::Outcome(Outcome::Verdict(Verdict::InvalidCredentials)),
+            binds: Tally::default(),
         }
     }
 
@@ -182,7 +207,7 @@ mod tests {
             line(1_005, "u2", 49, true),
             line(1_006, "svc", 0, true),
         ]);
-        let summary = binds.summary(&[record(1), record(2), record(3)], name);
+        let summary = summary(&binds, &mut [record(1), record(2), record(3)]);
         let expected = BindSummary {
             binds: 3,
             users_bound_twice: 1,
@@ -201,8 +226,23 @@ mod tests {
             line(1_101, "u1", 49, true),
             line(11_000, "u2", 49, true),
         ]);
-        let summary = binds.summary(&[record(1), record(2)], name);
+        let summary = summary(&binds, &mut [record(1), record(2)]);
         assert_eq!(summary.late_binds, 2);
+    }
+
+    #[test]
+    fn of_a_user_who_signs_in_again_each_bind_belongs_to_the_sign_in_that_was_under_way() {
+        let binds = read(&[
+            line(1_050, "u1", 49, true),
+            line(2_050, "u1", 49, true),
+            line(2_060, "u1", 49, true),
+        ]);
+        let mut again = record(1);
+        again.attempt.at = Duration::from_secs(2);
+        // Not in order: answers are not.
+        let mut records = [again, record(1)];
+        assert_eq!(summary(&binds, &mut records).users_bound_twice, 1);
+        assert_eq!((records[0].binds.all, records[1].binds.all), (2, 1));
     }
 
     #[test]

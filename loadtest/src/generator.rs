@@ -1,68 +1,105 @@
-//! Makes a plan's sign-ins, each at its time, whatever becomes of those before: an open loop.
+//! Makes a load's sign-ins, each at its time, whatever becomes of those before (an open loop), or each when one before
+//! is answered (a closed one).
 //!
 //! A thread of its own does nothing else, so that what the rest of the program does makes it late as little as possible.
 //! How late it was all the same is part of what it tells.
 
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use serde::Serialize;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alarm::Alarm;
 use crate::client::{Client, Target};
-use crate::plan::Plan;
-use crate::record::{Broken, Ended, Record};
+use crate::load::{Kinds, Load};
+use crate::mix::Kind;
+use crate::people::{Crowd, People};
+use crate::record::{Attempt, Broken, Ended, Record, Tally};
 use crate::summary::Latency;
 
-/// Sent later than this after its time, a sign-in is late: the wake-ups of the runtime are 1 ms apart.
+/// Sent later than this after its time, a sign-in is late.
 const LATE: Duration = Duration::from_millis(5);
 
-/// Who makes the sign-ins of a plan, and how.
-#[derive(Debug, Clone, Copy)]
+/// From the answer to a mistyped password to the right one.
+const CORRECTION: Duration = Duration::from_secs(2);
+
+/// When everybody is under way or would be locked, somebody is looked for again after this.
+const NOBODY: Duration = Duration::from_millis(10);
+
+/// When sign-ins are behind their time, answers are looked at after so many.
+const IN_A_ROW: u32 = 16;
+
+/// What calls for the next sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Its time. One beyond `most_at_once` is dropped, and the run tells less than it should.
+    Open {
+        /// Sign-ins at once.
+        most_at_once: usize,
+    },
+    /// The answer to one of as many before it, for as long as the stages last; their rates do not count.
+    Closed {
+        /// Sign-ins at once.
+        at_once: usize,
+    },
+}
+
+/// Who makes the sign-ins of a load, and how.
+#[derive(Debug, Clone)]
 pub struct Generator {
     /// Where to.
     pub target: Target,
-    /// A user's name, by number.
-    pub name: fn(u32) -> String,
-    /// A user's password, by number.
-    pub password: fn(u32) -> String,
+    /// By whom.
+    pub people: Arc<People>,
+    /// What calls for the next.
+    pub pace: Pace,
     /// How long an answer is waited for, from the planned time. More than the relay's deadline.
     pub patience: Duration,
-    /// Sign-ins at once, each of which takes a connection. One beyond is dropped, and the run tells less than it should.
-    pub most_at_once: usize,
 }
 
 /// A run under way.
 #[derive(Debug)]
 pub struct Running {
-    /// When the plan began.
+    /// When the load began.
     pub began: Instant,
     /// The same by the wall clock.
     pub began_at: SystemTime,
-    result: oneshot::Receiver<Run>,
+    shared: Arc<Shared>,
+    result: oneshot::Receiver<anyhow::Result<Duration>>,
+}
+
+/// What the generator's thread and whoever looks on have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    records: Mutex<Vec<Record>>,
+    dropped: AtomicU64,
+    stop: CancellationToken,
 }
 
 /// What a run gave.
 #[derive(Debug)]
 pub struct Run {
-    /// When the plan began, by the wall clock.
+    /// When the load began, by the wall clock.
     pub began_at: SystemTime,
     /// What became of each sign-in, by planned time.
     pub records: Vec<Record>,
-    /// How well the plan was kept to.
+    /// How well the load was kept to.
     pub generator: GeneratorReport,
 }
 
-/// How well a plan was kept to, and at what price.
+/// How well a load was kept to, and at what price.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct GeneratorReport {
     /// Sign-ins sent more than 5 ms after their time.
     pub late: u64,
-    /// Sign-ins not sent at all: too many were under way.
+    /// Sign-ins not sent at all: too many were under way, or everybody was.
     pub dropped: u64,
     /// 99 of 100 were sent within this of their time, in milliseconds.
     pub lag_p99_ms: f64,
@@ -78,92 +115,195 @@ impl GeneratorReport {
 }
 
 impl Generator {
-    /// Begins to make the sign-ins of `plan`.
+    /// Begins to make the sign-ins of `load`.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(self, plan: Plan) -> anyhow::Result<Running> {
+    pub fn start(self, load: Load) -> anyhow::Result<Running> {
+        const CANNOT: &str = "cannot start the load generator";
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .context("cannot start the load generator")?;
+            .context(CANNOT)?;
+        let alarm = {
+            let _entered = runtime.enter();
+            Alarm::new().context(CANNOT)?
+        };
         let (began, began_at) = (Instant::now(), SystemTime::now());
+        let shared = Arc::new(Shared::default());
+        let own = shared.clone();
         let (done, result) = oneshot::channel();
         // It ends by itself: every sign-in ends within the generator's patience.
         std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
-                let run = runtime.block_on(self.make(&plan, began, began_at));
+                let cpu_before = cpu_of_thread();
+                let made = runtime.block_on(self.make(&load, began, alarm, own));
+                let cpu = cpu_before.zip(cpu_of_thread());
+                let cpu = cpu.map_or(Duration::ZERO, |(before, after)| after.saturating_sub(before));
                 // Nobody waits any more: then it was for nothing.
-                let _ = done.send(run);
+                let _ = done.send(made.map(|()| cpu));
             })
-            .context("cannot start the load generator")?;
+            .context(CANNOT)?;
         Ok(Running {
             began,
             began_at,
+            shared,
             result,
         })
     }
 
-    async fn make(self, plan: &Plan, began: Instant, began_at: SystemTime) -> Run {
-        let cpu_before = cpu_of_thread();
-        let client = Arc::new(Client::new(self.target));
-        let records = Arc::new(Mutex::new(Vec::with_capacity(plan.attempts.len())));
+    async fn make(self, load: &Load, began: Instant, alarm: Alarm, shared: Arc<Shared>) -> anyhow::Result<()> {
+        let stop = shared.stop.clone();
+        let desk = Arc::new(Desk {
+            client: Client::new(self.target),
+            crowd: Mutex::new(Crowd::new(&self.people)),
+            people: self.people,
+            patience: self.patience,
+            began,
+            shared,
+        });
         let tasks = TaskTracker::new();
-        let mut dropped = 0;
-        for &attempt in &plan.attempts {
-            let planned = began + attempt.at;
-            if Instant::now() < planned {
-                sleep_until(planned).await;
+        let end = began + load.lasts();
+        match self.pace {
+            Pace::Open { most_at_once } => {
+                let arrivals = desk.arrivals(load, alarm, most_at_once, &tasks);
+                if let Some(result) = stop.run_until_cancelled(arrivals).await {
+                    result.context("cannot keep the time")?;
+                }
             }
-            if tasks.len() >= self.most_at_once {
-                dropped += 1;
-                continue;
+            Pace::Closed { at_once } => {
+                let kinds = Arc::new(Mutex::new(load.kinds()));
+                for _ in 0..at_once {
+                    tasks.spawn(desk.clone().go_on(kinds.clone(), end));
+                }
             }
-            let (client, records) = (client.clone(), records.clone());
-            tasks.spawn(async move {
-                let lag = planned.elapsed();
-                let name = (self.name)(attempt.user);
-                let password = if attempt.right {
-                    (self.password)(attempt.user)
-                } else {
-                    format!("Wrong-{}", attempt.user)
-                };
-                let ended = timeout_at(planned + self.patience, client.sign_in(&name, &password)).await;
-                let record = Record {
-                    attempt,
-                    lag,
-                    latency: planned.elapsed(),
-                    ended: ended.unwrap_or(Ended::Broken(Broken::NoAnswer)),
-                };
-                // Whole after every statement.
-                records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
-            });
         }
-        sleep_until(began + plan.lasts).await;
+        stop.run_until_cancelled(sleep_until(end)).await;
         tasks.close();
         tasks.wait().await;
-        let mut records = std::mem::take(&mut *records.lock().unwrap_or_else(PoisonError::into_inner));
-        records.sort_by_key(|record| record.attempt.at);
-        let cpu = cpu_before
-            .zip(cpu_of_thread())
-            .map(|(before, after)| after.saturating_sub(before));
-        let generator = report(&records, dropped, cpu.unwrap_or_default());
-        Run {
-            began_at,
-            records,
-            generator,
+        Ok(())
+    }
+}
+/// Where one sign-in after another is made.
+#[derive(Debug)]
+struct Desk {
+    client: Client,
+    people: Arc<People>,
+    crowd: Mutex<Crowd>,
+    patience: Duration,
+    began: Instant,
+    shared: Arc<Shared>,
+}
+
+impl Desk {
+    /// Sends every sign-in at its time.
+    async fn arrivals(
+        self: &Arc<Self>,
+        load: &Load,
+        mut alarm: Alarm,
+        most_at_once: usize,
+        tasks: &TaskTracker,
+    ) -> std::io::Result<()> {
+        let mut in_a_row = 0;
+        for arrival in load {
+            let planned = self.began + arrival.at;
+            if Instant::now() < planned {
+                in_a_row = 0;
+                alarm.until(planned).await?;
+            } else {
+                in_a_row += 1;
+                if in_a_row % IN_A_ROW == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            let free = tasks.len() < most_at_once;
+            let user = free.then(|| lock(&self.crowd).take(arrival.kind)).flatten();
+            let Some(user) = user else {
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                continue;
+            };
+            tasks.spawn(self.clone().serve(user, arrival.kind, planned));
         }
+        Ok(())
+    }
+
+    /// Makes one sign-in after another, until `end`.
+    async fn go_on(self: Arc<Self>, kinds: Arc<Mutex<Kinds>>, end: Instant) {
+        while Instant::now() < end && !self.shared.stop.is_cancelled() {
+            let Some(kind) = lock(&kinds).next() else { return };
+            let user = lock(&self.crowd).take(kind);
+            let Some(user) = user else {
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                sleep(NOBODY).await;
+                continue;
+            };
+            self.clone().serve(user, kind, Instant::now()).await;
+        }
+    }
+
+    /// A sign-in, and the second one where the first was a mistake.
+    async fn serve(self: Arc<Self>, user: u32, kind: Kind, planned: Instant) {
+        self.sign_in(user, kind, planned).await;
+        if kind == Kind::Typo {
+            let corrected = Instant::now() + CORRECTION;
+            sleep_until(corrected).await;
+            self.sign_in(user, Kind::Corrected, corrected).await;
+        }
+    }
+
+    async fn sign_in(&self, user: u32, kind: Kind, planned: Instant) {
+        let (name, password) = (self.people.name(kind, user), self.people.password(kind, user));
+        let lag = planned.elapsed();
+        let ended = timeout_at(planned + self.patience, self.client.sign_in(&name, &password)).await;
+        let latency = planned.elapsed();
+        let ended = ended.unwrap_or(Ended::Broken(Broken::NoAnswer));
+        lock(&self.crowd).ended(kind, user, ended);
+        lock(&self.shared.records).push(Record {
+            attempt: Attempt {
+                at: planned.saturating_duration_since(self.began),
+                user,
+                kind,
+            },
+            lag,
+            latency,
+            ended,
+            binds: Tally::default(),
+        });
     }
 }
 
 impl Running {
-    /// Waits until all of the plan is done.
+    /// What has become of sign-ins since this was last asked, in the order in which they ended. What is taken is not in
+    /// [`Run::records`] again.
+    pub fn take_records(&self) -> Vec<Record> {
+        std::mem::take(&mut *lock(&self.shared.records))
+    }
+
+    /// Sign-ins not sent so far, though it was their time.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Sends nothing more. What is under way goes on to its end.
+    pub fn stop(&self) {
+        self.shared.stop.cancel();
+    }
+
+    /// Waits until all of the load is done.
     ///
     /// # Errors
     /// When the generator's thread ended without a result.
     pub async fn end(self) -> anyhow::Result<Run> {
-        self.result.await.context("the load generator ended in the middle")
+        let cpu = self.result.await.context("the load generator ended in the middle")??;
+        let mut records = std::mem::take(&mut *lock(&self.shared.records));
+        records.sort_by_key(|record| record.attempt.at);
+        let generator = report(&records, self.shared.dropped.load(Ordering::Relaxed), cpu);
+        Ok(Run {
+            began_at: self.began_at,
+            records,
+            generator,
+        })
     }
 }
 
@@ -186,10 +326,17 @@ fn cpu_of_thread() -> Option<Duration> {
     Some(Duration::from_nanos(nanoseconds))
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whole after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Stage;
+    use crate::load::{Arrivals, Stage};
+    use crate::mix::Mix;
+    use crate::people::Pattern;
     use crate::record::Judgement;
     use axum::Router;
     use axum::http::StatusCode;
@@ -201,75 +348,112 @@ mod tests {
     const RIGHT: &str = r#"{"outcome":"success"}"#;
     const WRONG: (StatusCode, &str) = (StatusCode::UNAUTHORIZED, r#"{"outcome":"invalid_credentials"}"#);
 
+    const OPEN: Pace = Pace::Open { most_at_once: 100 };
+    const PATIENT: Duration = Duration::from_mins(1);
+
     /// Serves `app` and makes the sign-ins of a second there.
-    async fn run(app: Router, most_at_once: usize, patience: Duration) -> Run {
+    async fn run(app: Router, mix: Mix, pace: Pace, patience: Duration) -> Run {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let pattern = |text: &str| text.parse::<Pattern>().unwrap();
         let generator = Generator {
             target,
-            name: |number| format!("user{number}@example"),
-            password: |number| format!("Right-{number}"),
+            people: Arc::new(People::generated(
+                pattern("user%d@example"),
+                pattern("Right-%d"),
+                1,
+                10_000,
+            )),
+            pace,
             patience,
-            most_at_once,
         };
-        let stage = Stage {
-            per_second: 200.0,
-            lasts: Duration::from_secs(1),
+        let load = Load {
+            stages: vec![Stage::constant(200.0, Duration::from_secs(1))],
+            arrivals: Arrivals::Constant,
+            mix,
+            seed: 7,
         };
-        let plan = Plan::new(&[stage], 1, 0.3, 7);
-        generator.start(plan).unwrap().end().await.unwrap()
+        generator.start(load).unwrap().end().await.unwrap()
+    }
+
+    /// A directory in which everybody has the password `Right-…`.
+    async fn answer(body: String) -> (StatusCode, &'static str) {
+        if body.contains("Right-") && !body.contains("q\"") {
+            (StatusCode::OK, RIGHT)
+        } else {
+            WRONG
+        }
     }
 
     #[tokio::test]
     async fn every_sign_in_is_made_once_with_its_own_password_and_judged_by_what_was_expected() {
         let made = Arc::new(AtomicUsize::new(0));
         let counted = made.clone();
-        let answer = move |body: String| async move {
+        let answer = move |body: String| {
             counted.fetch_add(1, Ordering::Relaxed);
-            if body.contains("Right-") {
-                (StatusCode::OK, RIGHT)
-            } else {
-                WRONG
-            }
+            answer(body)
         };
-        let run = run(
-            Router::new().route("/v1/sign-in", post(answer)),
-            100,
-            Duration::from_secs(60),
-        )
-        .await;
+        let app = Router::new().route("/v1/sign-in", post(answer));
+        let run = run(app, Mix::wrong(0.3), OPEN, PATIENT).await;
         assert_eq!((made.load(Ordering::Relaxed), run.records.len()), (200, 200));
         assert!(run.records.iter().all(|record| record.judgement() == Judgement::Right));
+        assert!(run.records.iter().any(|record| record.attempt.kind == Kind::Wrong));
         assert_eq!(run.generator.dropped, 0);
         assert!(run.records.is_sorted_by_key(|record| record.attempt.at));
+        assert!(run.records.iter().all(|record| record.latency >= record.lag));
+    }
+
+    #[tokio::test]
+    async fn a_typing_error_is_followed_by_the_right_password_of_the_same_user() {
+        let app = Router::new().route("/v1/sign-in", post(answer));
+        let run = run(app, "typo=1".parse().unwrap(), OPEN, PATIENT).await;
+        // Those that correct themselves are still there, so of two hundred the second half is dropped.
+        let of = |kind| run.records.iter().filter(move |record| record.attempt.kind == kind);
+        assert_eq!((of(Kind::Typo).count(), of(Kind::Corrected).count()), (100, 100));
+        for first in of(Kind::Typo) {
+            let mut second = of(Kind::Corrected).filter(|record| record.attempt.user == first.attempt.user);
+            let second = second.next().unwrap();
+            assert!(second.attempt.at >= first.answered_at() + CORRECTION);
+            assert_eq!(
+                (first.judgement(), second.judgement()),
+                (Judgement::Right, Judgement::Right)
+            );
+        }
     }
 
     #[tokio::test]
     async fn a_server_that_hangs_slows_no_arrival_and_what_is_beyond_the_bound_is_dropped() {
         let answer = || async { std::future::pending::<&str>().await };
         let app = Router::new().route("/v1/sign-in", post(answer));
-        let run = run(app, 50, Duration::from_secs(2)).await;
+        let pace = Pace::Open { most_at_once: 50 };
+        let run = run(app, Mix::wrong(0.3), pace, Duration::from_secs(2)).await;
         // The first fifty are given up after the last was planned.
         assert_eq!((run.records.len(), run.generator.dropped), (50, 150));
         assert!(!run.generator.is_valid());
-        assert!(
-            run.records
-                .iter()
-                .all(|record| record.ended == Ended::Broken(Broken::NoAnswer))
-        );
+        let given_up = |record: &Record| record.ended == Ended::Broken(Broken::NoAnswer);
+        assert!(run.records.iter().all(given_up));
     }
 
     #[tokio::test]
-    async fn latency_counts_from_the_planned_time() {
-        let answer = || async { RIGHT };
-        let run = run(
-            Router::new().route("/v1/sign-in", post(answer)),
-            100,
-            Duration::from_secs(60),
-        )
-        .await;
-        assert!(run.records.iter().all(|record| record.latency >= record.lag));
+    async fn a_closed_loop_has_as_many_sign_ins_under_way_as_asked_for_and_no_more() {
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (own_now, own_most) = (now.clone(), most.clone());
+        let answer = move |body: String| {
+            let (now, most) = (own_now.clone(), own_most.clone());
+            async move {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                answer(body).await
+            }
+        };
+        let app = Router::new().route("/v1/sign-in", post(answer));
+        let run = run(app, Mix::wrong(0.3), Pace::Closed { at_once: 3 }, PATIENT).await;
+        assert!(most.load(Ordering::SeqCst) <= 3);
+        // Another number than the stages' rate would give, and by far.
+        assert!(run.records.len() > 300, "{}", run.records.len());
+        assert!(run.records.iter().all(|record| record.judgement() == Judgement::Right));
     }
 }

@@ -1,19 +1,25 @@
 //! Load that tells the truth: sign-ins at planned times, each with an outcome that is known beforehand.
 //!
-//! A [`Plan`] says when which user signs in and what must come of it. The [`generator`] keeps to it whatever the answers
-//! do (an open loop) and says how well it could. What it saw are [`Record`]s: a [`Summary`] counts them, and with
-//! mock-dc's record of [`binds`] it is known how often each password was really tried.
+//! A [`Load`] says when sign-ins come and of which [`Kind`], and [`People`] who makes them: together they say what must
+//! come of each. The [`generator`] keeps to it whatever the answers do and says how well it could. What it saw are
+//! [`Record`]s: a [`Summary`] counts them, and with mock-dc's record of [`binds`] it is known how often each password was
+//! really tried.
 
+mod alarm;
 pub mod binds;
 mod client;
 pub mod generator;
-pub mod plan;
+pub mod load;
+pub mod mix;
+pub mod people;
 pub mod record;
 pub mod summary;
 
 pub use binds::{Bind, Binds};
 pub use client::Target;
-pub use generator::{Generator, Run, Running};
-pub use plan::{Attempt, Plan, Stage};
-pub use record::{Broken, Ended, Judgement, Record};
+pub use generator::{Generator, Pace, Run, Running};
+pub use load::{Arrivals, Load, Stage};
+pub use mix::{Kind, Mix};
+pub use people::{Pattern, People, Person};
+pub use record::{Attempt, Broken, Ended, Judgement, Record, Tally};
 pub use summary::{Latency, Summary};

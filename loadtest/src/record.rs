@@ -5,12 +5,23 @@ use std::time::Duration;
 use postern_protocol::{Outcome, Unavailable, Verdict};
 use serde::Deserialize;
 
-use crate::plan::Attempt;
+use crate::mix::Kind;
+
+/// One sign-in, as it was to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// When, from the beginning of the run.
+    pub at: Duration,
+    /// The user's number.
+    pub user: u32,
+    /// Of which kind: that says what must come of it.
+    pub kind: Kind,
+}
 
 /// One sign-in that was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
-    /// What was planned.
+    /// What was to be made.
     pub attempt: Attempt,
     /// How much later than planned it was sent: the generator's own fault.
     pub lag: Duration,
@@ -18,6 +29,19 @@ pub struct Record {
     pub latency: Duration,
     /// How it ended.
     pub ended: Ended,
+    /// What the directory did for it; nothing as long as it was not asked.
+    pub binds: Tally,
+}
+
+/// A sign-in's binds in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All of them. More than one: the directory counted the password more than once.
+    pub all: u32,
+    /// Those with a wrong password or name.
+    pub bad: u32,
+    /// Those after the sign-in was answered.
+    pub late: u32,
 }
 
 /// How a sign-in ended.
@@ -54,7 +78,7 @@ impl Broken {
 /// What to think of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// The verdict is the one expected.
+    /// What was expected.
     Right,
     /// No verdict: a failure of ours.
     Failed,
@@ -66,15 +90,26 @@ impl Record {
     /// What to think of it.
     pub fn judgement(&self) -> Judgement {
         match self.ended {
-            Ended::Outcome(Outcome::Verdict(verdict)) if verdict == self.attempt.expected() => Judgement::Right,
+            Ended::Outcome(outcome) if outcome == self.attempt.kind.expected() => Judgement::Right,
             Ended::Outcome(Outcome::Verdict(_)) => Judgement::Wrong,
             _ => Judgement::Failed,
         }
     }
 
-    /// A wrong password that was taken for the right one.
+    /// Somebody was let in who must not be.
     pub fn is_false_success(&self) -> bool {
-        !self.attempt.right && self.ended == Ended::Outcome(Outcome::Verdict(Verdict::Success))
+        const SUCCESS: Outcome = Outcome::Verdict(Verdict::Success);
+        self.ended == Ended::Outcome(SUCCESS) && self.attempt.kind.expected() != SUCCESS
+    }
+
+    /// From when it was really sent to the whole answer.
+    pub fn service(&self) -> Duration {
+        self.latency.saturating_sub(self.lag)
+    }
+
+    /// When it was sent, from the beginning of the run.
+    pub fn sent_at(&self) -> Duration {
+        self.attempt.at + self.lag
     }
 
     /// When its answer was there, from the beginning of the run.
@@ -136,13 +171,14 @@ mod tests {
         let attempt = Attempt {
             at: Duration::ZERO,
             user: 1,
-            right,
+            kind: if right { Kind::Right } else { Kind::Wrong },
         };
         Record {
             attempt,
             lag: Duration::ZERO,
             latency: Duration::ZERO,
             ended,
+            binds: Tally::default(),
         }
     }
 

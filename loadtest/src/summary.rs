@@ -74,11 +74,11 @@ pub struct Summary {
     pub sent: u64,
     /// How they ended, by name.
     pub outcomes: BTreeMap<String, u64>,
-    /// Without a verdict.
+    /// With neither what was expected nor a verdict.
     pub failed: u64,
     /// With another verdict than expected.
     pub wrong: u64,
-    /// Of those, wrong passwords taken for right ones.
+    /// Of those, who was let in and must not be.
     pub false_successes: u64,
     /// From the planned time to the answer.
     #[serde(rename = "latency_ms")]
@@ -115,8 +115,8 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Attempt;
-    use crate::record::Ended;
+    use crate::mix::Kind;
+    use crate::record::{Attempt, Ended, Tally};
     use postern_protocol::{Outcome, Unavailable, Verdict};
 
     #[test]
@@ -144,11 +144,12 @@ mod tests {
             attempt: Attempt {
                 at: Duration::ZERO,
                 user: 1,
-                right,
+                kind: if right { Kind::Right } else { Kind::Wrong },
             },
             lag: Duration::ZERO,
             latency: Duration::from_millis(5),
             ended: Ended::Outcome(outcome),
+            binds: Tally::default(),
         };
         let records = [
             record(true, Outcome::Verdict(Verdict::Success)),

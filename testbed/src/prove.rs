@@ -92,10 +92,7 @@ impl Context {
 
     /// The usual load for so long.
     fn load(&self, lasts: Duration) -> [Stage; 1] {
-        [Stage {
-            per_second: RATE,
-            lasts,
-        }]
+        [Stage::constant(RATE, lasts)]
     }
 }
 

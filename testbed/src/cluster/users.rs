@@ -4,6 +4,7 @@
 //! answer and changes nothing: those that succeed have passwords that never expire, and the lock of the locked one
 //! ends only by an administrator's hand.
 
+use postern_loadtest::Pattern;
 use postern_protocol::{Password, Verdict};
 use serde::Serialize;
 use toml::Value;
@@ -196,14 +197,24 @@ fn as_text<S: serde::Serializer>(verdict: &Verdict, serializer: S) -> Result<S::
     serializer.serialize_str(verdict.as_str())
 }
 
-/// The user name of a generated account, counted from 1.
-pub fn generated_name(number: u32) -> String {
-    format!("user{number:06}@{REALM}")
+/// The user names of generated accounts, by number from 1 on.
+pub fn generated_names() -> Pattern {
+    Pattern::new("user", 6, format!("@{REALM}"))
 }
 
-/// The password of a generated account, counted from 1.
+/// The passwords of generated accounts, by number from 1 on.
+pub fn generated_passwords() -> Pattern {
+    Pattern::new("Postern-", 6, "")
+}
+
+/// The user name of a generated account.
+pub fn generated_name(number: u32) -> String {
+    generated_names().of(number)
+}
+
+/// The password of a generated account.
 pub fn generated_password(number: u32) -> String {
-    format!("Postern-{number:06}")
+    generated_passwords().of(number)
 }
 
 #[cfg(test)]

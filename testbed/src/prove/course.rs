@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use postern_loadtest::binds::BindSummary;
 use postern_loadtest::generator::GeneratorReport;
-use postern_loadtest::{Bind, Binds, Latency, Plan, Record, Stage, Summary};
+use postern_loadtest::{Arrivals, Bind, Binds, Latency, Load, Mix, Record, Stage, Summary};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::agent_log::BindsOfAgent;
@@ -87,7 +87,7 @@ impl Evidence {
 
     /// Their binds, in numbers.
     pub fn binds_of(&self, window: Window) -> BindSummary {
-        self.binds.summary(window.of(&self.records), generated_name)
+        BindSummary::of(window.of(&self.records))
     }
 
     /// When agent number `index` first bound for a sign-in that was planned at or after `from`; how long after it.
@@ -134,20 +134,25 @@ pub async fn drive<T>(
     seed: u64,
     script: impl AsyncFnOnce(&Rig, &Clock) -> anyhow::Result<T>,
 ) -> anyhow::Result<(Evidence, T)> {
-    let mut plan = Plan::new(stages, 0, WRONG, seed);
-    let first = rig.take_users(plan.attempts.len());
-    for attempt in &mut plan.attempts {
-        attempt.user += first;
-    }
-    let running = rig.generator()?.start(plan)?;
+    let load = Load {
+        stages: stages.to_vec(),
+        arrivals: Arrivals::Constant,
+        mix: Mix::wrong(WRONG),
+        seed,
+    };
+    let people = rig.take_people(load.iter().count())?;
+    let running = rig.generator(people.clone())?.start(load)?;
     let clock = Clock { began: running.began };
     let sampler = Sampler::start(rig, clock.began)?;
     let (run, told) = tokio::try_join!(running.end(), script(rig, &clock)).context("in the middle of a run")?;
     sleep(SETTLE).await;
     let samples = sampler.stop();
+    let binds = Binds::read(&rig.binds().await?, run.began_at)?;
+    let mut records = run.records;
+    binds.attribute(&mut records, &people);
     let evidence = Evidence {
-        binds: Binds::read(&rig.binds().await?, run.began_at)?,
-        records: run.records,
+        binds,
+        records,
         samples,
         agents: rig.binds_of_agents()?,
         generator: run.generator,

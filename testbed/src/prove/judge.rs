@@ -72,7 +72,7 @@ pub fn share(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postern_loadtest::{Attempt, Ended};
+    use postern_loadtest::{Attempt, Ended, Kind, Tally};
     use postern_protocol::{Outcome, Verdict};
 
     fn ms(ms: u64) -> Duration {
@@ -84,11 +84,12 @@ mod tests {
             attempt: Attempt {
                 at: ms(at),
                 user: 1,
-                right: true,
+                kind: Kind::Right,
             },
             lag: Duration::ZERO,
             latency: ms(latency),
             ended: Ended::Outcome(Outcome::Verdict(Verdict::Success)),
+            binds: Tally::default(),
         }
     }
 

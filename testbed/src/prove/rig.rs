@@ -5,10 +5,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use postern_loadtest::{Generator, Target};
+use postern_loadtest::{Generator, Pace, People, Target};
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
@@ -19,11 +20,11 @@ use tokio::time::{sleep, timeout};
 use toml::Table;
 
 use super::agent_log::BindsOfAgent;
-use crate::cluster::users::{generated_name, generated_password};
+use crate::cluster::users::{generated_names, generated_passwords};
 use crate::metrics::{AGENTS, Metrics, READY};
 
 /// More than any run takes; they cost the directory nothing until they sign in.
-const USERS: &str = "1000000";
+const USERS: u32 = 1_000_000;
 
 /// How long a cluster may take to be ready. Half a minute is told of by `up` itself.
 const START: Duration = Duration::from_secs(120);
@@ -132,7 +133,15 @@ impl Rig {
         let (agents, dcs) = (shape.agents.to_string(), shape.dcs.to_string());
         let mut command = Command::new(std::env::current_exe().context("cannot find the program's own file")?);
         command
-            .args(["up", "--end-with-parent", "--json", "--relays", "1", "--users", USERS])
+            .args([
+                "up",
+                "--end-with-parent",
+                "--json",
+                "--relays",
+                "1",
+                "--users",
+                &USERS.to_string(),
+            ])
             .args(["--agents", &agents, "--dcs", &dcs])
             .arg("--dc-config")
             .arg(&dc_config)
@@ -173,21 +182,27 @@ impl Rig {
     ///
     /// # Errors
     /// When the relay's URL cannot be used.
-    pub fn generator(&self) -> anyhow::Result<Generator> {
+    pub fn generator(&self, people: Arc<People>) -> anyhow::Result<Generator> {
         Ok(Generator {
             target: Target::parse(&self.relay()?.api)?,
-            name: generated_name,
-            password: generated_password,
+            people,
+            pace: Pace::Open {
+                most_at_once: MOST_AT_ONCE,
+            },
             patience: DEADLINE + GRACE,
-            most_at_once: MOST_AT_ONCE,
         })
     }
 
-    /// Users that nobody used before, from this number on.
-    pub fn take_users(&mut self, how_many: usize) -> u32 {
-        let first = self.next_user;
-        self.next_user += u32::try_from(how_many).unwrap_or(u32::MAX);
-        first
+    /// So many users that nobody used before.
+    ///
+    /// # Errors
+    /// When there are not as many left.
+    pub fn take_people(&mut self, how_many: usize) -> anyhow::Result<Arc<People>> {
+        let (first, count) = (self.next_user, u32::try_from(how_many)?);
+        let next = first.checked_add(count).filter(|next| *next <= USERS);
+        self.next_user = next.context("the cluster has too few users left")?;
+        let people = People::generated(generated_names(), generated_passwords(), first, count);
+        Ok(Arc::new(people))
     }
 
     /// The relay.

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use postern_loadtest::Record;
+use postern_loadtest::binds::BindSummary;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::words::{self, DEALT_WITH};
-use crate::cluster::users::generated_name;
 use crate::prove::course::{Evidence, drive};
 use crate::prove::goal::{Goal, Value as Seen};
 use crate::prove::phases::{Moment, Window};
@@ -172,7 +172,7 @@ fn goals(evidence: &Evidence, fault_at: Duration, fault: Moment) -> Vec<Goal> {
         .records
         .iter()
         .partition(|record| judge::is_in_flight(record, fault));
-    let twice = |records: Vec<&Record>| evidence.binds.summary(records, generated_name).users_bound_twice;
+    let twice = |records: Vec<&Record>| BindSummary::of(records).users_bound_twice;
     let in_flight = judge::count(&struck);
     // Whatever else holds, it holds of a fault only if there was one.
     let lowest = fewest_ready(&evidence.samples, fault.ordered);

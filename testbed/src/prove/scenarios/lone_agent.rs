@@ -27,10 +27,7 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     };
     let mut rig = context.rig("lone-agent-restarted", shape).await?;
     let fault_at = context.fault_at();
-    let load = [Stage {
-        per_second: RATE,
-        lasts: fault_at + context.either(15, 10),
-    }];
+    let load = [Stage::constant(RATE, fault_at + context.either(15, 10))];
     let (evidence, (kill, restart, replaced)) = drive(&mut rig, &load, context.seed, async |rig, clock| {
         clock.until(fault_at).await;
         let kill = clock.moment(rig.order("agent-1", "kill")).await?;

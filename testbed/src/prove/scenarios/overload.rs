@@ -44,11 +44,10 @@ pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let mut rig = context.rig("overload", Shape::default()).await?;
     narrow(&rig).await?;
     let (once, overload, after) = (context.either(10, 5), context.either(30, 6), context.either(10, 5));
-    let stage = |per_second, lasts| Stage { per_second, lasts };
     let stages = [
-        stage(ONCE, WARM_UP + once),
-        stage(TEN_TIMES, overload),
-        stage(ONCE, NORMAL + after),
+        Stage::constant(ONCE, WARM_UP + once),
+        Stage::constant(TEN_TIMES, overload),
+        Stage::constant(ONCE, NORMAL + after),
     ];
     let (evidence, ()) = drive(&mut rig, &stages, context.seed, async |_, _| Ok(())).await?;
     rig.end().await?;

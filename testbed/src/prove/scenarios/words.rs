@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postern_loadtest::{Ended, Judgement, Latency, Record};
+use postern_loadtest::{Ended, Judgement, Kind, Latency, Record};
 
 use crate::prove::course::Evidence;
 use crate::prove::goal::{Goal, Value as Seen};
@@ -89,7 +89,9 @@ pub(super) fn as_fast_as_before(what: &str, evidence: &Evidence, before: Window,
 /// successes do.
 pub(super) fn successes(evidence: &Evidence, before: Window, now: Window) -> String {
     let p99 = |window: Window| {
-        let right = window.of(&evidence.records).filter(|record| record.attempt.right);
+        let right = window
+            .of(&evidence.records)
+            .filter(|record| record.attempt.kind == Kind::Right);
         Latency::of(right.map(|record| record.latency)).p99.as_secs_f64() * 1_000.0
     };
     format!(

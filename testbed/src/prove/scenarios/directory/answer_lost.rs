@@ -155,7 +155,7 @@ async fn set_policy(rig: &Rig, policy: Policy) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postern_loadtest::Attempt;
+    use postern_loadtest::{Attempt, Kind, Tally};
     use postern_protocol::Verdict;
     use std::time::Duration;
 
@@ -169,11 +169,12 @@ mod tests {
             attempt: Attempt {
                 at: Duration::ZERO,
                 user: 1,
-                right: true,
+                kind: Kind::Right,
             },
             lag: Duration::ZERO,
             latency: Duration::ZERO,
             ended: Ended::Outcome(outcome),
+            binds: Tally::default(),
         };
         let bind = |letter| Bind {
             at: Duration::ZERO,

@@ -93,7 +93,7 @@ fn unlike(records: &[Record], gone: Moment, back: Moment) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postern_loadtest::Attempt;
+    use postern_loadtest::{Attempt, Kind, Tally};
     use postern_protocol::Verdict;
 
     fn record(at: u64, latency: u64, outcome: Outcome) -> Record {
@@ -101,11 +101,12 @@ mod tests {
             attempt: Attempt {
                 at: Duration::from_millis(at),
                 user: 1,
-                right: true,
+                kind: Kind::Right,
             },
             lag: Duration::ZERO,
             latency: Duration::from_millis(latency),
             ended: Ended::Outcome(outcome),
+            binds: Tally::default(),
         }
     }
 
