@@ -8,12 +8,16 @@
 mod alarm;
 pub mod binds;
 mod client;
+pub mod cluster;
+pub mod fault;
 pub mod generator;
 pub mod load;
 pub mod mix;
 pub mod people;
 pub mod record;
+pub mod scrape;
 pub mod summary;
+pub mod text;
 
 pub use binds::{Bind, Binds};
 pub use client::Target;

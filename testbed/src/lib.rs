@@ -9,7 +9,6 @@ pub mod cluster;
 pub mod control;
 pub mod directory;
 pub mod links;
-pub mod metrics;
 pub mod pki;
 pub mod prove;
 pub mod report;

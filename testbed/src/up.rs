@@ -23,7 +23,7 @@ use crate::cluster::{Counts, Domain, TENANT, loopback};
 use crate::control;
 use crate::directory;
 use crate::links::Links;
-use crate::metrics::{AGENTS, Metrics, READY};
+use postern_loadtest::scrape::{AGENTS, Metrics, READY};
 use crate::pki::Pki;
 use crate::report::{Facts, announce, progress};
 use crate::supervisor::ready::wait_ready;

@@ -21,7 +21,7 @@ use toml::Table;
 
 use super::agent_log::BindsOfAgent;
 use crate::cluster::users::{generated_names, generated_passwords};
-use crate::metrics::{AGENTS, Metrics, READY};
+use postern_loadtest::scrape::{AGENTS, Metrics, READY};
 
 /// More than any run takes; they cost the directory nothing until they sign in.
 const USERS: u32 = 1_000_000;

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::rig::Rig;
-use crate::metrics::{AGENTS, Metrics, READY};
+use postern_loadtest::scrape::{AGENTS, Metrics, READY};
 
 /// Often enough for goals of seconds, seldom enough to cost nothing.
 const INTERVAL: Duration = Duration::from_millis(100);

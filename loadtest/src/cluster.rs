@@ -1,0 +1,299 @@
+//! A cluster of `postern up`, as its line of JSON describes it, and what can be done to it: orders to its parts, bad
+//! networks, a directory that fails. All of it goes the ways that anybody's script can take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use postern_protocol::Verdict;
+use reqwest::Method;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Value, json};
+
+use crate::people::Person;
+use crate::scrape::Metrics;
+
+/// For what takes a fraction of a second: beyond it something hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// For a record of a million binds, and a part that restarts.
+const LONG_PATIENCE: Duration = Duration::from_secs(120);
+
+/// A cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// What it says of itself.
+    pub about: About,
+    http: reqwest::Client,
+}
+
+/// The line of `postern up --json`, as far as it is used here.
+#[derive(Debug, Clone, Deserialize)]
+pub struct About {
+    /// Anchors for the relays' API and the simulated domain controllers (PEM).
+    pub ca: PathBuf,
+    /// The cluster's folder.
+    pub dir: PathBuf,
+    /// The directory domain.
+    pub realm: String,
+    /// URL of the cluster's control.
+    pub control: String,
+    /// Relays.
+    pub relays: Vec<Part>,
+    /// Agents.
+    pub agents: Vec<Part>,
+    /// Domain controllers.
+    pub dcs: Vec<Dc>,
+    /// Sample users.
+    #[serde(default)]
+    pub users: Vec<User>,
+}
+
+/// A relay or an agent.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// Its process, when the cluster came up.
+    pub pid: u32,
+    /// Its output.
+    pub log: PathBuf,
+    /// URL of its admin listener.
+    pub admin: String,
+    /// A relay's sign-in API.
+    #[serde(default)]
+    pub api: String,
+    /// Where a relay is dialled by agents.
+    #[serde(default)]
+    pub quic: String,
+}
+
+/// A domain controller. One of somebody's own directory has a name alone.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Dc {
+    /// Its name.
+    pub name: String,
+    /// The process, which simulated ones share.
+    pub pid: Option<u32>,
+    /// URL of mock-dc's control.
+    pub control: Option<String>,
+    /// URL for LDAP over TLS.
+    pub ldaps: Option<String>,
+}
+
+/// A sample user.
+#[derive(Debug, Clone, Deserialize)]
+pub struct User {
+    username: String,
+    password: String,
+    #[serde(deserialize_with = "verdict")]
+    expect: Verdict,
+}
+
+/// What the cluster answers to an order, as far as it is used here.
+#[derive(Debug, Deserialize)]
+struct Ordered {
+    /// `None` of what has ended.
+    pid: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Refused {
+    error: String,
+}
+
+fn verdict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Verdict, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let known = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == text);
+    known.ok_or_else(|| de::Error::custom(format!("{text:?} is no verdict")))
+}
+
+impl Cluster {
+    /// From the line of JSON.
+    ///
+    /// # Errors
+    /// When it is none, or the CA that it names cannot be read.
+    pub fn read(line: &str) -> anyhow::Result<Self> {
+        let about: About = serde_json::from_str(line).context("this is not what `postern up --json` prints")?;
+        let ca = std::fs::read(&about.ca)
+            .with_context(|| format!("the cluster's CA, {}; is the cluster still up?", about.ca.display()))?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE)
+            .tls_certs_only([reqwest::Certificate::from_pem(&ca)?])
+            .build()?;
+        Ok(Self { about, http })
+    }
+
+    /// For questions to the cluster.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// The sample users.
+    pub fn people(&self) -> impl Iterator<Item = Person> {
+        self.about.users.iter().map(|user| Person {
+            username: user.username.clone(),
+            password: user.password.clone(),
+            expect: user.expect,
+        })
+    }
+
+    /// Every process, once, with its name.
+    pub fn processes(&self) -> Vec<(String, u32)> {
+        let About { relays, agents, dcs, .. } = &self.about;
+        let parts = relays.iter().chain(agents).map(|part| (part.name.clone(), part.pid));
+        // All simulated domain controllers are one.
+        let directory = dcs.iter().find_map(|dc| Some(("mock-dc".to_owned(), dc.pid?)));
+        parts.chain(directory).collect()
+    }
+
+    /// Kills, stops, continues, ends or restarts a part. Its process, which is another one after a restart.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn order(&self, part: &str, what: &str) -> anyhow::Result<Option<u32>> {
+        let url = format!("{}/children/{part}", self.about.control);
+        let answer = self.ask(Method::POST, &url, Some(&json!({ "do": what }))).await?;
+        let ordered: Ordered = serde_json::from_str(&answer).context("the cluster's answer to an order")?;
+        Ok(ordered.pid)
+    }
+
+    /// Sets what the network between an agent and a relay does.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn link(&self, agent: &str, relay: &str, settings: &Value) -> anyhow::Result<()> {
+        let url = format!("{}/links/{agent}/{relay}", self.about.control);
+        self.ask(Method::PUT, &url, Some(settings)).await?;
+        Ok(())
+    }
+
+    /// The links whose network can be made bad, as agent and relay.
+    ///
+    /// # Errors
+    /// When the cluster was started without `--net-faults`.
+    pub async fn links(&self) -> anyhow::Result<Vec<(String, String)>> {
+        #[derive(Deserialize)]
+        struct Link {
+            agent: String,
+            relay: String,
+        }
+        let url = format!("{}/links", self.about.control);
+        let answer = self.ask(Method::GET, &url, None).await?;
+        let links: Vec<Link> = serde_json::from_str(&answer).context("the cluster's links")?;
+        Ok(links.into_iter().map(|link| (link.agent, link.relay)).collect())
+    }
+
+    /// What goes wrong in the directory now.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub async fn directory_faults(&self) -> anyhow::Result<Vec<Value>> {
+        let url = format!("{}/faults", self.directory()?);
+        let answer = self.ask(Method::GET, &url, None).await?;
+        serde_json::from_str(&answer).context("mock-dc's faults")
+    }
+
+    /// Sets what goes wrong in the directory, and nothing beside it.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn set_directory_faults(&self, faults: &[Value]) -> anyhow::Result<()> {
+        let url = format!("{}/faults", self.directory()?);
+        self.ask(Method::PUT, &url, Some(&json!(faults))).await?;
+        Ok(())
+    }
+
+    /// What mock-dc tells of binds: lines of JSON.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn binds(&self) -> anyhow::Result<String> {
+        let url = format!("{}/binds", self.directory()?);
+        self.ask(Method::GET, &url, None).await
+    }
+
+    /// Whether the directory has an account of this name (sAMAccountName).
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub async fn has_account(&self, name: &str) -> anyhow::Result<bool> {
+        let url = format!("{}/users/{name}", self.directory()?);
+        let answer = self.http.get(&url).send().await?;
+        match answer.status() {
+            reqwest::StatusCode::NOT_FOUND => Ok(false),
+            _ => Ok(answer.error_for_status().map(|_| true)?),
+        }
+    }
+
+    /// What a relay or an agent counts.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metrics(&self, part: &Part) -> anyhow::Result<Metrics> {
+        Ok(Metrics::ask(&self.http, &part.admin, PATIENCE).await?)
+    }
+
+    /// URL of mock-dc's control.
+    ///
+    /// # Errors
+    /// When the directory is somebody's own.
+    pub fn directory(&self) -> anyhow::Result<&str> {
+        let control = self.about.dcs.iter().find_map(|dc| dc.control.as_deref());
+        control.context("this cluster is in front of a directory of its own, not of a simulated one")
+    }
+
+    async fn ask(&self, method: Method, url: &str, body: Option<&Value>) -> anyhow::Result<String> {
+        let mut request = self.http.request(method, url).timeout(LONG_PATIENCE);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await.with_context(|| format!("{url}; is the cluster still up?"))?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        if !status.is_success() {
+            let said = serde_json::from_str(&text).map_or(text, |refused: Refused| refused.error);
+            bail!("{url}: {status}: {}", said.trim());
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_cluster_says_what_is_expected() {
+        let error = Cluster::read("{}").unwrap_err();
+        assert!(format!("{error:#}").starts_with("this is not what `postern up --json` prints: missing field"));
+        let gone = r#"{"ca":"/nowhere/ca.pem","dir":"/nowhere","realm":"r","control":"http://127.0.0.1:1","relays":[],"agents":[],"dcs":[]}"#;
+        let error = format!("{:#}", Cluster::read(gone).unwrap_err());
+        assert!(error.contains("/nowhere/ca.pem; is the cluster still up?"), "{error}");
+    }
+
+    #[test]
+    fn simulated_domain_controllers_are_one_process_and_a_directory_of_ones_own_is_none() {
+        let about = |dcs: &str| -> About {
+            let part = |name| {
+                json!({"name": name, "pid": 1, "log": "x", "admin": "http://127.0.0.1:1"})
+            };
+            let mut line = json!({"ca": "x", "dir": "x", "realm": "r", "control": "x"});
+            line["relays"] = json!([part("relay-1")]);
+            line["agents"] = json!([part("agent-1")]);
+            line["dcs"] = serde_json::from_str(dcs).unwrap();
+            serde_json::from_value(line).unwrap()
+        };
+        let names = |about| -> Vec<String> {
+            let cluster = Cluster {
+                about,
+                http: reqwest::Client::new(),
+            };
+            cluster.processes().into_iter().map(|(name, _)| name).collect()
+        };
+        postern_service::tls::install_provider();
+        let simulated = r#"[{"name":"dc-1","pid":2,"control":"x"},{"name":"dc-2","pid":2,"control":"x"}]"#;
+        assert_eq!(names(about(simulated)), ["relay-1", "agent-1", "mock-dc"]);
+        assert_eq!(names(about(r#"[{"name":"dc1","ldaps":"ldaps://dc1"}]"#)), ["relay-1", "agent-1"]);
+    }
+}
