@@ -49,7 +49,7 @@ pub struct Binds {
 }
 
 /// Binds of some sign-ins in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BindSummary {
     /// Binds in all.
     pub binds: u64,

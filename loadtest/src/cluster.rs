@@ -141,7 +141,9 @@ impl Cluster {
 
     /// Every process, once, with its name.
     pub fn processes(&self) -> Vec<(String, u32)> {
-        let About { relays, agents, dcs, .. } = &self.about;
+        let About {
+            relays, agents, dcs, ..
+        } = &self.about;
         let parts = relays.iter().chain(agents).map(|part| (part.name.clone(), part.pid));
         // All simulated domain controllers are one.
         let directory = dcs.iter().find_map(|dc| Some(("mock-dc".to_owned(), dc.pid?)));
@@ -247,9 +249,14 @@ impl Cluster {
     async fn ask(&self, method: Method, url: &str, body: Option<&Value>) -> anyhow::Result<String> {
         let mut request = self.http.request(method, url).timeout(LONG_PATIENCE);
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
         }
-        let answer = request.send().await.with_context(|| format!("{url}; is the cluster still up?"))?;
+        let answer = request
+            .send()
+            .await
+            .with_context(|| format!("{url}; is the cluster still up?"))?;
         let (status, text) = (answer.status(), answer.text().await?);
         if !status.is_success() {
             let said = serde_json::from_str(&text).map_or(text, |refused: Refused| refused.error);
@@ -275,9 +282,7 @@ mod tests {
     #[test]
     fn simulated_domain_controllers_are_one_process_and_a_directory_of_ones_own_is_none() {
         let about = |dcs: &str| -> About {
-            let part = |name| {
-                json!({"name": name, "pid": 1, "log": "x", "admin": "http://127.0.0.1:1"})
-            };
+            let part = |name| json!({"name": name, "pid": 1, "log": "x", "admin": "http://127.0.0.1:1"});
             let mut line = json!({"ca": "x", "dir": "x", "realm": "r", "control": "x"});
             line["relays"] = json!([part("relay-1")]);
             line["agents"] = json!([part("agent-1")]);
@@ -294,6 +299,9 @@ mod tests {
         postern_service::tls::install_provider();
         let simulated = r#"[{"name":"dc-1","pid":2,"control":"x"},{"name":"dc-2","pid":2,"control":"x"}]"#;
         assert_eq!(names(about(simulated)), ["relay-1", "agent-1", "mock-dc"]);
-        assert_eq!(names(about(r#"[{"name":"dc1","ldaps":"ldaps://dc1"}]"#)), ["relay-1", "agent-1"]);
+        assert_eq!(
+            names(about(r#"[{"name":"dc1","ldaps":"ldaps://dc1"}]"#)),
+            ["relay-1", "agent-1"]
+        );
     }
 }

@@ -166,7 +166,10 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("fault {text:?}: {why}; faults are: {HELP}");
-        let (at, rest) = text.trim().split_once(char::is_whitespace).ok_or_else(|| wrong("there is no action"))?;
+        let (at, rest) = text
+            .trim()
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| wrong("there is no action"))?;
         let at = duration(at).map_err(|why| wrong(&why))?;
         let rest = rest.trim();
         // A command's own words are nobody's business.
@@ -250,7 +253,9 @@ fn link(words: &[&str]) -> Result<Link, String> {
     let Some(word) = one(words)? else {
         return Ok(Link::default());
     };
-    let (agent, relay) = word.split_once('/').map_or((word.as_str(), None), |(agent, relay)| (agent, Some(relay)));
+    let (agent, relay) = word
+        .split_once('/')
+        .map_or((word.as_str(), None), |(agent, relay)| (agent, Some(relay)));
     Ok(Link {
         agent: Some(agent.to_owned()),
         relay: relay.map(str::to_owned),
@@ -302,11 +307,19 @@ mod tests {
             ("20s kill agent-2", "kill agent-2", None),
             ("20s stop agent-2 for 10s", "stop agent-2", Some(second(10))),
             ("20s restart relay-1", "restart relay-1", None),
-            ("20s blackhole agent-1/relay-1 for 5s", "blackhole agent-1/relay-1", Some(second(5))),
+            (
+                "20s blackhole agent-1/relay-1 for 5s",
+                "blackhole agent-1/relay-1",
+                Some(second(5)),
+            ),
             ("20s blackhole", "blackhole", None),
             ("20s loss 5% agent-1", "loss 5 % agent-1", None),
             ("20s delay 10ms..50ms agent-1", "delay 10.0 ms to 50.0 ms agent-1", None),
-            ("20s dc-slow 200ms dc-1 for 10s", "dc-slow 200 ms dc-1", Some(second(10))),
+            (
+                "20s dc-slow 200ms dc-1 for 10s",
+                "dc-slow 200 ms dc-1",
+                Some(second(10)),
+            ),
             ("20s dc-refuse", "dc-refuse", None),
             ("20s dc-hang dc-2", "dc-hang dc-2", None),
             ("20s exec 'echo a for 5s'", "exec echo a for 5s", None),
@@ -342,7 +355,13 @@ mod tests {
         let delay = LinkFault::Delay(Duration::from_millis(10), Duration::from_millis(50));
         assert_eq!(delay.setting(), ("delay_ms", json!([10, 50])));
         let slow = DirectoryFault::Slow(Duration::from_millis(200));
-        assert_eq!(slow.fault(Some("dc-1")), json!({ "kind": "latency", "ms": 200, "dc": "dc-1" }));
-        assert_eq!(DirectoryFault::Hang.fault(None), json!({ "kind": "hang", "when": "connection" }));
+        assert_eq!(
+            slow.fault(Some("dc-1")),
+            json!({ "kind": "latency", "ms": 200, "dc": "dc-1" })
+        );
+        assert_eq!(
+            DirectoryFault::Hang.fault(None),
+            json!({ "kind": "hang", "when": "connection" })
+        );
     }
 }

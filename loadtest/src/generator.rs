@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -21,11 +21,8 @@ use crate::client::{Client, Target};
 use crate::load::{Kinds, Load};
 use crate::mix::Kind;
 use crate::people::{Crowd, People};
-use crate::record::{Attempt, Broken, Ended, Record, Tally};
+use crate::record::{Attempt, Broken, Ended, LATE, Record, Tally};
 use crate::summary::Latency;
-
-/// Sent later than this after its time, a sign-in is late.
-const LATE: Duration = Duration::from_millis(5);
 
 /// From the answer to a mistyped password to the right one.
 const CORRECTION: Duration = Duration::from_secs(2);
@@ -95,7 +92,7 @@ pub struct Run {
 }
 
 /// How well a load was kept to, and at what price.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorReport {
     /// Sign-ins sent more than 5 ms after their time.
     pub late: u64,
@@ -308,7 +305,7 @@ impl Running {
 }
 
 fn report(records: &[Record], dropped: u64, cpu: Duration) -> GeneratorReport {
-    let late = records.iter().filter(|record| record.lag > LATE).count();
+    let late = records.iter().filter(|record| record.is_late()).count();
     let lag = Latency::of(records.iter().map(|record| record.lag));
     let each = u32::try_from(records.len()).unwrap_or(u32::MAX).max(1);
     GeneratorReport {

@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::mix::Kind;
 
+/// Sent later than this after its time, a sign-in is late.
+pub(crate) const LATE: Duration = Duration::from_millis(5);
+
 /// One sign-in, as it was to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
@@ -100,6 +103,11 @@ impl Record {
     pub fn is_false_success(&self) -> bool {
         const SUCCESS: Outcome = Outcome::Verdict(Verdict::Success);
         self.ended == Ended::Outcome(SUCCESS) && self.attempt.kind.expected() != SUCCESS
+    }
+
+    /// Whether the generator was so late with it that it tells of the generator.
+    pub fn is_late(&self) -> bool {
+        self.lag > LATE
     }
 
     /// From when it was really sent to the whole answer.

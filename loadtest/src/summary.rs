@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de};
 
 use crate::record::{Judgement, Record};
 
@@ -41,13 +41,37 @@ impl Latency {
             histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(LONGEST_US));
             max = max.max(latency);
         }
-        let quantile = |share| Duration::from_micros(histogram.value_at_quantile(share)).min(max);
+        Self::from(&histogram).up_to(max)
+    }
+
+    /// None of them longer than this: a histogram's values are the upper ends of what it tells apart.
+    fn up_to(self, max: Duration) -> Self {
+        let Self {
+            p50, p90, p99, p999, ..
+        } = self;
+        Self {
+            p50: p50.min(max),
+            p90: p90.min(max),
+            p99: p99.min(max),
+            p999: p999.min(max),
+            max,
+        }
+    }
+}
+
+/// Of microseconds.
+impl From<&Histogram<u64>> for Latency {
+    fn from(histogram: &Histogram<u64>) -> Self {
+        let quantile = |share| Duration::from_micros(histogram.value_at_quantile(share));
+        if histogram.is_empty() {
+            return Self::default();
+        }
         Self {
             p50: quantile(0.5),
             p90: quantile(0.9),
             p99: quantile(0.99),
             p999: quantile(0.999),
-            max,
+            max: Duration::from_micros(histogram.max()),
         }
     }
 }
@@ -64,6 +88,35 @@ impl Serialize for Latency {
             ("max", ms(self.max)),
         ];
         serializer.collect_map(named)
+    }
+}
+
+/// As it is written.
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Ms {
+            p50: f64,
+            p90: f64,
+            p99: f64,
+            p999: f64,
+            max: f64,
+        }
+        let time = |ms: f64| Duration::try_from_secs_f64(ms / 1_000.0).map_err(de::Error::custom);
+        let Ms {
+            p50,
+            p90,
+            p99,
+            p999,
+            max,
+        } = Ms::deserialize(deserializer)?;
+        Ok(Self {
+            p50: time(p50)?,
+            p90: time(p90)?,
+            p99: time(p99)?,
+            p999: time(p999)?,
+            max: time(max)?,
+        })
     }
 }
 

@@ -79,7 +79,12 @@ mod tests {
 
     #[test]
     fn times_are_told_with_the_digits_that_matter() {
-        for (micros, text) in [(250, "250 µs"), (3_400, "3.4 ms"), (120_000, "120 ms"), (1_250_000, "1.25 s")] {
+        for (micros, text) in [
+            (250, "250 µs"),
+            (3_400, "3.4 ms"),
+            (120_000, "120 ms"),
+            (1_250_000, "1.25 s"),
+        ] {
             assert_eq!(told(Duration::from_micros(micros)), text);
         }
     }

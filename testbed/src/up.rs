@@ -23,11 +23,11 @@ use crate::cluster::{Counts, Domain, TENANT, loopback};
 use crate::control;
 use crate::directory;
 use crate::links::Links;
-use postern_loadtest::scrape::{AGENTS, Metrics, READY};
 use crate::pki::Pki;
 use crate::report::{Facts, announce, progress};
 use crate::supervisor::ready::wait_ready;
 use crate::supervisor::{Ended, Keepers, Kind, Part, Supervisor};
+use postern_loadtest::scrape::{AGENTS, Metrics, READY};
 
 /// What each kind of part may take to end by itself. Nothing waits for a load balancer here: an idle part needs a
 /// fraction of a second, and one that takes longer is hung.

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep_until};
@@ -17,7 +17,7 @@ use super::{Action, DirectoryFault, Fault, Link, LinkFault, Order};
 use crate::cluster::Cluster;
 
 /// Something that was done to what is tested. It happened somewhere between the two.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
     /// What.
     pub what: String,
@@ -148,7 +148,11 @@ impl Player {
     }
 
     async fn order(&self, order: Order, part: &str, ends: bool) -> anyhow::Result<()> {
-        let order = if ends { order.undone_by().context("it has no end")? } else { order };
+        let order = if ends {
+            order.undone_by().context("it has no end")?
+        } else {
+            order
+        };
         self.cluster()?.order(part, order.as_str()).await?;
         Ok(())
     }
@@ -224,6 +228,9 @@ mod tests {
     async fn without_a_cluster_nothing_can_be_done_to_its_parts() {
         let faults = ["1s kill agent-1".parse().unwrap()];
         let error = Player::new(None, &faults).await.unwrap_err();
-        assert!(format!("{error:#}").contains(r#"fault "kill agent-1": it needs a cluster"#), "{error:#}");
+        assert!(
+            format!("{error:#}").contains(r#"fault "kill agent-1": it needs a cluster"#),
+            "{error:#}"
+        );
     }
 }
