@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// For a record of a million binds, and a part that restarts.
 const LONG_PATIENCE: Duration = Duration::from_secs(120);
 
+/// The process of all simulated domain controllers.
+pub const DIRECTORY: &str = "mock-dc";
+
 /// A cluster.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -146,7 +149,7 @@ impl Cluster {
         } = &self.about;
         let parts = relays.iter().chain(agents).map(|part| (part.name.clone(), part.pid));
         // All simulated domain controllers are one.
-        let directory = dcs.iter().find_map(|dc| Some(("mock-dc".to_owned(), dc.pid?)));
+        let directory = dcs.iter().find_map(|dc| Some((DIRECTORY.to_owned(), dc.pid?)));
         parts.chain(directory).collect()
     }
 

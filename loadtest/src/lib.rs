@@ -18,6 +18,7 @@ pub mod people;
 pub mod record;
 pub mod require;
 pub mod results;
+pub mod sampler;
 pub mod scrape;
 pub mod summary;
 pub mod text;

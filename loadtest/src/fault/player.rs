@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,7 +15,8 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Action, DirectoryFault, Fault, Link, LinkFault, Order};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, DIRECTORY};
+use crate::sampler::Pids;
 
 /// Something that was done to what is tested. It happened somewhere between the two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,8 @@ pub struct Mark {
 #[derive(Debug)]
 pub struct Player {
     cluster: Option<Cluster>,
+    /// Which process is what: a restarted part is another one.
+    pids: Pids,
     steps: Vec<Step>,
     links: BTreeMap<(String, String), Map<String, Value>>,
     /// What goes wrong in the directory apart from the faults.
@@ -53,9 +57,10 @@ impl Player {
     ///
     /// # Errors
     /// When something is to be done to a part that there is not, or to no cluster at all.
-    pub async fn new(cluster: Option<Cluster>, faults: &[Fault]) -> anyhow::Result<Self> {
+    pub async fn new(cluster: Option<Cluster>, pids: Pids, faults: &[Fault]) -> anyhow::Result<Self> {
         let mut player = Self {
             cluster,
+            pids,
             steps: Vec::new(),
             links: BTreeMap::new(),
             usual: Vec::new(),
@@ -153,7 +158,13 @@ impl Player {
         } else {
             order
         };
-        self.cluster()?.order(part, order.as_str()).await?;
+        let pid = self.cluster()?.order(part, order.as_str()).await?;
+        if let Some(pid) = pid {
+            // Whole after every statement. Domain controllers are one process, of another name.
+            let mut pids = self.pids.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = if pids.contains_key(part) { part } else { DIRECTORY };
+            pids.insert(name.to_owned(), pid);
+        }
         Ok(())
     }
 
@@ -209,7 +220,7 @@ mod tests {
 
     async fn marks(faults: &[&str]) -> Vec<Mark> {
         let faults: Vec<Fault> = faults.iter().map(|text| text.parse().unwrap()).collect();
-        let player = Player::new(None, &faults).await.unwrap();
+        let player = Player::new(None, Pids::default(), &faults).await.unwrap();
         let mut marks = Vec::new();
         player.play(Instant::now(), |mark| marks.push(mark)).await;
         marks
@@ -227,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_cluster_nothing_can_be_done_to_its_parts() {
         let faults = ["1s kill agent-1".parse().unwrap()];
-        let error = Player::new(None, &faults).await.unwrap_err();
+        let error = Player::new(None, Pids::default(), &faults).await.unwrap_err();
         assert!(
             format!("{error:#}").contains(r#"fault "kill agent-1": it needs a cluster"#),
             "{error:#}"
