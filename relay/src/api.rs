@@ -1,12 +1,13 @@
 //! The sign-in API: `POST /v1/sign-in` and `GET /v1/realms/{realm}/keys`.
 //!
 //! The way of a request: [`caller`] (who asks), [`crate::limits`] (how often), [`body`] (what), then here: where to,
-//! sealed, settled by the core, and out through [`answer`]. The sign-in page ([`crate::page`]) takes the same way. Passwords are in the clear from `body` to the sealing in
-//! [`sign_in`] and nowhere else.
+//! sealed, settled by the core, and out through [`answer`]. The sign-in page ([`crate::page`]) takes the same way.
+//! Passwords are in the clear from `body` to the sealing in [`sign_in`] and nowhere else.
 
 pub mod answer;
 pub mod body;
 pub mod caller;
+mod leftover;
 pub mod sign_in;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use postern_protocol::seal::JwkSet;
@@ -116,6 +118,7 @@ pub fn router(state: Arc<ApiState>, page: Option<Page>) -> Router {
         .merge(page.map(Page::router).unwrap_or_default())
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(leftover::discard))
         .with_state(state)
 }
 

@@ -17,10 +17,10 @@ use zeroize::Zeroizing;
 pub(crate) const MAX_BYTES: usize = 16 * 1024;
 
 /// The longest body with an envelope, in bytes: 100 recipients.
-const MAX_BYTES_WITH_JWE: usize = 64 * 1024;
+pub(super) const MAX_BYTES_WITH_JWE: usize = 64 * 1024;
 
 /// From arrival to the body's end.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a caller posts: a password, or an envelope.
 #[derive(Debug)]
