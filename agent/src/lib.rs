@@ -163,6 +163,9 @@ impl Service {
             &mut tasks,
         );
         let board = Board::new(metrics.clone(), readiness.clone());
+        if config.certificate.key_is_readable_by_all {
+            tracing::warn!("every user of this machine can read agent.key; take the right from others");
+        }
         tracing::info!(
             identity = %config.identity, certificate_not_after = config.not_after, relays = config.relays.addresses.len(),
             domain_controllers = config.directory.servers.len(), "serving",

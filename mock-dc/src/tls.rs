@@ -243,6 +243,7 @@ fn issue(ca: &CertifiedIssuer<'_, KeyPair>, params: &CertificateParams) -> Resul
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, ca)?;
     Ok(Identity {
+        key_is_readable_by_all: false,
         chain: vec![certificate.der().clone()],
         key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
     })

@@ -231,6 +231,12 @@ fn api_tls(identity: &tls::Identity, config: &Config) -> anyhow::Result<Arc<rust
 
 fn note_certificates(config: &Config, metrics: &Metrics) {
     let note = |usage: &str, identity: &tls::Identity| {
+        if identity.key_is_readable_by_all {
+            tracing::warn!(
+                key = usage,
+                "every user of this machine can read this private key; take the right from others"
+            );
+        }
         if let Some(end) = identity.chain.first().and_then(tls::not_after) {
             metrics.certificate_not_after.with_label_values(&[usage]).set(end);
         }

@@ -1,6 +1,14 @@
-//! Keeping a process's memory to itself: passwords pass through it.
+//! Keeping secrets to this process: its memory, through which passwords pass, and the files that hold keys.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+/// Whether users other than a file's owner and its group may read it.
+pub fn is_readable_by_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
 
 /// Refuses core dumps and reading of this process's memory by others of the same user (ptrace, `/proc/PID/mem`).
 ///

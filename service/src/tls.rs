@@ -8,6 +8,8 @@ use rustls::crypto::CryptoProvider;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::harden::is_readable_by_all;
+
 /// A PEM file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
@@ -96,7 +98,11 @@ pub fn load_identity(certificate: &Path, key: &Path) -> Result<Identity, PemErro
             message: format!("does not fit the certificate {}: {error}", certificate.display()),
         }
     })?;
-    Ok(Identity { chain, key: private })
+    Ok(Identity {
+        chain,
+        key: private,
+        key_is_readable_by_all: is_readable_by_all(key),
+    })
 }
 
 /// What an endpoint shows of itself: its certificate chain and the key of the leaf.
@@ -106,6 +112,8 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     /// The leaf's private key. Its `Debug` form does not show it.
     pub key: PrivateKeyDer<'static>,
+    /// Whether users other than the key file's owner and its group could read it.
+    pub key_is_readable_by_all: bool,
 }
 
 impl Clone for Identity {
@@ -113,6 +121,7 @@ impl Clone for Identity {
         Self {
             chain: self.chain.clone(),
             key: self.key.clone_key(),
+            key_is_readable_by_all: self.key_is_readable_by_all,
         }
     }
 }

@@ -26,6 +26,9 @@ use crate::up::{self, Request};
 /// `prove`: a goal is missed, or the load was not as planned, as other tools of load have it.
 const EXIT_MISSED: u8 = 99;
 
+/// `prove`: ended by SIGINT, as shells tell it.
+const EXIT_INTERRUPTED: u8 = 130;
+
 /// Bring up a whole Postern cluster on this machine: relay, agents and a simulated Active Directory, or your own
 #[derive(Debug, Parser)]
 #[command(name = "postern", version, after_help = after_help(), args_conflicts_with_subcommands = true)]
@@ -165,7 +168,8 @@ impl From<UpArgs> for Request {
 
 fn after_help() -> String {
     format!(
-        "{LAYOUT_HELP}\n\nPOSTERN_LOG__LEVEL=debug in the environment makes every part say more. `POST /children/NAME` of the\n\
+        "{LAYOUT_HELP}\n\nThe parts are commands too: `postern relay`, `postern agent` (and `postern agent check`) and `postern mock-dc`\n\
+         are the programs postern-relay, postern-agent and postern-mock-dc.\n\nPOSTERN_LOG__LEVEL=debug in the environment makes every part say more. `POST /children/NAME` of the\n\
          control takes {{\"do\":\"kill|stop|cont|term|restart\"}}; with --net-faults, `PUT /links/AGENT/RELAY` takes\n\
          {{\"drop\":true,\"loss\":0.05,\"delay_ms\":[0,50],\"reorder\":true}}, all optional, for both directions; {{}} mends\n\
          the link, and `GET /links` tells of all."
@@ -173,16 +177,21 @@ fn after_help() -> String {
 }
 
 /// Runs the command line (the first argument is the program's name) to an exit code: 0 after an orderly end, 64 for
-/// bad usage, 99 when `prove` saw a goal missed or another load than was planned, 1 for anything else.
+/// bad usage, 99 when `prove` saw a goal missed or another load than was planned, 130 when it was interrupted, 1 for
+/// anything else.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // The parts of a cluster are this program too, so that one file is all there is to build and to copy.
     let part = arguments.get(1).and_then(|argument| argument.to_str());
-    let rest = || arguments.iter().skip(1).cloned();
+    // In their usage they go by what is typed here.
+    let rest = |name: &str| {
+        let name = OsString::from(format!("postern {name}"));
+        std::iter::once(name).chain(arguments.iter().skip(2).cloned())
+    };
     match part {
-        Some("relay") => return postern_relay::main(rest()),
-        Some("agent") => return postern_agent::main(rest()),
-        Some("mock-dc") => return postern_mock_dc::main(rest()),
+        Some(name @ "relay") => return postern_relay::main(rest(name)),
+        Some(name @ "agent") => return postern_agent::main(rest(name)),
+        Some(name @ "mock-dc") => return postern_mock_dc::main(rest(name)),
         _ => {}
     }
     let cli = match Cli::try_parse_from(arguments) {
@@ -233,6 +242,7 @@ fn prove(args: Arguments) -> anyhow::Result<ExitCode> {
     Ok(match runtime()?.block_on(prove::run(&request))? {
         Proof::Held => ExitCode::SUCCESS,
         Proof::Missed => ExitCode::from(EXIT_MISSED),
+        Proof::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
     })
 }
 

@@ -79,9 +79,15 @@ pub async fn find(request: &Request, folder: &Folder) -> anyhow::Result<(Existin
         "  Realm {realm}, NetBIOS name {netbios}{}",
         match request.netbios {
             Some(_) => "",
-            None => " (taken from it; another one: --netbios)",
+            None => " (a guess from it; if it is another one: --netbios)",
         }
     ));
+    if let Some(held) = realm_of(context.as_deref()).ok().filter(|held| *held != realm) {
+        progress(format_args!(
+            "  That is not the domain that the directory holds ({held}): people can sign in as NAME@{realm} only where \
+             that is their user principal name"
+        ));
+    }
     let mut domain = Domain {
         display_name: realm.clone(),
         upn_suffixes: each_once(std::iter::once(&realm).chain(&request.upn_suffixes)),
@@ -101,7 +107,12 @@ pub async fn find(request: &Request, folder: &Folder) -> anyhow::Result<(Existin
     if let Some((name, password)) = account {
         let bound = survey.bind(name, password).await;
         let bound = bound.map_err(|error| anyhow!(with_options(&format!("{error:#}"))));
-        bound.with_context(|| format!("the service account {name} cannot be used; nothing was started"))?;
+        bound.with_context(|| {
+            format!(
+                "the service account {name} cannot be used; nothing was started. A wrong password was counted once: \
+                 look at {PASSWORD_VARIABLE}, or at what you typed, before you try again"
+            )
+        })?;
     }
     let alternate = match &request.alternate_id {
         Some(attribute) => Some(look_at(request, survey, account, context, attribute, &mut domain).await?),

@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use postern_loadtest::Stage;
 
 use crate::report::progress;
@@ -51,6 +51,8 @@ pub enum Proof {
     Held,
     /// At least one does not, or the load was not what was planned.
     Missed,
+    /// Somebody ended it before.
+    Interrupted,
 }
 
 /// What a scenario is played with.
@@ -111,6 +113,10 @@ pub fn list() -> String {
 /// When a scenario could not be played: its cluster did not come up, or could not be asked. The others are played all the
 /// same. At once when it is interrupted, or the reports cannot be written.
 pub async fn run(request: &Request) -> anyhow::Result<Proof> {
+    if let Some(path) = &request.json {
+        // Before ten minutes of scenarios, and not after them.
+        write_json(path, &[])?;
+    }
     let folder = std::env::temp_dir().join(format!("postern-prove-{:08x}", rand::random::<u32>()));
     std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let context = Context {
@@ -124,9 +130,12 @@ pub async fn run(request: &Request) -> anyhow::Result<Proof> {
     };
     let played = tokio::select! {
         biased;
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into).and(Err(anyhow!("interrupted"))),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Proof::Interrupted).map_err(Into::into),
         played = play(request, &context) => played,
     };
+    if matches!(played, Ok(Proof::Interrupted)) {
+        progress("Interrupted");
+    }
     if matches!(played, Ok(Proof::Held)) {
         // Nobody wants to look at what went well. What cannot be removed is for the system to clear.
         let _ = std::fs::remove_dir_all(&context.folder);

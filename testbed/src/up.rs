@@ -112,7 +112,15 @@ pub async fn run(request: &Request) -> anyhow::Result<()> {
     };
     let mut attempt = 1;
     loop {
-        let mut reservation = Reservation::new(request.counts, request.ports)?;
+        let mut reservation = match Reservation::new(request.counts, request.ports) {
+            Ok(reservation) => reservation,
+            Err(error) => {
+                if attempt == 1 {
+                    folder.discard();
+                }
+                return Err(error);
+            }
+        };
         let mut cluster = Cluster::default();
         let started = tokio::select! {
             biased;

@@ -2,7 +2,7 @@
 
 use postern_service::tls;
 
-use super::report::{Name, Step};
+use super::report::{Name, Status, Step};
 use crate::config::Config;
 
 /// A certificate that ends sooner is told of: whoever renews by hand needs time, and what renews by itself has failed.
@@ -22,7 +22,17 @@ pub(super) fn own(config: &Config, now: i64) -> Step {
     if begin > now {
         return Step::failed(Name::Certificate, &target, "it is not valid yet", advice);
     }
-    until(Name::Certificate, &target, "it", end, now, advice)
+    let step = until(Name::Certificate, &target, "it", end, now, advice);
+    if config.certificate.key_is_readable_by_all && step.status == Status::Ok {
+        let detail = "every user of this machine can read its private key";
+        return Step::warning(
+            Name::Certificate,
+            &target,
+            detail,
+            "agent.key: take the right to read from others",
+        );
+    }
+    step
 }
 
 /// What the end of a certificate means. `what` begins the sentence.
@@ -43,7 +53,6 @@ pub(super) fn until(name: Name, target: &str, what: &str, end: i64, now: i64, ad
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::report::Status;
 
     #[test]
     fn an_end_within_thirty_days_is_told_and_one_that_is_past_fails() {

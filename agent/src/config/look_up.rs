@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use postern_protocol::Password;
 use postern_service::config::Problems;
+use postern_service::harden;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -98,8 +99,7 @@ impl AccountConfig {
 
     /// Whether users other than its owner and its group may read the file.
     pub(crate) fn is_readable_by_all(&self) -> bool {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::metadata(&self.password_file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+        harden::is_readable_by_all(&self.password_file)
     }
 }
 

@@ -46,10 +46,15 @@ fn the_example_is_valid_and_its_commented_defaults_are_too() {
 }
 
 #[test]
-fn the_sections_for_look_ups_are_valid_as_they_stand_in_the_example() {
+fn the_sections_that_are_commented_out_are_valid_as_they_stand_in_the_example() {
     let folder = folder();
     folder.write("service-password", "secret\n");
-    let sections = ["# [directory.look_up]", "# [directory.alternate_id]"].map(|head| {
+    let heads = [
+        "# [directory.discover]",
+        "# [directory.look_up]",
+        "# [directory.alternate_id]",
+    ];
+    let sections = heads.map(|head| {
         let (_, rest) = EXAMPLE.split_once(head).unwrap();
         let keys = rest.lines().skip(1).map_while(|line| line.strip_prefix("# "));
         let keys: Vec<&str> = keys.take_while(|line| line.contains(" = ")).collect();

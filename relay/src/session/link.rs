@@ -111,7 +111,10 @@ pub async fn serve(connection: quinn::Connection, facts: CertificateFacts, conte
             end
         }
         Err(end) => {
-            tracing::info!(%agent, %address, reason = end.reason, "session refused");
+            match end.code {
+                CloseCode::Done => tracing::info!(%agent, %address, "looked at by the agent's check"),
+                _ => tracing::info!(%agent, %address, reason = end.reason, "session refused"),
+            }
             end
         }
     };

@@ -8,7 +8,7 @@ use super::{Request, Scenario};
 
 /// What the exit code means, for `--help`.
 pub const EXIT_CODE: &str = "Exit code: 0 every goal holds, 99 one is missed or (but for --short) the load was not as planned, \
-    1 a scenario could not be played (the others are; it is not in the JSON), 64 bad usage";
+    1 a scenario could not be played (the others are; it is not in the JSON), 64 bad usage, 130 ended by Ctrl-C";
 
 /// What can be typed after `postern prove`.
 #[derive(Debug, Args)]

@@ -59,7 +59,8 @@ pub(in super::super) async fn play(context: &Context) -> anyhow::Result<Vec<Repo
     Ok(vec![Report {
         title: "directory-down: both domain controllers refuse, and come back".to_owned(),
         rows: vec![
-            evidence.row("before", Window::between(WARM_UP, gone.ordered)),
+            evidence.row("before", before),
+            evidence.row("in flight", Window::between(before.until, gone.done)),
             evidence.row("during", outage),
             evidence.row("recovery", Window::between(back.ordered, recovered.from)),
             evidence.row("after", recovered),
