@@ -110,7 +110,8 @@ impl Binds {
     }
 
     /// Tells each sign-in which binds were made for it: those with its name that came after it was sent and before the
-    /// same user's next one was.
+    /// same user's next one was. Where several of one user were under way, as of accounts that there are few of, each is
+    /// given one before any is given a second.
     pub fn attribute(&self, records: &mut [Record], people: &People) {
         let mut by_name: HashMap<String, Vec<&mut Record>> = HashMap::new();
         for record in records {
@@ -122,8 +123,10 @@ impl Binds {
             records.sort_by_key(|record| record.sent_at());
             for bind in self.of(&name) {
                 // The first sign-in also gets what seems to come before it: the two clocks are not read at one time.
-                let sent_before = records.partition_point(|record| record.sent_at() <= bind.at);
-                let Some(record) = records.get_mut(sent_before.saturating_sub(1)) else {
+                let sent = records.partition_point(|record| record.sent_at() <= bind.at).max(1);
+                let waits = |record: &Record| record.binds.all == 0 && !is_late(bind, record);
+                let waiting = records.iter().take(sent).position(|record| waits(record));
+                let Some(record) = records.get_mut(waiting.unwrap_or(sent - 1)) else {
                     continue;
                 };
                 record.binds.all += 1;
@@ -243,6 +246,16 @@ mod tests {
         let mut records = [again, record(1)];
         assert_eq!(summary(&binds, &mut records).users_bound_twice, 1);
         assert_eq!((records[0].binds.all, records[1].binds.all), (2, 1));
+    }
+
+    #[test]
+    fn of_a_user_who_is_in_two_sign_ins_at_once_each_has_one_bind() {
+        let binds = read(&[line(1_050, "u1", 49, true), line(1_060, "u1", 49, true)]);
+        let mut beside = record(1);
+        beside.attempt.at += Duration::from_millis(10);
+        let mut records = [record(1), beside];
+        assert_eq!(summary(&binds, &mut records).users_bound_twice, 0);
+        assert_eq!((records[0].binds.all, records[1].binds.all), (1, 1));
     }
 
     #[test]

@@ -96,8 +96,8 @@ pub struct User {
 /// What the cluster answers to an order, as far as it is used here.
 #[derive(Debug, Deserialize)]
 struct Ordered {
-    /// `None` of what has ended.
-    pid: Option<u32>,
+    /// Of what has ended, too.
+    pid: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -157,7 +157,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn order(&self, part: &str, what: &str) -> anyhow::Result<Option<u32>> {
+    pub async fn order(&self, part: &str, what: &str) -> anyhow::Result<u32> {
         let url = format!("{}/children/{part}", self.about.control);
         let answer = self.ask(Method::POST, &url, Some(&json!({ "do": what }))).await?;
         let ordered: Ordered = serde_json::from_str(&answer).context("the cluster's answer to an order")?;

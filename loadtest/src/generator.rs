@@ -112,6 +112,11 @@ impl GeneratorReport {
 }
 
 impl Generator {
+    /// Where sign-ins go, as URLs.
+    pub fn targets(&self) -> Vec<String> {
+        vec![self.target.to_string()]
+    }
+
     /// Begins to make the sign-ins of `load`.
     ///
     /// # Errors
@@ -287,12 +292,21 @@ impl Running {
         self.shared.stop.cancel();
     }
 
+    /// Waits until all of the load is done. What the generator's thread used of a processor.
+    ///
+    /// # Errors
+    /// When the thread ended without a result.
+    pub async fn wait(&mut self) -> anyhow::Result<Duration> {
+        let result = (&mut self.result).await;
+        result.context("the load generator ended in the middle")?
+    }
+
     /// Waits until all of the load is done.
     ///
     /// # Errors
-    /// When the generator's thread ended without a result.
-    pub async fn end(self) -> anyhow::Result<Run> {
-        let cpu = self.result.await.context("the load generator ended in the middle")??;
+    /// As [`Running::wait`].
+    pub async fn end(mut self) -> anyhow::Result<Run> {
+        let cpu = self.wait().await?;
         let mut records = std::mem::take(&mut *lock(&self.shared.records));
         records.sort_by_key(|record| record.attempt.at);
         let generator = report(&records, self.shared.dropped.load(Ordering::Relaxed), cpu);

@@ -7,6 +7,7 @@
 
 mod alarm;
 pub mod binds;
+pub mod cli;
 mod client;
 pub mod cluster;
 pub mod fault;
@@ -18,10 +19,13 @@ pub mod people;
 pub mod record;
 pub mod require;
 pub mod results;
+pub mod run;
 pub mod sampler;
+pub mod scenario;
 pub mod scrape;
 pub mod summary;
 pub mod text;
+pub mod view;
 
 pub use binds::{Bind, Binds};
 pub use client::Target;

@@ -4,15 +4,21 @@
 //! evenly, and the arrivals of a stage are where its integral reaches the next whole number (constant arrivals) or the
 //! next point of a Poisson process of rate 1.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::mix::{Kind, Mix};
+use crate::text::{duration, told};
 
 /// So that a change of the mix leaves the arrivals as they are, each has a sequence of its own.
 const KINDS: u64 = 0x6b69_6e64_7300_0000;
+
+/// Beyond it a rate is a typing error.
+const MOST_PER_SECOND: f64 = 1e6;
 
 /// A while of arrivals, at one rate or at one that changes evenly.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +55,49 @@ impl Stage {
         let bend = (self.to - self.from) / (2.0 * self.lasts.as_secs_f64());
         let root = (self.from * self.from + 4.0 * bend * count).max(0.0).sqrt();
         2.0 * count / (self.from + root)
+    }
+}
+
+/// As it is written.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lasts = told(self.lasts);
+        if (self.from - self.to).abs() < f64::EPSILON {
+            write!(f, "{lasts} at {}/s", self.from)
+        } else {
+            write!(f, "{lasts} from {}/s to {}/s", self.from, self.to)
+        }
+    }
+}
+
+/// `30s 500`, or `30s 100..500` for a rate that changes evenly.
+impl FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            |why: &str| format!("stage {text:?}: {why}; write it as \"30s 500\", or \"30s 100..500\" for a ramp");
+        let (lasts, rates) = text
+            .trim()
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| wrong("it needs a time and a rate"))?;
+        let lasts = duration(lasts).map_err(|why| wrong(&why))?;
+        let (from, to) = rates.split_once("..").unwrap_or((rates, rates));
+        let rate = |text: &str| {
+            let rate = text.trim().parse::<f64>().ok();
+            let rate = rate.filter(|rate| (0.0..=MOST_PER_SECOND).contains(rate));
+            rate.ok_or_else(|| {
+                wrong(&format!(
+                    "{:?} is no rate from 0 to {MOST_PER_SECOND} a second",
+                    text.trim()
+                ))
+            })
+        };
+        let (from, to) = (rate(from)?, rate(to)?);
+        if lasts.is_zero() {
+            return Err(wrong("it lasts no time"));
+        }
+        Ok(Self { from, to, lasts })
     }
 }
 
@@ -241,6 +290,28 @@ mod tests {
             let first = times.iter().filter(|at| **at < Duration::from_secs(5)).count();
             assert!(first.abs_diff(in_first_half) <= 1, "{from} to {to}: {first}");
             assert!(times.is_sorted() && times.iter().all(|at| *at <= Duration::from_secs(10)));
+        }
+    }
+
+    #[test]
+    fn stages_are_read_with_their_rates_and_refused_with_what_is_wrong() {
+        assert_eq!("2s 500".parse(), Ok(stage(500.0, 2)));
+        let ramp = Stage {
+            from: 100.0,
+            to: 500.5,
+            lasts: Duration::from_secs(90),
+        };
+        assert_eq!("1.5m 100..500.5".parse(), Ok(ramp));
+        for (text, why) in [
+            ("500", "it needs a time and a rate"),
+            ("500 2s", "is no time"),
+            ("2s many", "is no rate"),
+            ("2s -1", "is no rate"),
+            ("2s 1e7", "is no rate"),
+            ("0s 5", "it lasts no time"),
+        ] {
+            let error = text.parse::<Stage>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
         }
     }
 

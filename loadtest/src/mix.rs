@@ -80,6 +80,32 @@ pub struct Mix {
     up_to: Vec<(Kind, f64)>,
 }
 
+/// A mix as it is written, before it is known who there is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    named: Vec<(Kind, f64)>,
+    /// For every account of which a verdict is known, together; left out where there is none.
+    listed: f64,
+}
+
+impl Weights {
+    /// The mix, where accounts of these verdicts are known.
+    ///
+    /// # Errors
+    /// When nothing is left of it.
+    pub fn among(&self, known: &[Verdict]) -> Result<Mix, MixError> {
+        let mut weights = self.named.clone();
+        for verdict in known {
+            let kind = Kind::Listed(*verdict);
+            if !self.named.iter().any(|(named, _)| *named == kind) {
+                #[expect(clippy::cast_precision_loss, reason = "there are ten verdicts")]
+                weights.push((kind, self.listed / known.len() as f64));
+            }
+        }
+        Mix::new(weights)
+    }
+}
+
 /// What makes no mix.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MixError {
@@ -103,7 +129,7 @@ pub enum MixError {
 fn known() -> String {
     let named = Kind::NAMED.iter().map(|kind| kind.as_str());
     let verdicts = Verdict::ALL.iter().map(|verdict| verdict.as_str());
-    named.chain(verdicts).collect::<Vec<_>>().join(", ")
+    named.chain(["listed"]).chain(verdicts).collect::<Vec<_>>().join(", ")
 }
 
 impl Mix {
@@ -184,15 +210,30 @@ impl FromStr for Mix {
     type Err = MixError;
 
     fn from_str(text: &str) -> Result<Self, MixError> {
-        let weights = text.split(',').map(str::trim).map(|pair| {
+        text.parse::<Weights>()?.among(&[])
+    }
+}
+
+/// As a mix; `listed=10` stands for every verdict of which accounts are known.
+impl FromStr for Weights {
+    type Err = MixError;
+
+    fn from_str(text: &str) -> Result<Self, MixError> {
+        let mut weights = Self {
+            named: Vec::new(),
+            listed: 0.0,
+        };
+        for pair in text.split(',').map(str::trim) {
             let (kind, weight) = pair.split_once('=').ok_or_else(|| MixError::NoPair(pair.to_owned()))?;
-            let number = weight
-                .trim()
-                .parse()
-                .map_err(|_| MixError::NoWeight(weight.to_owned()))?;
-            Ok((kind.trim().parse::<Kind>()?, number))
-        });
-        Self::new(weights.collect::<Result<Vec<_>, MixError>>()?)
+            let wrong = || MixError::NoWeight(weight.to_owned());
+            let number: f64 = weight.trim().parse().map_err(|_| wrong())?;
+            match kind.trim() {
+                "listed" if number.is_finite() && number >= 0.0 => weights.listed = number,
+                "listed" => return Err(wrong()),
+                kind => weights.named.push((kind.parse()?, number)),
+            }
+        }
+        Ok(weights)
     }
 }
 
@@ -236,6 +277,19 @@ mod tests {
         assert_eq!(mix.to_string(), "right 60 %, wrong 30 %, account_locked 10 %");
         assert_eq!(Mix::wrong(0.0).kind(0.0), Kind::Right);
         assert_eq!(Mix::wrong(1.0).kind(0.999), Kind::Wrong);
+    }
+
+    #[test]
+    fn listed_is_shared_by_every_verdict_that_somebody_has() {
+        let weights: Weights = "right=8,account_locked=1,listed=2".parse().unwrap();
+        let known = [Verdict::AccountLocked, Verdict::PasswordExpired];
+        let mix = weights.among(&known).unwrap();
+        assert_eq!(
+            mix.to_string(),
+            "right 80 %, account_locked 10 %, password_expired 10 %"
+        );
+        let nobody: Weights = "right=8,listed=2".parse().unwrap();
+        assert_eq!(nobody.among(&[]).unwrap().to_string(), "right 100 %");
     }
 
     #[test]

@@ -167,6 +167,11 @@ impl People {
         self
     }
 
+    /// The verdicts of which accounts are known.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        self.listed.keys().copied().collect()
+    }
+
     /// How many have a password that succeeds.
     pub fn len(&self) -> u32 {
         match &self.good {

@@ -1,5 +1,6 @@
 //! What is required of a run: `p99<50ms`, `failed==0`, `p99(right)[25s..30s]<=20ms`.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -279,6 +280,13 @@ impl Measure {
 
     fn takes_window(self) -> bool {
         matches!(self, Self::Latency(_) | Self::Count(_) | Self::Rate)
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Results {
 
     /// Why it is not valid, in words.
     pub invalid_because: Vec<String>,
+    /// What else whoever reads this should know.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// How the run ended, when not as planned.
     pub ended_early: Option<String>,
     /// What was to be made, and of what.

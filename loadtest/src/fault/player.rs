@@ -159,12 +159,10 @@ impl Player {
             order
         };
         let pid = self.cluster()?.order(part, order.as_str()).await?;
-        if let Some(pid) = pid {
-            // Whole after every statement. Domain controllers are one process, of another name.
-            let mut pids = self.pids.lock().unwrap_or_else(PoisonError::into_inner);
-            let name = if pids.contains_key(part) { part } else { DIRECTORY };
-            pids.insert(name.to_owned(), pid);
-        }
+        // Whole after every statement. Domain controllers are one process, of another name.
+        let mut pids = self.pids.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = if pids.contains_key(part) { part } else { DIRECTORY };
+        pids.insert(name.to_owned(), pid);
         Ok(())
     }
 

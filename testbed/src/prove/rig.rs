@@ -3,16 +3,16 @@
 //! Everything that is done to it goes the ways that anybody's script can take: the line of `--json`, the controls of the
 //! cluster and of mock-dc, signals, and the parts' own configuration files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use postern_loadtest::cluster::{Cluster, Part};
+use postern_loadtest::scrape::{AGENTS, Metrics, READY};
 use postern_loadtest::{Generator, Pace, People, Target};
-use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -21,8 +21,6 @@ use toml::Table;
 
 use super::agent_log::BindsOfAgent;
 use crate::cluster::users::{generated_names, generated_passwords};
-use postern_loadtest::scrape::{AGENTS, Metrics, READY};
-
 /// More than any run takes; they cost the directory nothing until they sign in.
 const USERS: u32 = 1_000_000;
 
@@ -69,54 +67,11 @@ impl Default for Shape {
     }
 }
 
-/// The line of `postern up --json`, as far as it is used here.
-#[derive(Debug, Deserialize)]
-struct About {
-    ca: PathBuf,
-    dir: PathBuf,
-    realm: String,
-    control: String,
-    relays: Vec<Part>,
-    agents: Vec<Part>,
-    dcs: Vec<Dc>,
-}
-
-/// A relay or an agent.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Part {
-    /// Its name.
-    pub name: String,
-    /// Its process, when the cluster came up.
-    pub pid: u32,
-    /// Its output.
-    pub log: PathBuf,
-    /// URL of its admin listener.
-    pub admin: String,
-    /// A relay's sign-in API.
-    #[serde(default)]
-    pub api: String,
-    /// Where a relay is dialled by agents.
-    #[serde(default)]
-    pub quic: String,
-}
-
-/// What the cluster answers to an order, as far as it is used here.
-#[derive(Debug, Deserialize)]
-struct Ordered {
-    pid: u32,
-}
-
-#[derive(Debug, Deserialize)]
-struct Dc {
-    control: String,
-}
-
 /// A cluster for one scenario.
 #[derive(Debug)]
 pub struct Rig {
     process: Child,
-    about: About,
-    http: reqwest::Client,
+    cluster: Cluster,
     next_user: u32,
 }
 
@@ -162,16 +117,10 @@ impl Rig {
             let log = std::fs::read_to_string(folder.join("up.log")).unwrap_or_default();
             bail!("the cluster did not come up:\n{log}");
         };
-        let about: About = serde_json::from_str(&line).context("what the cluster says of itself")?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(PATIENCE)
-            .tls_certs_only([reqwest::Certificate::from_pem(&std::fs::read(&about.ca)?)?])
-            .build()?;
+        let cluster = Cluster::read(&line)?;
         let rig = Self {
             process,
-            about,
-            http,
+            cluster,
             next_user: 1,
         };
         rig.faults(&[]).await?;
@@ -210,22 +159,22 @@ impl Rig {
     /// # Errors
     /// When there is none.
     pub fn relay(&self) -> anyhow::Result<&Part> {
-        self.about.relays.first().context("a cluster without a relay")
+        self.cluster.about.relays.first().context("a cluster without a relay")
     }
 
     /// The agents.
     pub fn agents(&self) -> &[Part] {
-        &self.about.agents
+        &self.cluster.about.agents
     }
 
     /// The cluster's folder.
     pub fn folder(&self) -> &Path {
-        &self.about.dir
+        &self.cluster.about.dir
     }
 
     /// For questions to the cluster.
     pub fn http(&self) -> &reqwest::Client {
-        &self.http
+        self.cluster.http()
     }
 
     /// Kills, stops, continues, ends or restarts a part. Its process, which is another one after a restart.
@@ -233,11 +182,7 @@ impl Rig {
     /// # Errors
     /// When it is refused.
     pub async fn order(&self, part: &str, what: &str) -> anyhow::Result<u32> {
-        let url = format!("{}/children/{part}", self.about.control);
-        let answer = self.ask(Method::POST, &url, &json!({ "do": what })).await?;
-        Ok(serde_json::from_str::<Ordered>(&answer)
-            .context("the cluster's answer to an order")?
-            .pid)
+        self.cluster.order(part, what).await
     }
 
     /// What each agent bound so far, in the agents' order.
@@ -259,9 +204,7 @@ impl Rig {
     /// # Errors
     /// When it is refused.
     pub async fn link(&self, agent: &str, settings: &Value) -> anyhow::Result<()> {
-        let url = format!("{}/links/{agent}/{}", self.about.control, self.relay()?.name);
-        self.ask(Method::PUT, &url, settings).await?;
-        Ok(())
+        self.cluster.link(agent, &self.relay()?.name, settings).await
     }
 
     /// Sets what goes wrong in the directory, beside its usual latency.
@@ -279,9 +222,7 @@ impl Rig {
     /// # Errors
     /// When it is refused.
     pub async fn only_faults(&self, faults: &[Value]) -> anyhow::Result<()> {
-        let url = format!("{}/faults", self.directory()?);
-        self.ask(Method::PUT, &url, &json!(faults)).await?;
-        Ok(())
+        self.cluster.set_directory_faults(faults).await
     }
 
     /// What mock-dc tells of binds: lines of JSON.
@@ -289,9 +230,7 @@ impl Rig {
     /// # Errors
     /// When it cannot be had.
     pub async fn binds(&self) -> anyhow::Result<String> {
-        let url = format!("{}/binds", self.directory()?);
-        let answer = self.http.get(url).timeout(START).send().await?;
-        Ok(answer.error_for_status()?.text().await?)
+        self.cluster.binds().await
     }
 
     /// What the relay counts.
@@ -299,7 +238,7 @@ impl Rig {
     /// # Errors
     /// When it does not answer.
     pub async fn relay_metrics(&self) -> anyhow::Result<Metrics> {
-        Ok(Metrics::ask(&self.http, &self.relay()?.admin, PATIENCE).await?)
+        self.cluster.metrics(self.relay()?).await
     }
 
     /// What all agents together count.
@@ -309,7 +248,7 @@ impl Rig {
     pub async fn agents_count(&self, name: &str, labels: &[(&str, &str)]) -> anyhow::Result<u64> {
         let mut sum = 0;
         for agent in self.agents() {
-            let metrics = Metrics::ask(&self.http, &agent.admin, PATIENCE).await?;
+            let metrics = self.cluster.metrics(agent).await?;
             sum += metrics.count(name, labels);
         }
         Ok(sum)
@@ -388,24 +327,6 @@ impl Rig {
 
     /// The realm's name.
     pub fn realm(&self) -> &str {
-        &self.about.realm
-    }
-
-    fn directory(&self) -> anyhow::Result<&str> {
-        let dc = self.about.dcs.first().context("a cluster without a directory")?;
-        Ok(&dc.control)
-    }
-
-    async fn ask(&self, method: Method, url: &str, body: &Value) -> anyhow::Result<String> {
-        let request = self
-            .http
-            .request(method, url)
-            .header("content-type", "application/json");
-        let answer = request.body(body.to_string()).send().await?;
-        let (status, text) = (answer.status(), answer.text().await);
-        if !status.is_success() {
-            bail!("{url} refused {body} ({status}): {}", text.unwrap_or_default());
-        }
-        Ok(text?)
+        &self.cluster.about.realm
     }
 }

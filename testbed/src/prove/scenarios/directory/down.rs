@@ -14,7 +14,7 @@ use crate::prove::goal::Goal;
 use crate::prove::phases::{Moment, Window};
 use crate::prove::report::Report;
 use crate::prove::rig::Shape;
-use crate::prove::{Context, WARM_UP, judge};
+use crate::prove::{Context, judge};
 
 /// An answer that there is no directory comes within this.
 const TOLD: Duration = Duration::from_secs(1);

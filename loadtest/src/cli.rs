@@ -1,0 +1,185 @@
+//! The `postern-loadtest` command: what can be typed, and what is run for it.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use postern_service::program::EXIT_USAGE;
+use postern_service::tls;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::results::Results;
+use crate::run;
+use crate::scenario::READY;
+use crate::view::Terminal;
+use arguments::Arguments;
+
+mod arguments;
+mod output;
+mod users;
+
+/// A threshold is missed, the load was not what was planned, or somebody was let in who must not be; as other tools of load
+/// have it.
+const EXIT_MISSED: u8 = 99;
+
+const EXIT_CODES: &str = "Exit code: 0 every threshold holds; 99 one is missed, the load was not as planned, or somebody was \
+    let in who must not be; 64 bad usage; 1 the run could not be made, or a report not written";
+
+/// Load for sign-ins that knows what every answer should have been
+#[derive(Debug, Parser)]
+#[command(name = "postern-loadtest", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a load, compare every answer with what it should have been, and say what it came to
+    #[command(after_help = EXIT_CODES)]
+    Run(Box<Arguments>),
+    /// List the scenarios that are ready, or show one to begin from
+    Scenarios {
+        /// The one to show
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+}
+
+/// Runs the command line (the first argument is the program's name) to an exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let typed: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&typed) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
+    match cli.command {
+        Command::Scenarios { name } => scenarios(name.as_deref()),
+        Command::Run(arguments) => {
+            let words: Vec<_> = typed.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+            make(*arguments, words.join(" "))
+        }
+    }
+}
+
+/// As a shell would take it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    match word.chars().all(plain) && !word.is_empty() {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+fn scenarios(name: Option<&str>) -> ExitCode {
+    let mut text = String::new();
+    match name {
+        None => {
+            for (name, toml) in READY {
+                let about = toml.lines().find_map(|line| line.strip_prefix("about = "));
+                text += &format!("{name:<10}{}\n", about.unwrap_or_default().trim_matches('"'));
+            }
+        }
+        Some(name) => match READY.iter().find(|(ready, _)| *ready == name) {
+            Some((_, toml)) => text += toml,
+            None => {
+                say(&format!(
+                    "there is no scenario {name:?}; `postern-loadtest scenarios` lists them"
+                ));
+                return ExitCode::from(EXIT_USAGE);
+            }
+        },
+    }
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "postern-loadtest: {text}");
+}
+
+fn make(arguments: Arguments, command: String) -> ExitCode {
+    tls::install_provider();
+    let outputs = arguments.outputs.clone();
+    let request = arguments.request(command).and_then(|request| {
+        // Before minutes of load, and not after them.
+        outputs.check()?;
+        Ok(request)
+    });
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start");
+    let results = match runtime.and_then(|runtime| runtime.block_on(play(request, outputs.is_quiet()))) {
+        Ok(results) => results,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let written = outputs.write(&results);
+    if let Err(error) = &written {
+        say(&format!("{error:#}"));
+    }
+    match (results.is_good(), written) {
+        (false, _) => ExitCode::from(EXIT_MISSED),
+        (true, Ok(())) => ExitCode::SUCCESS,
+        (true, Err(_)) => ExitCode::FAILURE,
+    }
+}
+
+/// Plays it. The first signal ends it early, with what was made; the second at once.
+async fn play(request: run::Request, quiet: bool) -> anyhow::Result<Results> {
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let signals = async {
+        for again in [false, true] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if again {
+                return;
+            }
+            say("ending; once more ends it at once, without a report");
+            stop.cancel();
+        }
+    };
+    let mut view = Terminal::new(&request, quiet);
+    tokio::select! {
+        results = run::play(request, &stop, &mut view) => results,
+        () = signals => bail!("ended at once"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_is_told_so_that_it_can_be_typed_again() {
+        assert_eq!(quoted("--rate=500"), "--rate=500");
+        assert_eq!(quoted("p99<50ms"), "'p99<50ms'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,108 @@
+//! Where results go.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::results::Results;
+
+/// What can be typed about them.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "What is written")]
+pub(super) struct Outputs {
+    /// Everything, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Nothing on standard output and error but what is wrong
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Outputs {
+    /// Whether nobody wants to see how it goes.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Makes sure that all of it can be written.
+    ///
+    /// # Errors
+    /// What cannot.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        for path in self.json.iter() {
+            let existed = path.exists();
+            let opened = OpenOptions::new().create(true).append(true).open(path);
+            opened.with_context(|| format!("cannot write {}", path.display()))?;
+            if !existed {
+                // Nobody should take an empty file for a result.
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was asked for. What cannot be written keeps nothing else from being.
+    ///
+    /// # Errors
+    /// The first that could not be written.
+    pub(super) fn write(&self, results: &Results) -> anyhow::Result<()> {
+        let mut written = Ok(());
+        if let Some(path) = &self.json {
+            let text = serde_json::to_string_pretty(results)
+                .context("the results")
+                .map(|text| text + "\n");
+            written = written.and(text.and_then(|text| replace(path, &text)));
+        }
+        written
+    }
+}
+
+/// Whole or not at all: a full disk leaves what was there before.
+fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    written.with_context(|| {
+        let _ = fs::remove_file(&beside);
+        format!("cannot write {}", path.display())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outputs(json: &str) -> Outputs {
+        Outputs {
+            json: Some(json.into()),
+            quiet: false,
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_before_the_run_and_nothing_is_left_of_the_question() {
+        let error = outputs("/nowhere/x.json").check().unwrap_err();
+        assert!(format!("{error:#}").starts_with("cannot write /nowhere/x.json: "));
+        let path = std::env::temp_dir().join(format!("postern-loadtest-{}.json", std::process::id()));
+        let outputs = outputs(path.to_str().unwrap());
+        outputs.check().unwrap();
+        assert!(!path.exists());
+        outputs.write(&Results::default()).unwrap();
+        let read: Results = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(read, Results::default());
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_is_full_loses_nothing_that_was_there() {
+        // Every write to it fails as on a full disk.
+        let error = replace(Path::new("/dev/full/x"), "text").unwrap_err();
+        assert!(
+            format!("{error:#}").starts_with("cannot write /dev/full/x"),
+            "{error:#}"
+        );
+    }
+}

@@ -1,0 +1,357 @@
+//! One run from beginning to end: the load, what is done meanwhile, what is seen, and what it came to.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::binds::{BindSummary, Binds};
+use crate::cluster::Cluster;
+use crate::fault::{Fault, Mark, Player};
+use crate::generator::{Generator, GeneratorReport, Pace};
+use crate::ledger::Ledger;
+use crate::load::{Arrivals, Load};
+use crate::people::People;
+use crate::record::Record;
+use crate::require::Requirement;
+use crate::results::{About, Counts, Results, per_second};
+use crate::sampler::{Pids, Sampler};
+use crate::summary::Latency;
+use crate::text::told;
+
+/// How often ended sign-ins are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// After the last answer, before the directory is asked for its record: what a frozen agent would still bind has come.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Sign-ins that are kept to be compared with binds: as many as mock-dc keeps binds, unless it is told otherwise.
+const KEPT: usize = 1_000_000;
+
+/// What is to be made.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Scenario or arm.
+    pub name: String,
+    /// What makes the sign-ins.
+    pub generator: Generator,
+    /// When, and of which kinds.
+    pub load: Load,
+    /// What is tested, when it is a cluster of `postern up`.
+    pub cluster: Option<Cluster>,
+    /// Further processes to look at, by name.
+    pub processes: Vec<(String, u32)>,
+    /// What is done meanwhile.
+    pub faults: Vec<Fault>,
+    /// What must hold.
+    pub requirements: Vec<Requirement>,
+    /// The command, as it was typed.
+    pub command: String,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// From its beginning.
+    pub at: Duration,
+    /// What was planned.
+    pub lasts: Duration,
+    /// Everything so far.
+    pub all: Counts,
+    /// What ended since the last time, in which time.
+    pub recent: Counts,
+    /// See there.
+    pub since: Duration,
+    /// Its latencies.
+    pub latency: Latency,
+    /// How it ended, by name.
+    pub outcomes: std::collections::BTreeMap<String, u64>,
+    /// Not sent so far, though it was their time.
+    pub dropped: u64,
+}
+
+/// Who looks on.
+pub trait View {
+    /// Once a second.
+    fn progress(&mut self, progress: &Progress);
+    /// When something was done to what is tested.
+    fn mark(&mut self, mark: &Mark);
+}
+
+/// Nobody.
+impl View for () {
+    fn progress(&mut self, _: &Progress) {}
+    fn mark(&mut self, _: &Mark) {}
+}
+
+/// Makes a run. Cancelling `stop` ends it early, with what was made up to then.
+///
+/// # Errors
+/// When it cannot begin: the people do not suffice, or a fault has nothing to be done to.
+pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl View) -> anyhow::Result<Results> {
+    let Request {
+        name,
+        generator,
+        load,
+        cluster,
+        processes,
+        faults,
+        requirements,
+        command,
+    } = request;
+    let people = generator.people.clone();
+    people.suffice(&load.mix, load.expected())?;
+    let pids: Pids = Arc::default();
+    let watched = cluster.iter().flat_map(Cluster::processes).chain(processes);
+    pids.lock().unwrap_or_else(PoisonError::into_inner).extend(watched);
+    let player = Player::new(cluster.clone(), pids.clone(), &faults).await?;
+    let about = about(name, &generator, &load, command);
+    let lasts = load.lasts();
+
+    let mut running = generator.start(load)?;
+    let began = running.began;
+    let sampler = Sampler::start(cluster.as_ref(), pids.clone(), began);
+    let (sender, mut marked) = mpsc::unbounded_channel();
+    let mut playing = JoinSet::new();
+    playing.spawn(player.play(began, move |mark| {
+        // Nobody looks at what is done after the end.
+        let _ = sender.send(mark);
+    }));
+
+    let mut seen = Seen::new(cluster.as_ref().is_some_and(|cluster| cluster.directory().is_ok()));
+    let mut tick = interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut last_told, mut stopped) = (began, false);
+    let cpu = loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if !stopped => {
+                stopped = true;
+                seen.ended_early = Some(format!("it was ended after {} of {}", told(began.elapsed()), told(lasts)));
+                running.stop();
+            }
+            Some(mark) = marked.recv() => {
+                view.mark(&mark);
+                seen.marks.push(mark);
+            }
+            cpu = running.wait() => break cpu?,
+            _ = tick.tick() => {
+                seen.add(running.take_records());
+                if !stopped && let Some(false_success) = seen.false_success.take() {
+                    stopped = true;
+                    let name = people.name(false_success.attempt.kind, false_success.attempt.user);
+                    seen.ended_early = Some(format!(
+                        "{name} was let in with a password of the kind {}, after {}",
+                        false_success.attempt.kind,
+                        told(began.elapsed())
+                    ));
+                    running.stop();
+                }
+                let now = Instant::now();
+                if now - last_told >= Duration::from_secs(1) {
+                    view.progress(&seen.progress(now - began, lasts, now - last_told, running.dropped()));
+                    last_told = now;
+                }
+            }
+        }
+    };
+    seen.add(running.take_records());
+    let lasted = began.elapsed();
+    let sent = seen.ledger.counts().sent;
+    let (processes, agents) = sampler.stop(sent, &pids, lasted);
+    // What ends a fault after the load is of no interest; what began has been told.
+    playing.abort_all();
+    while let Ok(mark) = marked.try_recv() {
+        seen.marks.push(mark);
+    }
+
+    let mut results = Results {
+        generator: GeneratorReport {
+            late: seen.ledger.late(),
+            dropped: running.dropped(),
+            lag_p99_ms: seen.ledger.lag().p99.as_secs_f64() * 1_000.0,
+            cpu_us_each: match sent {
+                0 => 0.0,
+                sent => cpu.as_secs_f64() * 1e6 / per_second(sent, 1.0),
+            },
+        },
+        about: About {
+            began_at: OffsetDateTime::from(running.began_at)
+                .format(&Rfc3339)
+                .unwrap_or_default(),
+            lasted_s: lasted.as_secs_f64(),
+            planned_s: lasts.as_secs_f64(),
+            ..about
+        },
+        processes,
+        agents,
+        ..seen.results()
+    };
+    if let Some(cluster) = &cluster
+        && seen.keeps
+    {
+        sleep(SETTLE).await;
+        match binds(cluster, running.began_at, &mut seen.kept, &people).await {
+            Ok(binds) => {
+                results.binds_per_signin = Some(match sent {
+                    0 => 0.0,
+                    sent => per_second(binds.binds, 1.0) / per_second(sent, 1.0),
+                });
+                results.binds = Some(binds);
+            }
+            Err(error) => results
+                .notes
+                .push(format!("what the directory did is not known: {error:#}")),
+        }
+    }
+    judge(&mut results, &requirements);
+    Ok(results)
+}
+
+async fn binds(
+    cluster: &Cluster,
+    began_at: std::time::SystemTime,
+    records: &mut [Record],
+    people: &People,
+) -> anyhow::Result<BindSummary> {
+    anyhow::ensure!(records.len() < KEPT, "there were more than {KEPT} sign-ins");
+    let binds = Binds::read(&cluster.binds().await?, began_at).context("mock-dc's record of binds")?;
+    binds.attribute(records, people);
+    Ok(BindSummary::of(&*records))
+}
+
+/// Whether the load was what was planned, and whether what was required holds.
+fn judge(results: &mut Results, requirements: &[Requirement]) {
+    let GeneratorReport {
+        dropped, lag_p99_ms, ..
+    } = results.generator;
+    let mut invalid = Vec::new();
+    if dropped > 0 {
+        invalid.push(format!(
+            "{dropped} sign-ins were not made: too many were under way, or everybody was in one"
+        ));
+    }
+    if !results.generator.is_valid() && dropped == 0 {
+        invalid.push(format!(
+            "the generator was late: one sign-in in a hundred by more than {lag_p99_ms:.1} ms; this machine is too busy for \
+             the rate"
+        ));
+    }
+    if let Some(why) = &results.ended_early {
+        invalid.push(why.clone());
+    }
+    let failed = results
+        .marks
+        .iter()
+        .filter_map(|mark| Some((&mark.what, mark.error.as_ref()?)));
+    invalid.extend(failed.map(|(what, error)| format!("{what} could not be done: {error}")));
+    results.valid = invalid.is_empty();
+    results.invalid_because = invalid;
+    results.thresholds = requirements
+        .iter()
+        .map(|requirement| requirement.judge(results))
+        .collect();
+}
+
+/// What is seen of a run while it goes on.
+struct Seen {
+    ledger: Ledger,
+    recent: Ledger,
+    /// Whether sign-ins are kept, to be compared with binds.
+    keeps: bool,
+    kept: Vec<Record>,
+    false_success: Option<Record>,
+    marks: Vec<Mark>,
+    ended_early: Option<String>,
+}
+
+impl Seen {
+    fn new(keeps: bool) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            recent: Ledger::default(),
+            keeps,
+            kept: Vec::new(),
+            false_success: None,
+            marks: Vec::new(),
+            ended_early: None,
+        }
+    }
+
+    fn add(&mut self, records: Vec<Record>) {
+        for record in records {
+            self.ledger.add(&record);
+            self.recent.add(&record);
+            if record.is_false_success() {
+                self.false_success.get_or_insert(record);
+            }
+            if self.keeps && self.kept.len() < KEPT {
+                self.kept.push(record);
+            }
+        }
+    }
+
+    fn progress(&mut self, at: Duration, lasts: Duration, since: Duration, dropped: u64) -> Progress {
+        let recent = std::mem::take(&mut self.recent);
+        Progress {
+            at,
+            lasts,
+            all: self.ledger.counts(),
+            recent: recent.counts(),
+            since,
+            latency: recent.latency(),
+            outcomes: recent.outcomes(),
+            dropped,
+        }
+    }
+
+    fn results(&self) -> Results {
+        let (ledger, counts) = (&self.ledger, self.ledger.counts());
+        Results {
+            sent: counts.sent,
+            outcomes: ledger.outcomes(),
+            wrong_outcomes: counts.wrong,
+            failed: counts.failed,
+            latency_ms: ledger.latency(),
+            ended_early: self.ended_early.clone(),
+            counts,
+            service_ms: ledger.service(),
+            kinds: ledger.kinds(),
+            marks: self.marks.clone(),
+            timeline: ledger.slices(),
+            distribution: ledger.distribution(),
+            ..Results::default()
+        }
+    }
+}
+
+fn about(name: String, generator: &Generator, load: &Load, command: String) -> About {
+    let arrivals = match (generator.pace, load.arrivals) {
+        (Pace::Closed { at_once }, _) => format!("closed loop, {at_once} at once, for {}", told(load.lasts())),
+        (Pace::Open { .. }, arrivals) => {
+            let stages: Vec<String> = load.stages.iter().map(ToString::to_string).collect();
+            let spread = match arrivals {
+                Arrivals::Constant => "evenly",
+                Arrivals::Poisson => "as a Poisson process",
+            };
+            format!("{}; {spread}", stages.join(", "))
+        }
+    };
+    About {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        name,
+        targets: generator.targets(),
+        load: arrivals,
+        mix: load.mix.to_string(),
+        seed: load.seed,
+        command,
+        processors: std::thread::available_parallelism().map_or(0, usize::from),
+        ..About::default()
+    }
+}
