@@ -6,11 +6,13 @@
 //! really tried.
 
 mod alarm;
+pub mod arms;
 pub mod binds;
 pub mod cli;
 mod client;
 pub mod cluster;
 pub mod fault;
+pub mod find_max;
 pub mod generator;
 pub mod ledger;
 pub mod load;

@@ -1,0 +1,204 @@
+//! Compares several things with one load: two relays, two builds, two settings, a relay with the directory itself.
+//!
+//! They are played in turn, there and back (A B, B A, A B …), so that a machine that grows slower or faster favours none;
+//! what is compared is each round's, and how far rounds differ is told with it.
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::results::Results;
+use crate::run::{self, Request, View};
+
+/// A number of a run; `None` where it is not known.
+type Measure = fn(&Results) -> Option<f64>;
+
+/// What is compared of two runs.
+const MEASURES: [(&str, Measure); 4] = [
+    ("p50", |results| Some(results.latency_ms.p50.as_secs_f64())),
+    ("p99", |results| Some(results.latency_ms.p99.as_secs_f64())),
+    ("right answers/s", |results| Some(results.goodput())),
+    ("cpu per sign-in", cpu),
+];
+
+fn cpu(results: &Results) -> Option<f64> {
+    let used: f64 = results.processes.iter().map(|process| process.cpu_us_per_signin).sum();
+    (used > 0.0).then_some(used)
+}
+
+/// What the arms came to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// In the order in which they were given; the others are compared with the first.
+    pub arms: Vec<Arm>,
+    /// Of each but the first.
+    pub ratios: Vec<Ratio>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Arm {
+    /// Its name.
+    pub name: String,
+    /// A run for each round.
+    pub runs: Vec<Results>,
+}
+
+/// How an arm stands to the first: 1 is alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ratio {
+    /// The arm.
+    pub arm: String,
+    /// What is compared.
+    pub measure: String,
+    /// Of the rounds' ratios.
+    pub median: f64,
+    /// The same.
+    pub lowest: f64,
+    /// The same.
+    pub highest: f64,
+}
+
+/// Plays each of them once in every round.
+///
+/// # Errors
+/// When a run cannot begin.
+pub async fn compare(
+    arms: Vec<Request>,
+    rounds: usize,
+    stop: &CancellationToken,
+    view: &mut impl View,
+) -> anyhow::Result<Comparison> {
+    let mut compared: Vec<Arm> = arms
+        .iter()
+        .map(|arm| Arm {
+            name: arm.name.clone(),
+            runs: Vec::new(),
+        })
+        .collect();
+    'rounds: for round in 0..rounds {
+        let mut order: Vec<usize> = (0..arms.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for index in order {
+            if let (Some(request), Some(arm)) = (arms.get(index), compared.get_mut(index)) {
+                arm.runs.push(run::play(request.clone(), stop, view).await?);
+            }
+            if stop.is_cancelled() {
+                break 'rounds;
+            }
+        }
+    }
+    Ok(Comparison::of(compared))
+}
+
+impl Comparison {
+    fn of(arms: Vec<Arm>) -> Self {
+        let mut ratios = Vec::new();
+        if let Some((first, others)) = arms.split_first() {
+            for other in others {
+                let of_measure = MEASURES
+                    .iter()
+                    .filter_map(|(name, measure)| Ratio::of(name, *measure, first, other));
+                ratios.extend(of_measure);
+            }
+        }
+        Self { arms, ratios }
+    }
+
+    /// Of each arm the run that is in the middle, by its median latency: what stands for it in a picture.
+    pub fn typical(&self) -> Vec<Results> {
+        let typical = self.arms.iter().filter_map(|arm| {
+            let mut runs: Vec<&Results> = arm.runs.iter().collect();
+            runs.sort_by_key(|results| results.latency_ms.p50);
+            runs.get(runs.len().saturating_sub(1) / 2)
+                .map(|results| (*results).clone())
+        });
+        typical.collect()
+    }
+
+    /// Whether every run of every arm is what was wanted.
+    pub fn is_good(&self) -> bool {
+        self.arms.iter().flat_map(|arm| &arm.runs).all(Results::is_good)
+    }
+}
+
+impl Ratio {
+    /// Over the rounds that both have; `None` where nothing can be compared.
+    fn of(name: &str, measure: Measure, first: &Arm, other: &Arm) -> Option<Self> {
+        let rounds = first.runs.iter().zip(&other.runs);
+        let mut ratios: Vec<f64> = rounds
+            .filter_map(|(first, other)| Some(measure(other)? / measure(first).filter(|value| *value > 0.0)?))
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        let (lower, upper) = (
+            ratios.get(ratios.len().saturating_sub(1) / 2)?,
+            ratios.get(ratios.len() / 2)?,
+        );
+        Some(Self {
+            arm: other.name.clone(),
+            measure: name.to_owned(),
+            median: f64::midpoint(*lower, *upper),
+            lowest: *ratios.first()?,
+            highest: *ratios.last()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{About, Counts};
+    use crate::summary::Latency;
+    use std::time::Duration;
+
+    fn arm(name: &str, p50s: &[u64]) -> Arm {
+        let run = |ms: &u64| Results {
+            latency_ms: Latency::of([Duration::from_millis(*ms)]),
+            counts: Counts {
+                right: 100,
+                ..Counts::default()
+            },
+            about: About {
+                planned_s: 1.0,
+                ..About::default()
+            },
+            valid: true,
+            ..Results::default()
+        };
+        Arm {
+            name: name.to_owned(),
+            runs: p50s.iter().map(run).collect(),
+        }
+    }
+
+    #[test]
+    fn an_arm_is_compared_with_the_first_round_by_round() {
+        let comparison = Comparison::of(vec![arm("relay", &[10, 20, 40]), arm("direct", &[5, 20, 30])]);
+        let p50 = &comparison.ratios[0];
+        assert_eq!((p50.arm.as_str(), p50.measure.as_str()), ("direct", "p50"));
+        assert!((p50.median - 0.75).abs() < 0.01, "{p50:?}");
+        assert!((p50.lowest - 0.5).abs() < 0.01 && (p50.highest - 1.0).abs() < 0.01);
+        let goodput = comparison
+            .ratios
+            .iter()
+            .find(|ratio| ratio.measure == "right answers/s");
+        assert!((goodput.unwrap().median - 1.0).abs() < f64::EPSILON);
+        // Nothing is known of processes.
+        assert!(comparison.ratios.iter().all(|ratio| ratio.measure != "cpu per sign-in"));
+    }
+
+    #[test]
+    fn the_run_in_the_middle_stands_for_an_arm() {
+        let comparison = Comparison::of(vec![arm("relay", &[40, 10, 20])]);
+        let typical = comparison.typical();
+        assert_eq!(typical[0].latency_ms.p50.as_millis(), 20);
+        assert!(comparison.ratios.is_empty() && comparison.is_good());
+    }
+
+    #[test]
+    fn a_round_that_only_one_arm_has_is_compared_with_nothing() {
+        let comparison = Comparison::of(vec![arm("relay", &[10, 10]), arm("direct", &[20])]);
+        assert!((comparison.ratios[0].highest - 2.0).abs() < 0.01);
+    }
+}
