@@ -9,7 +9,7 @@
 use postern_protocol::Verdict;
 
 use crate::core::kind::Kind;
-use crate::ldap::PasswordPolicy;
+use postern_ldap::client::PasswordPolicy;
 
 /// LDAP result codes (RFC 4511, section 4.1.9) that are told apart here.
 mod code {
