@@ -7,10 +7,12 @@
 pub use answer::{Answer, Entry, LdapResult, Message, Violation};
 pub use password_policy::PasswordPolicy;
 pub use request::{Encoded, Filter, Scope, Search};
+pub use sub_code::sub_code;
 
 pub mod answer;
 pub mod password_policy;
 pub mod request;
+mod sub_code;
 
 /// StartTLS (RFC 4511, section 4.14).
 pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
