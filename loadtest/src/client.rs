@@ -10,6 +10,7 @@ mod explain;
 mod http;
 mod http1;
 mod http2;
+mod ldap;
 mod reach;
 mod target;
 
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 use crate::record::{Broken, Ended};
 use dial::Place;
 use http::Relay;
+use ldap::Directory;
 
 /// Opened at once before the run. More would be a burst that no run begins with.
 const OPENED_AT_ONCE: usize = 32;
@@ -41,18 +43,48 @@ pub(crate) struct Client {
 #[derive(Debug)]
 struct Peer {
     place: Place,
-    relay: Relay,
+    connections: Connections,
+}
+
+#[derive(Debug)]
+enum Connections {
+    Relay(Box<Relay>),
+    Directory(Directory),
+}
+
+impl Peer {
+    fn new(place: &Place, route: &Route) -> anyhow::Result<Self> {
+        let connections = if place.target.scheme.is_ldap() {
+            Connections::Directory(Directory::new(place.clone()))
+        } else {
+            Connections::Relay(Box::new(Relay::new(place.clone(), route)?))
+        };
+        Ok(Self {
+            place: place.clone(),
+            connections,
+        })
+    }
+
+    async fn check(&self) -> anyhow::Result<()> {
+        match &self.connections {
+            Connections::Relay(relay) => self.place.in_time(relay.check()).await,
+            // What a directory is, its certificate says.
+            Connections::Directory(_) => self.open().await,
+        }
+    }
+
+    async fn open(&self) -> anyhow::Result<()> {
+        match &self.connections {
+            Connections::Relay(relay) => self.place.in_time(relay.open()).await,
+            Connections::Directory(directory) => self.place.in_time(directory.open()).await,
+        }
+    }
 }
 
 impl Client {
     /// Connects to nothing yet.
     pub(crate) fn new(route: &Route) -> anyhow::Result<Self> {
-        let peer = |place: &Place| {
-            Ok(Arc::new(Peer {
-                place: place.clone(),
-                relay: Relay::new(place.clone(), route)?,
-            }))
-        };
+        let peer = |place: &Place| Ok(Arc::new(Peer::new(place, route)?));
         Ok(Self {
             peers: route.places.iter().map(peer).collect::<anyhow::Result<_>>()?,
             next: AtomicUsize::new(0),
@@ -63,7 +95,7 @@ impl Client {
     /// Whether each target is what it should be.
     async fn check(&self) -> anyhow::Result<()> {
         for peer in &self.peers {
-            peer.place.in_time(peer.relay.check()).await?;
+            peer.check().await?;
         }
         Ok(())
     }
@@ -78,7 +110,7 @@ impl Client {
                 opened??;
             }
             let peer = peer.clone();
-            opening.spawn(async move { peer.place.in_time(peer.relay.open()).await });
+            opening.spawn(async move { peer.open().await });
         }
         while let Some(opened) = opening.join_next().await {
             opened??;
@@ -90,7 +122,10 @@ impl Client {
     pub(crate) async fn sign_in(&self, name: &str, password: &str) -> Ended {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.peers.len().max(1);
         match self.peers.get(turn) {
-            Some(peer) => peer.relay.sign_in(name, password).await,
+            Some(peer) => match &peer.connections {
+                Connections::Relay(relay) => relay.sign_in(name, password).await,
+                Connections::Directory(directory) => directory.sign_in(name, password).await,
+            },
             None => Ended::Broken(Broken::Connection),
         }
     }

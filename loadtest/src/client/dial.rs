@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::explain;
-use super::target::Target;
+use super::ldap::start_tls;
+use super::target::{Scheme, Target};
 
 /// For the connection that is tried before the run. A target across an ocean takes well under a second.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -82,12 +83,15 @@ impl Place {
             stream.set_nodelay(true)?;
             Ok(stream)
         };
-        let stream = connect
+        let mut stream = connect
             .await
             .map_err(|error| anyhow!("{target}: {}", explain::tcp(&error, target)))?;
         let Some((tls, name)) = &self.tls else {
             return Ok(Box::new(stream));
         };
+        if target.scheme == Scheme::Ldap {
+            start_tls(&mut stream).await.with_context(|| target.to_string())?;
+        }
         let secured = TlsConnector::from(tls.config.clone()).connect(name.clone(), stream);
         let secured = secured
             .await

@@ -1,5 +1,7 @@
 //! Sign-ins at servers of all kinds, on loopback.
 
+mod directories;
+mod directory;
 mod pki;
 mod relay;
 mod relays;
