@@ -12,10 +12,12 @@ mod http1;
 mod http2;
 mod ldap;
 mod reach;
+mod sealing;
 mod target;
 
 pub use authorities::Authorities;
 pub use reach::{Protocol, Reach, Route, Token};
+pub use sealing::Sealing;
 pub use target::Target;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

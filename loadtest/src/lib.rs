@@ -16,7 +16,7 @@ pub mod record;
 pub mod summary;
 
 pub use binds::{Bind, Binds};
-pub use client::{Authorities, Protocol, Reach, Route, Target, Token};
+pub use client::{Authorities, Protocol, Reach, Route, Sealing, Target, Token};
 pub use generator::{Generator, Pace, Run, Running};
 pub use load::{Arrivals, Load, Stage};
 pub use mix::{Kind, Mix};

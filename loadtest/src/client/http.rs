@@ -7,8 +7,12 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
 use serde::Serialize;
 
+use postern_protocol::Outcome;
+use postern_protocol::seal::Jwe;
+
 use super::dial::Place;
 use super::reach::{Protocol, Route, Token};
+use super::sealing::Sealer;
 use super::target::{Scheme, Target};
 use super::{http1, http2};
 use crate::record::{Broken, Ended, read_answer};
@@ -26,6 +30,8 @@ pub(super) struct Relay {
     connections: Connections,
     sign_in: Uri,
     headers: HeaderMap,
+    /// With where the keys are.
+    sealer: Option<(Sealer, Uri)>,
 }
 
 #[derive(Debug)]
@@ -37,7 +43,15 @@ enum Connections {
 #[derive(Serialize)]
 struct SignIn<'a> {
     username: &'a str,
-    password: &'a str,
+    #[serde(flatten)]
+    secret: Secret<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Secret<'a> {
+    Password(&'a str),
+    Jwe(&'a Jwe),
 }
 
 impl Relay {
@@ -52,7 +66,12 @@ impl Relay {
         if protocol == Protocol::Http1 {
             headers.insert(HOST, HeaderValue::from_str(&target.authority)?);
         }
+        let sealer = route.sealing.clone().map(|whom| {
+            let keys = uri(&target, protocol, &format!("/v1/realms/{}/keys", whom.realm))?;
+            anyhow::Ok((Sealer::new(whom), keys))
+        });
         Ok(Self {
+            sealer: sealer.transpose()?,
             sign_in: uri(&target, protocol, SIGN_IN)?,
             headers,
             target,
@@ -82,20 +101,42 @@ impl Relay {
                 "{target}: answers GET {SIGN_IN} with {status}, which a relay does not; is this the port of a relay's API?"
             );
         }
+        let Some((sealer, uri)) = &self.sealer else {
+            return Ok(());
+        };
+        let keys = match sealer.keys(self.send(Method::GET, uri, Bytes::new())).await {
+            Ok(keys) => keys,
+            Err(ended) => bail!("{target}: no keys to seal to at {uri} ({ended}); is that the realm's name?"),
+        };
+        if keys.is_empty() {
+            bail!("{target}: there is no key to seal to at {uri}; is an agent of the realm connected?");
+        }
         Ok(())
     }
 
     /// Posts one sign-in. It is sent once: what may have reached the relay is not sent again.
     pub(super) async fn sign_in(&self, name: &str, password: &str) -> Ended {
-        let body = SignIn {
-            username: name,
-            password,
+        let Some((sealer, uri)) = &self.sealer else {
+            return self.post(name, Secret::Password(password)).await;
         };
-        self.post(&body).await
+        let keys = match sealer.keys(self.send(Method::GET, uri, Bytes::new())).await {
+            Ok(keys) => keys,
+            Err(ended) => return ended,
+        };
+        let Some(jwe) = sealer.seal(name, password, &keys) else {
+            // What cannot be a password cannot be sealed, and goes to nobody. A relay says the same of none at all.
+            return self.post(name, Secret::Password("")).await;
+        };
+        let ended = self.post(name, Secret::Jwe(&jwe)).await;
+        if ended == Ended::Outcome(Outcome::StaleKey) {
+            sealer.forget(&keys);
+        }
+        ended
     }
 
-    async fn post(&self, body: &impl Serialize) -> Ended {
-        let Ok(body) = serde_json::to_vec(body) else {
+    async fn post(&self, name: &str, secret: Secret<'_>) -> Ended {
+        let body = SignIn { username: name, secret };
+        let Ok(body) = serde_json::to_vec(&body) else {
             return Ended::Broken(Broken::Unreadable);
         };
         match self.send(Method::POST, &self.sign_in, body.into()).await {

@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 use super::Client;
 use super::authorities::Authorities;
 use super::dial::{Place, Tls};
+use super::sealing::Sealing;
 use super::target::{Scheme, Target};
 
 /// The version of HTTP. With TLS it is what ALPN offers; in the clear HTTP/2 is spoken without asking.
@@ -54,6 +55,8 @@ pub struct Reach {
     pub protocol: Protocol,
     /// What relays are shown.
     pub token: Option<Token>,
+    /// Passwords are sealed before relays have them.
+    pub sealing: Option<Sealing>,
     /// To be open before the run begins, over all targets. More are opened as they are needed.
     pub connections: usize,
 }
@@ -64,6 +67,7 @@ pub struct Route {
     pub(super) places: Vec<Place>,
     pub(super) protocol: Protocol,
     pub(super) token: Option<Token>,
+    pub(super) sealing: Option<Sealing>,
     pub(super) connections: usize,
 }
 
@@ -75,6 +79,7 @@ impl Reach {
             authorities: None,
             protocol: Protocol::default(),
             token: None,
+            sealing: None,
             connections: 0,
         }
     }
@@ -96,6 +101,7 @@ impl Reach {
             places,
             protocol: self.protocol,
             token: self.token,
+            sealing: self.sealing,
             connections: self.connections,
         };
         Client::new(&route)?.check().await?;
@@ -113,6 +119,9 @@ impl Reach {
         }
         if first.scheme.is_ldap() && self.token.is_some() {
             bail!("{first} is a directory, to which no token can be shown; leave it out");
+        }
+        if first.scheme.is_ldap() && self.sealing.is_some() {
+            bail!("{first} is a directory, which takes no sealed passwords; leave that out");
         }
         if first.scheme.is_ldap() && self.protocol == Protocol::Http2 {
             bail!("{first} is a directory, which does not speak HTTP/2; leave it out");

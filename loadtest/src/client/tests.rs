@@ -5,6 +5,7 @@ mod directory;
 mod pki;
 mod relay;
 mod relays;
+mod sealed;
 
 use super::*;
 use postern_protocol::{Outcome, Verdict};
