@@ -5,10 +5,9 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
-use serde::Serialize;
-
 use postern_protocol::Outcome;
 use postern_protocol::seal::Jwe;
+use serde::Serialize;
 
 use super::dial::Place;
 use super::reach::{Protocol, Route, Token};

@@ -32,7 +32,7 @@ pub(super) struct Asked {
 pub(super) struct Relay {
     pub(super) address: SocketAddr,
     pub(super) asked: Arc<Mutex<Asked>>,
-    _task: JoinSet<()>,
+    task: JoinSet<()>,
 }
 
 impl Relay {
@@ -41,8 +41,18 @@ impl Relay {
         Self::start_slow(tls, 1).await
     }
 
+    /// Ends it with all its connections, and starts another one in its place.
+    pub(super) async fn replace(mut self) -> Self {
+        self.task.shutdown().await;
+        Self::serve(TcpListener::bind(self.address).await.unwrap(), None, 1)
+    }
+
     /// Answers when so many ask at once.
     pub(super) async fn start_slow(tls: Option<Arc<rustls::ServerConfig>>, at_once: usize) -> Self {
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), tls, at_once)
+    }
+
+    fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, at_once: usize) -> Self {
         let asked = Arc::new(Mutex::new(Asked::default()));
         let barrier = Arc::new(Barrier::new(at_once));
         let own = asked.clone();
@@ -62,7 +72,6 @@ impl Relay {
             }
         };
         let app = Router::new().route("/v1/sign-in", post(answer));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let options = Options {
             tls,
@@ -70,11 +79,7 @@ impl Relay {
         };
         let mut task = JoinSet::new();
         task.spawn(serve(listener, app, options, Phases::default()));
-        Self {
-            address,
-            asked,
-            _task: task,
-        }
+        Self { address, asked, task }
     }
 
     pub(super) fn connections(&self) -> usize {

@@ -73,6 +73,20 @@ async fn over_http_2_many_sign_ins_at_once_share_a_few_connections() {
 }
 
 #[tokio::test]
+async fn a_connection_of_http_2_that_broke_is_replaced() {
+    let relay = Relay::start(None).await;
+    let http2 = |reach: &mut Reach| reach.protocol = Protocol::Http2;
+    let client = client(&format!("http://{}", relay.address), http2).await;
+    assert_eq!(client.sign_in("ada", "right").await, SUCCESS);
+    let relay = relay.replace().await;
+    // What was sent before its end was noticed is lost, and not sent again.
+    while client.sign_in("ada", "right").await != SUCCESS {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((relay.connections(), relay.requests()), (1, 1));
+}
+
+#[tokio::test]
 async fn connections_are_opened_before_the_run_where_that_is_asked_for() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let relay = Relay::start_slow(None, 4).await;
