@@ -32,7 +32,6 @@ pub mod clock;
 pub mod config;
 pub mod core;
 mod directory;
-mod ldap;
 mod link;
 pub mod machine;
 mod metrics;

@@ -11,14 +11,16 @@ use postern_service::tls;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::results::Results;
-use crate::run;
 use crate::scenario::READY;
 use crate::view::Terminal;
 use arguments::Arguments;
+use made::Made;
+use request::Wanted;
 
 mod arguments;
+mod made;
 mod output;
+mod request;
 mod users;
 
 /// A threshold is missed, the load was not what was planned, or somebody was let in who must not be; as other tools of load
@@ -107,13 +109,13 @@ fn say(text: &str) {
 fn make(arguments: Arguments, command: String) -> ExitCode {
     tls::install_provider();
     let outputs = arguments.outputs.clone();
-    let request = arguments.request(command).and_then(|request| {
+    let wanted = arguments.wanted(command).and_then(|wanted| {
         // Before minutes of load, and not after them.
         outputs.check()?;
-        Ok(request)
+        Ok(wanted)
     });
-    let request = match request {
-        Ok(request) => request,
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
         Err(error) => {
             say(&format!("{error:#}"));
             return ExitCode::from(EXIT_USAGE);
@@ -123,26 +125,26 @@ fn make(arguments: Arguments, command: String) -> ExitCode {
         .enable_all()
         .build()
         .context("cannot start");
-    let results = match runtime.and_then(|runtime| runtime.block_on(play(request, outputs.is_quiet()))) {
-        Ok(results) => results,
+    let made = match runtime.and_then(|runtime| runtime.block_on(play(wanted, outputs.is_quiet()))) {
+        Ok(made) => made,
         Err(error) => {
             say(&format!("{error:#}"));
             return ExitCode::FAILURE;
         }
     };
-    let written = outputs.write(&results);
+    let written = outputs.write(&made);
     if let Err(error) = &written {
         say(&format!("{error:#}"));
     }
-    match (results.is_good(), written) {
+    match (made.is_good(), written) {
         (false, _) => ExitCode::from(EXIT_MISSED),
         (true, Ok(())) => ExitCode::SUCCESS,
         (true, Err(_)) => ExitCode::FAILURE,
     }
 }
 
-/// Plays it. The first signal ends it early, with what was made; the second at once.
-async fn play(request: run::Request, quiet: bool) -> anyhow::Result<Results> {
+/// Makes it. The first signal ends it early, with what was made; the second at once.
+async fn play(wanted: Wanted, quiet: bool) -> anyhow::Result<Made> {
     let stop = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -159,9 +161,9 @@ async fn play(request: run::Request, quiet: bool) -> anyhow::Result<Results> {
             stop.cancel();
         }
     };
-    let mut view = Terminal::new(&request, quiet);
+    let mut view = Terminal::new(quiet);
     tokio::select! {
-        results = run::play(request, &stop, &mut view) => results,
+        made = Made::of(wanted, &stop, &mut view) => made,
         () = signals => bail!("ended at once"),
     }
 }

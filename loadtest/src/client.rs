@@ -1,145 +1,136 @@
-//! Sign-ins over kept connections of HTTP/1.1: as many as there are sign-ins at once, and none is made while one is idle.
+//! What one sign-in goes over: kept connections to a relay or to a directory.
+//!
+//! [`Reach`] says how; [`Reach::prepare`] tries it, and gives a [`Route`] or what to do about it. During the run nothing is
+//! explained any more: a connection that cannot be made, or is lost, is [`Broken::Connection`].
+//! A sign-in is sent once. What may have reached its target is never sent again.
 
-use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod authorities;
+mod dial;
+mod explain;
+mod http;
+mod http1;
+mod http2;
+mod ldap;
+mod reach;
+mod sealing;
+mod target;
 
-use anyhow::{Context, bail};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Response, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+pub use authorities::Authorities;
+pub use reach::{Protocol, Reach, Route, Token};
+pub use sealing::Sealing;
+pub use target::Target;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use tokio::task::JoinSet;
 
-use crate::record::{Broken, Ended, read_answer};
+use crate::record::{Broken, Ended};
+use dial::Place;
+use http::Relay;
+use ldap::Directory;
 
-/// Where sign-ins are posted to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target(SocketAddr);
+/// Opened at once before the run. More would be a burst that no run begins with.
+const OPENED_AT_ONCE: usize = 32;
 
-impl Target {
-    /// A relay's API by its URL, `http://ADDRESS:PORT`.
-    ///
-    /// # Errors
-    /// When it is not such a URL.
-    pub fn parse(api: &str) -> anyhow::Result<Self> {
-        let uri: Uri = api.parse().with_context(|| format!("{api:?} is no URL"))?;
-        if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") {
-            bail!("{api:?} is not http://ADDRESS:PORT");
-        }
-        let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
-        let address = authority
-            .parse()
-            .with_context(|| format!("{api:?} has no ADDRESS:PORT"))?;
-        Ok(Self(address))
-    }
-}
-
-impl std::str::FromStr for Target {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::parse(text).map_err(|error| format!("{error:#}"))
-    }
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}", self.0)
-    }
-}
-
-type Sender = SendRequest<Full<Bytes>>;
-
-/// The kept connections to one target.
+/// The kept connections to all targets. They belong to the runtime that they are made on.
 #[derive(Debug)]
 pub(crate) struct Client {
-    target: Target,
-    host: String,
-    /// The one used last is used next, so that those above what is needed grow old.
-    idle: Mutex<Vec<Sender>>,
-    /// What drives each connection; ends with it.
-    connections: Mutex<JoinSet<()>>,
+    peers: Vec<Arc<Peer>>,
+    next: AtomicUsize,
+    connections: usize,
+}
+
+/// A target.
+#[derive(Debug)]
+struct Peer {
+    place: Place,
+    connections: Connections,
+}
+
+#[derive(Debug)]
+enum Connections {
+    Relay(Box<Relay>),
+    Directory(Directory),
+}
+
+impl Peer {
+    fn new(place: &Place, route: &Route) -> anyhow::Result<Self> {
+        let connections = if place.target.scheme.is_ldap() {
+            Connections::Directory(Directory::new(place.clone()))
+        } else {
+            Connections::Relay(Box::new(Relay::new(place.clone(), route)?))
+        };
+        Ok(Self {
+            place: place.clone(),
+            connections,
+        })
+    }
+
+    async fn check(&self) -> anyhow::Result<()> {
+        match &self.connections {
+            Connections::Relay(relay) => self.place.in_time(relay.check()).await,
+            // What a directory is, its certificate says.
+            Connections::Directory(_) => self.open().await,
+        }
+    }
+
+    async fn open(&self) -> anyhow::Result<()> {
+        match &self.connections {
+            Connections::Relay(relay) => self.place.in_time(relay.open()).await,
+            Connections::Directory(directory) => self.place.in_time(directory.open()).await,
+        }
+    }
 }
 
 impl Client {
-    pub(crate) fn new(target: Target) -> Self {
-        Self {
-            target,
-            host: target.0.to_string(),
-            idle: Mutex::default(),
-            connections: Mutex::default(),
-        }
+    /// Connects to nothing yet.
+    pub(crate) fn new(route: &Route) -> anyhow::Result<Self> {
+        let peer = |place: &Place| Ok(Arc::new(Peer::new(place, route)?));
+        Ok(Self {
+            peers: route.places.iter().map(peer).collect::<anyhow::Result<_>>()?,
+            next: AtomicUsize::new(0),
+            connections: route.connections,
+        })
     }
 
-    /// Posts one sign-in. It is sent once: what may have reached the relay is not sent again.
-    pub(crate) async fn sign_in(&self, name: &str, password: &str) -> Ended {
-        let body = serde_json::json!({ "username": name, "password": password }).to_string();
-        match self.post(Bytes::from(body)).await {
-            Ok(ended) => ended,
-            Err(broken) => Ended::Broken(broken),
+    /// Whether each target is what it should be.
+    async fn check(&self) -> anyhow::Result<()> {
+        for peer in &self.peers {
+            peer.check().await?;
         }
+        Ok(())
     }
 
-    async fn post(&self, body: Bytes) -> Result<Ended, Broken> {
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri("/v1/sign-in")
-            .header(HOST, &self.host)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|_| Broken::Connection)?;
-        // A kept connection may have been closed by the relay meanwhile. Each that was is gone from the idle ones, so
-        // this ends.
-        let (sender, response) = loop {
-            let idle = lock(&self.idle).pop();
-            let is_new = idle.is_none();
-            let mut sender = match idle {
-                Some(sender) => sender,
-                None => self.connect().await?,
-            };
-            match sender.try_send_request(request).await {
-                Ok(response) => break (sender, response),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(Broken::Connection),
-                },
+    /// Opens the connections that are to be there when the run begins.
+    pub(crate) async fn open(&self) -> anyhow::Result<()> {
+        let mut opening = JoinSet::new();
+        for peer in self.peers.iter().cycle().take(self.connections) {
+            if opening.len() == OPENED_AT_ONCE
+                && let Some(opened) = opening.join_next().await
+            {
+                opened??;
             }
-        };
-        let ended = read(response).await?;
-        if !sender.is_closed() {
-            lock(&self.idle).push(sender);
+            let peer = peer.clone();
+            opening.spawn(async move { peer.open().await });
         }
-        Ok(ended)
+        while let Some(opened) = opening.join_next().await {
+            opened??;
+        }
+        Ok(())
     }
 
-    async fn connect(&self) -> Result<Sender, Broken> {
-        let connect = async {
-            let stream = TcpStream::connect(self.target.0).await?;
-            stream.set_nodelay(true)?;
-            Ok::<_, std::io::Error>(stream)
-        };
-        let stream = connect.await.map_err(|_| Broken::Connection)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|_| Broken::Connection)?;
-        let mut connections = lock(&self.connections);
-        while connections.try_join_next().is_some() {}
-        connections.spawn(async move {
-            // Whoever waits for an answer on it learns of its end.
-            let _ = connection.await;
-        });
-        Ok(sender)
+    /// Makes one sign-in at the target whose turn it is.
+    pub(crate) async fn sign_in(&self, name: &str, password: &str) -> Ended {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.peers.len().max(1);
+        match self.peers.get(turn) {
+            Some(peer) => match &peer.connections {
+                Connections::Relay(relay) => relay.sign_in(name, password).await,
+                Connections::Directory(directory) => directory.sign_in(name, password).await,
+            },
+            None => Ended::Broken(Broken::Connection),
+        }
     }
-}
-
-async fn read(response: Response<Incoming>) -> Result<Ended, Broken> {
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.map_err(|_| Broken::Connection)?;
-    Ok(read_answer(status, &body.to_bytes()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -148,19 +139,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_a_plain_url_of_an_address() {
-        assert!(Target::parse("http://127.0.0.1:7010").is_ok());
-        for wrong in [
-            "https://127.0.0.1:7010",
-            "127.0.0.1:7010",
-            "http://127.0.0.1",
-            "http://127.0.0.1:1/v1",
-        ] {
-            assert!(Target::parse(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

@@ -37,6 +37,8 @@ pub struct About {
     pub ca: PathBuf,
     /// The cluster's folder.
     pub dir: PathBuf,
+    /// The organisation.
+    pub tenant: String,
     /// The directory domain.
     pub realm: String,
     /// URL of the cluster's control.
@@ -277,7 +279,7 @@ mod tests {
     fn what_is_no_cluster_says_what_is_expected() {
         let error = Cluster::read("{}").unwrap_err();
         assert!(format!("{error:#}").starts_with("this is not what `postern up --json` prints: missing field"));
-        let gone = r#"{"ca":"/nowhere/ca.pem","dir":"/nowhere","realm":"r","control":"http://127.0.0.1:1","relays":[],"agents":[],"dcs":[]}"#;
+        let gone = r#"{"tenant":"t","ca":"/nowhere/ca.pem","dir":"/nowhere","realm":"r","control":"http://127.0.0.1:1","relays":[],"agents":[],"dcs":[]}"#;
         let error = format!("{:#}", Cluster::read(gone).unwrap_err());
         assert!(error.contains("/nowhere/ca.pem; is the cluster still up?"), "{error}");
     }
@@ -286,7 +288,7 @@ mod tests {
     fn simulated_domain_controllers_are_one_process_and_a_directory_of_ones_own_is_none() {
         let about = |dcs: &str| -> About {
             let part = |name| json!({"name": name, "pid": 1, "log": "x", "admin": "http://127.0.0.1:1"});
-            let mut line = json!({"ca": "x", "dir": "x", "realm": "r", "control": "x"});
+            let mut line = json!({"tenant": "t", "ca": "x", "dir": "x", "realm": "r", "control": "x"});
             line["relays"] = json!([part("relay-1")]);
             line["agents"] = json!([part("agent-1")]);
             line["dcs"] = serde_json::from_str(dcs).unwrap();

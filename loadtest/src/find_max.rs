@@ -6,8 +6,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
+use crate::load::Stage;
 use crate::results::Results;
+use crate::run::{self, Request, View};
 
 /// The answer is known this well: the lowest rate that failed is less than this times the highest that held.
 const CLOSE: f64 = 1.05;
@@ -61,6 +65,40 @@ pub struct Found {
     pub ended_by: String,
     /// Everything that was tried, in that order.
     pub steps: Vec<Step>,
+}
+
+/// Between two steps, for what the one before left to settle.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Looks for it: the request's stages are replaced by one rate after another. What was found, and each step's run.
+///
+/// # Errors
+/// When a run cannot begin.
+pub async fn look(
+    request: &Request,
+    search: Search,
+    stop: &CancellationToken,
+    view: &mut impl View,
+) -> anyhow::Result<(Found, Vec<Results>)> {
+    let (mut steps, mut runs) = (Vec::new(), Vec::new());
+    while let Some(rate) = search.next(&steps) {
+        if !steps.is_empty() {
+            stop.run_until_cancelled(sleep(PAUSE)).await;
+        }
+        if stop.is_cancelled() {
+            break;
+        }
+        let mut step = request.clone();
+        step.name = format!("{rate:.0}/s");
+        step.load.stages = vec![Stage::constant(rate, search.step)];
+        let results = run::play(step, stop, view).await?;
+        if results.ended_early.is_some() {
+            break;
+        }
+        steps.push(Step::of(rate, &results));
+        runs.push(results);
+    }
+    Ok((search.found(steps), runs))
 }
 
 impl Step {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alarm::Alarm;
-use crate::client::{Client, Target};
+use crate::client::{Client, Route};
 use crate::load::{Kinds, Load};
 use crate::mix::Kind;
 use crate::people::{Crowd, People};
@@ -51,8 +51,8 @@ pub enum Pace {
 /// Who makes the sign-ins of a load, and how.
 #[derive(Debug, Clone)]
 pub struct Generator {
-    /// Where to.
-    pub target: Target,
+    /// Where to, and how.
+    pub route: Route,
     /// By whom.
     pub people: Arc<People>,
     /// What calls for the next.
@@ -112,16 +112,11 @@ impl GeneratorReport {
 }
 
 impl Generator {
-    /// Where sign-ins go, as URLs.
-    pub fn targets(&self) -> Vec<String> {
-        vec![self.target.to_string()]
-    }
-
-    /// Begins to make the sign-ins of `load`.
+    /// Opens the route's connections, and then begins to make the sign-ins of `load`.
     ///
     /// # Errors
-    /// When no thread can be started.
-    pub fn start(self, load: Load) -> anyhow::Result<Running> {
+    /// When a connection cannot be opened, or no thread started.
+    pub async fn start(self, load: Load) -> anyhow::Result<Running> {
         const CANNOT: &str = "cannot start the load generator";
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -131,22 +126,31 @@ impl Generator {
             let _entered = runtime.enter();
             Alarm::new().context(CANNOT)?
         };
-        let (began, began_at) = (Instant::now(), SystemTime::now());
+        let client = Client::new(&self.route)?;
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
+        let (tell, told) = oneshot::channel();
         let (done, result) = oneshot::channel();
         // It ends by itself: every sign-in ends within the generator's patience.
         std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
+                let opened = runtime.block_on(client.open());
+                let began = Instant::now();
+                let is_open = opened.is_ok();
+                // Or nobody waits any more.
+                if tell.send(opened.map(|()| (began, SystemTime::now()))).is_err() || !is_open {
+                    return;
+                }
                 let cpu_before = cpu_of_thread();
-                let made = runtime.block_on(self.make(&load, began, alarm, own));
+                let made = runtime.block_on(self.make(&load, client, began, alarm, own));
                 let cpu = cpu_before.zip(cpu_of_thread());
                 let cpu = cpu.map_or(Duration::ZERO, |(before, after)| after.saturating_sub(before));
                 // Nobody waits any more: then it was for nothing.
                 let _ = done.send(made.map(|()| cpu));
             })
             .context(CANNOT)?;
+        let (began, began_at) = told.await.context(CANNOT)??;
         Ok(Running {
             began,
             began_at,
@@ -155,10 +159,17 @@ impl Generator {
         })
     }
 
-    async fn make(self, load: &Load, began: Instant, alarm: Alarm, shared: Arc<Shared>) -> anyhow::Result<()> {
+    async fn make(
+        self,
+        load: &Load,
+        client: Client,
+        began: Instant,
+        alarm: Alarm,
+        shared: Arc<Shared>,
+    ) -> anyhow::Result<()> {
         let stop = shared.stop.clone();
         let desk = Arc::new(Desk {
-            client: Client::new(self.target),
+            client,
             crowd: Mutex::new(Crowd::new(&self.people)),
             people: self.people,
             patience: self.patience,
@@ -345,6 +356,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Reach, Target};
     use crate::load::{Arrivals, Stage};
     use crate::mix::Mix;
     use crate::people::Pattern;
@@ -370,7 +382,7 @@ mod tests {
         server.spawn(async move { axum::serve(listener, app).await.unwrap() });
         let pattern = |text: &str| text.parse::<Pattern>().unwrap();
         let generator = Generator {
-            target,
+            route: Reach::new(vec![target]).prepare().await.unwrap(),
             people: Arc::new(People::generated(
                 pattern("user%d@example"),
                 pattern("Right-%d"),
@@ -386,7 +398,7 @@ mod tests {
             mix,
             seed: 7,
         };
-        generator.start(load).unwrap().end().await.unwrap()
+        generator.start(load).await.unwrap().end().await.unwrap()
     }
 
     /// A directory in which everybody has the password `Right-…`.

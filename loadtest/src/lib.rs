@@ -30,7 +30,7 @@ pub mod text;
 pub mod view;
 
 pub use binds::{Bind, Binds};
-pub use client::Target;
+pub use client::{Authorities, Protocol, Reach, Route, Sealing, Target, Token};
 pub use generator::{Generator, Pace, Run, Running};
 pub use load::{Arrivals, Load, Stage};
 pub use mix::{Kind, Mix};

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::binds::{BindSummary, Binds};
+use crate::client::Reach;
 use crate::cluster::Cluster;
 use crate::fault::{Fault, Mark, Player};
 use crate::generator::{Generator, GeneratorReport, Pace};
@@ -39,8 +40,14 @@ const KEPT: usize = 1_000_000;
 pub struct Request {
     /// Scenario or arm.
     pub name: String,
-    /// What makes the sign-ins.
-    pub generator: Generator,
+    /// Where sign-ins go, and how.
+    pub reach: Reach,
+    /// By whom.
+    pub people: Arc<People>,
+    /// What calls for the next.
+    pub pace: Pace,
+    /// How long an answer is waited for. More than the relay's deadline.
+    pub patience: Duration,
     /// When, and of which kinds.
     pub load: Load,
     /// What is tested, when it is a cluster of `postern up`.
@@ -78,6 +85,8 @@ pub struct Progress {
 
 /// Who looks on.
 pub trait View {
+    /// When a run begins.
+    fn begin(&mut self, about: &About);
     /// Once a second.
     fn progress(&mut self, progress: &Progress);
     /// When something was done to what is tested.
@@ -86,6 +95,7 @@ pub trait View {
 
 /// Nobody.
 impl View for () {
+    fn begin(&mut self, _: &About) {}
     fn progress(&mut self, _: &Progress) {}
     fn mark(&mut self, _: &Mark) {}
 }
@@ -97,7 +107,10 @@ impl View for () {
 pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl View) -> anyhow::Result<Results> {
     let Request {
         name,
-        generator,
+        reach,
+        people,
+        pace,
+        patience,
         load,
         cluster,
         processes,
@@ -105,16 +118,26 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
         requirements,
         command,
     } = request;
-    let people = generator.people.clone();
     people.suffice(&load.mix, load.expected())?;
+    let targets = reach.targets.iter().map(ToString::to_string).collect();
+    let generator = Generator {
+        route: reach.prepare().await?,
+        people: people.clone(),
+        pace,
+        patience,
+    };
     let pids: Pids = Arc::default();
     let watched = cluster.iter().flat_map(Cluster::processes).chain(processes);
     pids.lock().unwrap_or_else(PoisonError::into_inner).extend(watched);
     let player = Player::new(cluster.clone(), pids.clone(), &faults).await?;
-    let about = about(name, &generator, &load, command);
+    let about = About {
+        targets,
+        ..about(name, pace, &load, command)
+    };
     let lasts = load.lasts();
 
-    let mut running = generator.start(load)?;
+    view.begin(&about);
+    let mut running = generator.start(load).await?;
     let began = running.began;
     let sampler = Sampler::start(cluster.as_ref(), pids.clone(), began);
     let (sender, mut marked) = mpsc::unbounded_channel();
@@ -331,8 +354,8 @@ impl Seen {
     }
 }
 
-fn about(name: String, generator: &Generator, load: &Load, command: String) -> About {
-    let arrivals = match (generator.pace, load.arrivals) {
+fn about(name: String, pace: Pace, load: &Load, command: String) -> About {
+    let arrivals = match (pace, load.arrivals) {
         (Pace::Closed { at_once }, _) => format!("closed loop, {at_once} at once, for {}", told(load.lasts())),
         (Pace::Open { .. }, arrivals) => {
             let stages: Vec<String> = load.stages.iter().map(ToString::to_string).collect();
@@ -346,7 +369,6 @@ fn about(name: String, generator: &Generator, load: &Load, command: String) -> A
     About {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         name,
-        targets: generator.targets(),
         load: arrivals,
         mix: load.mix.to_string(),
         seed: load.seed,

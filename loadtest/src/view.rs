@@ -4,8 +4,8 @@ use std::io::{IsTerminal, Stderr, Write};
 use std::time::Duration;
 
 use crate::fault::Mark;
-use crate::results::per_second;
-use crate::run::{Progress, Request, View};
+use crate::results::{About, per_second};
+use crate::run::{Progress, View};
 use crate::text::told;
 
 /// Where there is no terminal, so often.
@@ -28,21 +28,17 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// For this run.
-    pub fn new(request: &Request, quiet: bool) -> Self {
+    /// Standard error; nothing is said where nobody wants to hear it.
+    pub fn new(quiet: bool) -> Self {
         let out = std::io::stderr();
-        let stands = out.is_terminal();
-        let mut terminal = Self {
+        Self {
+            stands: out.is_terminal(),
             out,
-            name: request.name.clone(),
+            name: String::new(),
             quiet,
-            stands,
             lines: 0,
             last: None,
-        };
-        let targets = request.generator.targets().join(", ");
-        terminal.say(&format!("{}: {} at {targets}", request.name, request.load.mix));
-        terminal
+        }
     }
 
     fn say(&mut self, line: &str) {
@@ -63,6 +59,12 @@ impl Terminal {
 }
 
 impl View for Terminal {
+    fn begin(&mut self, about: &About) {
+        (self.name, self.last) = (about.name.clone(), None);
+        let targets = about.targets.join(", ");
+        self.say(&format!("{}: {}; {}; at {targets}", about.name, about.load, about.mix));
+    }
+
     fn progress(&mut self, progress: &Progress) {
         if self.quiet {
             return;

@@ -21,8 +21,8 @@ use super::dial::{self, ConnectError, Dialled};
 use super::incoming::{Incoming, Unanswered};
 use super::root_dse::RootDse;
 use crate::config::Server;
-use crate::ldap::{Answer, Encoded, Entry, LdapResult, Message, PasswordPolicy, Search, Violation, request};
 use crate::network::{Network, Stream};
+use postern_ldap::client::{Answer, Encoded, Entry, LdapResult, Message, PasswordPolicy, Search, Violation, request};
 
 /// For the unbind and TLS's own farewell, to whoever still listens.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);

@@ -14,8 +14,8 @@ use tokio_rustls::TlsConnector;
 
 use super::incoming::{Incoming, Unanswered};
 use crate::config::{Server, Transport};
-use crate::ldap::{Answer, LdapResult, START_TLS, Violation, request};
 use crate::network::{Connected, Network, NoStream, Place, Stream};
+use postern_ldap::client::{Answer, LdapResult, START_TLS, Violation, request};
 
 mod explain;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::ldap::{Message, Violation, answer};
+use postern_ldap::client::{Message, Violation, answer};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 
 use super::root_dse::RootDse;
 use crate::core::kind::Kind;
-use crate::ldap::password_policy;
 use crate::metrics::Metrics;
+use postern_ldap::client::password_policy;
 
 /// One domain controller from its appearance to its disappearance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! The RootDSE (RFC 4512, section 5.1): what a server says of itself.
 
 use crate::core::kind::Kind;
-use crate::ldap::{Entry, Filter, LdapResult, Scope, Search};
+use postern_ldap::client::{Entry, Filter, LdapResult, Scope, Search};
 
 /// What of it is asked for. Most are operational, and some servers give those by name only.
 const ATTRIBUTES: [&str; 6] = [

@@ -22,8 +22,8 @@ use super::root_dse::RootDse;
 use super::verdict::{self, Reading};
 use crate::config::{DirectoryConfig, LookUpConfig, RawDirectoryAlone, Server};
 use crate::core::kind::Kind;
-use crate::ldap::{Filter, Scope, Search};
 use crate::network::Sockets;
+use postern_ldap::client::{Filter, Scope, Search};
 
 /// For a bind or a RootDSE: longer than an agent waits, since one person waits here and no sign-in does.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@
 use postern_protocol::Verdict;
 
 use crate::core::kind::Kind;
-use crate::ldap::PasswordPolicy;
+use postern_ldap::client::{PasswordPolicy, sub_code};
 
 /// LDAP result codes (RFC 4511, section 4.1.9) that are told apart here.
 mod code {
@@ -119,20 +119,6 @@ pub(crate) fn advice(result: u32) -> &'static str {
 /// Whether a connection that gave this answer is of no further use.
 pub(crate) fn ends_connection(result: u32) -> bool {
     result == code::UNAVAILABLE
-}
-
-/// The hexadecimal number after the word `data`. Windows ends the text with a NUL, other builds write other texts
-/// around it; only the number counts.
-fn sub_code(text: &str) -> Option<u32> {
-    text.match_indices("data ").find_map(|(at, word)| {
-        let a_word_of_its_own = !text[..at].ends_with(|c: char| c.is_alphanumeric());
-        let rest = &text[at + word.len()..];
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_hexdigit()).len();
-        let ends = !rest[digits..].starts_with(|c: char| c.is_alphanumeric());
-        (a_word_of_its_own && ends)
-            .then(|| u32::from_str_radix(&rest[..digits], 16).ok())
-            .flatten()
-    })
 }
 
 #[cfg(test)]

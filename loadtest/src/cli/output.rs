@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use crate::results::Results;
+use super::made::Made;
 
 /// What can be typed about them.
 #[derive(Debug, Clone, Args)]
@@ -47,12 +47,10 @@ impl Outputs {
     ///
     /// # Errors
     /// The first that could not be written.
-    pub(super) fn write(&self, results: &Results) -> anyhow::Result<()> {
+    pub(super) fn write(&self, made: &Made) -> anyhow::Result<()> {
         let mut written = Ok(());
         if let Some(path) = &self.json {
-            let text = serde_json::to_string_pretty(results)
-                .context("the results")
-                .map(|text| text + "\n");
+            let text = made.json().context("the results").map(|text| text + "\n");
             written = written.and(text.and_then(|text| replace(path, &text)));
         }
         written
@@ -74,6 +72,7 @@ fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::Results;
 
     fn outputs(json: &str) -> Outputs {
         Outputs {
@@ -90,7 +89,7 @@ mod tests {
         let outputs = outputs(path.to_str().unwrap());
         outputs.check().unwrap();
         assert!(!path.exists());
-        outputs.write(&Results::default()).unwrap();
+        outputs.write(&Made::Run(Box::default())).unwrap();
         let read: Results = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(read, Results::default());
         fs::remove_file(path).unwrap();

@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use rsa::pkcs8::DecodePublicKey;
+use rsa::pkcs8::{DecodePublicKey, EncodePublicKey};
 use rsa::traits::PublicKeyParts;
 use serde::Serialize;
 
@@ -24,8 +24,8 @@ struct Inner {
 /// The bytes are no key that passwords can be sealed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealingKeyError {
-    /// No SubjectPublicKeyInfo of an RSA key.
-    #[error("the opening key is not an RSA public key (SubjectPublicKeyInfo, DER)")]
+    /// No SubjectPublicKeyInfo of an RSA key, or no numbers that could be one's.
+    #[error("the opening key is not an RSA public key (SubjectPublicKeyInfo in DER, or n and e of a JWK)")]
     NotRsa,
     /// Another size than 2048 bits. Larger ones cost the agent more than its directory does; smaller ones are weak.
     #[error("the opening key has {0} bits; 2048 are needed")]
@@ -94,6 +94,22 @@ impl SealingKey {
         Ok(Self(Arc::new(Inner { jwk, encrypt })))
     }
 
+    /// Reads the two members of a JWK that make its key, as a caller does: modulus `n` and exponent `e`, base64url.
+    ///
+    /// # Errors
+    /// [`SealingKeyError`].
+    pub fn from_jwk(n: &str, e: &str) -> Result<Self, SealingKeyError> {
+        let number = |text: &str| {
+            let bytes = BASE64_URL_SAFE_NO_PAD
+                .decode(text)
+                .map_err(|_| SealingKeyError::NotRsa)?;
+            Ok(rsa::BigUint::from_bytes_be(&bytes))
+        };
+        let public = rsa::RsaPublicKey::new(number(n)?, number(e)?).map_err(|_| SealingKeyError::NotRsa)?;
+        let der = public.to_public_key_der().map_err(|_| SealingKeyError::NotRsa)?;
+        Self::from_der(der.as_bytes())
+    }
+
     /// The key's name: its SHA-256 thumbprint (RFC 7638), base64url.
     pub fn kid(&self) -> &str {
         &self.0.jwk.kid
@@ -143,6 +159,27 @@ fn thumbprint(n: &str, e: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seal::OpeningKey;
+
+    #[test]
+    fn a_key_that_was_read_from_its_jwk_is_the_same_and_what_is_none_is_refused() {
+        let opening = OpeningKey::generate().unwrap();
+        let jwk = opening.public().jwk();
+        let key = SealingKey::from_jwk(&jwk.n, &jwk.e).unwrap();
+        assert_eq!(&key, opening.public());
+        let content = ContentKey::generate().unwrap();
+        let opened = opening.unwrap_key(&key.wrap(&content).unwrap()).unwrap();
+        assert_eq!(opened.bytes(), content.bytes());
+        for (n, e) in [
+            ("", "AQAB"),
+            ("AQAB", "AQAB"),
+            (&jwk.n, ""),
+            (&jwk.n, "Aw"),
+            ("not+base64", "AQAB"),
+        ] {
+            assert!(SealingKey::from_jwk(n, e).is_err(), "{n} {e}");
+        }
+    }
 
     /// The example key of RFC 7638, section 3.1.
     #[test]

@@ -141,7 +141,7 @@ pub async fn drive<T>(
         seed,
     };
     let people = rig.take_people(load.iter().count())?;
-    let running = rig.generator(people.clone())?.start(load)?;
+    let running = rig.generator(people.clone()).await?.start(load).await?;
     let clock = Clock { began: running.began };
     let sampler = Sampler::start(rig, clock.began)?;
     let (run, told) = tokio::try_join!(running.end(), script(rig, &clock)).context("in the middle of a run")?;

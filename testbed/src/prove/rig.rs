@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use postern_loadtest::cluster::{Cluster, Part};
 use postern_loadtest::scrape::{AGENTS, Metrics, READY};
-use postern_loadtest::{Generator, Pace, People, Target};
+use postern_loadtest::{Generator, Pace, People, Reach, Target};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -130,10 +130,10 @@ impl Rig {
     /// What makes sign-ins at the relay.
     ///
     /// # Errors
-    /// When the relay's URL cannot be used.
-    pub fn generator(&self, people: Arc<People>) -> anyhow::Result<Generator> {
+    /// When the relay cannot be reached.
+    pub async fn generator(&self, people: Arc<People>) -> anyhow::Result<Generator> {
         Ok(Generator {
-            target: Target::parse(&self.relay()?.api)?,
+            route: Reach::new(vec![Target::parse(&self.relay()?.api)?]).prepare().await?,
             people,
             pace: Pace::Open {
                 most_at_once: MOST_AT_ONCE,

@@ -7,7 +7,7 @@ use postern_protocol::Subject;
 
 use crate::config::could_be_dn;
 use crate::directory::connection::{Found, ReadError};
-use crate::ldap::{Entry, Filter, Scope, Search};
+use postern_ldap::client::{Entry, Filter, Scope, Search};
 
 /// One match is what is needed, and two show that there is not exactly one.
 const SIZE_LIMIT: usize = 2;

@@ -1,19 +1,21 @@
-//! LDAP (RFC 4511) as far as the agent speaks it: requests to bytes, bytes to answers. No socket, no clock.
+//! LDAP (RFC 4511) as far as our clients speak it: requests to bytes, bytes to answers. No socket, no clock.
 //!
 //! Written here and not taken from a library because a sign-in rests on it. What is not exactly the form of an answer
 //! is a [`Violation`] and ends the connection: no bytes but a whole `BindResponse` can read as a directory's yes. A
 //! request may hold a password, so its bytes are wiped when it is dropped, and nothing in here logs.
 
-pub(crate) use answer::{Answer, Entry, LdapResult, Message, Violation};
-pub(crate) use password_policy::PasswordPolicy;
-pub(crate) use request::{Encoded, Filter, Scope, Search};
+pub use answer::{Answer, Entry, LdapResult, Message, Violation};
+pub use password_policy::PasswordPolicy;
+pub use request::{Encoded, Filter, Scope, Search};
+pub use sub_code::sub_code;
 
-pub(crate) mod answer;
-pub(crate) mod password_policy;
-pub(crate) mod request;
+pub mod answer;
+pub mod password_policy;
+pub mod request;
+mod sub_code;
 
 /// StartTLS (RFC 4511, section 4.14).
-pub(crate) const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
+pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 
 /// The notice of disconnection (RFC 4511, section 4.4.1).
 const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";

@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 use super::START_TLS;
 use super::password_policy;
-use postern_ldap::ber::{ENUMERATED, INTEGER, OCTET_STRING, SEQUENCE, Writer};
+use crate::ber::{ENUMERATED, INTEGER, OCTET_STRING, SEQUENCE, Writer};
 
 /// A request as it goes onto the wire. Wiped when dropped, and shown by its length alone: it may hold a password.
-pub(crate) struct Encoded(Zeroizing<Vec<u8>>);
+pub struct Encoded(Zeroizing<Vec<u8>>);
 
 impl Deref for Encoded {
     type Target = [u8];
@@ -45,7 +45,7 @@ mod tag {
 
 /// How far below its base a search looks (RFC 4511, section 4.5.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub enum Scope {
     /// The base itself.
     Base = 0,
     /// The base and everything below it.
@@ -55,7 +55,7 @@ pub(crate) enum Scope {
 /// What entries have to be like (RFC 4511, section 4.5.1.7). Values go onto the wire as they are: there is no text form
 /// in which one could be taken for a part of the filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Filter {
+pub enum Filter {
     /// All of them.
     And(Vec<Filter>),
     /// The attribute has this value, by its own matching rule.
@@ -66,21 +66,21 @@ pub(crate) enum Filter {
 
 /// A search. Aliases are not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Search {
+pub struct Search {
     /// DN; empty for the RootDSE.
-    pub(crate) base: String,
+    pub base: String,
     /// How far below.
-    pub(crate) scope: Scope,
+    pub scope: Scope,
     /// Which entries.
-    pub(crate) filter: Filter,
+    pub filter: Filter,
     /// Which attributes of them.
-    pub(crate) attributes: Vec<String>,
+    pub attributes: Vec<String>,
     /// The most entries that are of interest, from 1. Not every server stops there, so what comes beyond is dropped.
-    pub(crate) size_limit: usize,
+    pub size_limit: usize,
 }
 
 /// A simple bind (RFC 4513, section 5.1.3); with `password_policy`, the server is asked what its policy says.
-pub(crate) fn bind(id: i32, name: &str, password: &str, password_policy: bool) -> Encoded {
+pub fn bind(id: i32, name: &str, password: &str, password_policy: bool) -> Encoded {
     message(id, name.len() + password.len(), |message| {
         message.nest(tag::BIND, |bind| {
             bind.number(INTEGER, 3);
@@ -99,12 +99,12 @@ pub(crate) fn bind(id: i32, name: &str, password: &str, password_policy: bool) -
 }
 
 /// The end of the conversation. It has no answer.
-pub(crate) fn unbind(id: i32) -> Encoded {
+pub fn unbind(id: i32) -> Encoded {
     message(id, 0, |message| message.element(tag::UNBIND, &[]))
 }
 
 /// Asks for TLS on this connection.
-pub(crate) fn start_tls(id: i32) -> Encoded {
+pub fn start_tls(id: i32) -> Encoded {
     message(id, 0, |message| {
         message.nest(tag::EXTENDED, |request| {
             request.element(tag::EXTENDED_NAME, START_TLS.as_bytes());
@@ -114,7 +114,7 @@ pub(crate) fn start_tls(id: i32) -> Encoded {
 
 /// A search that nobody waits for after `patience`. The server is to give up before: what it says then is an answer,
 /// and the connection is of further use.
-pub(crate) fn search(id: i32, search: &Search, patience: Duration) -> Encoded {
+pub fn search(id: i32, search: &Search, patience: Duration) -> Encoded {
     let seconds = patience.saturating_sub(Duration::from_millis(500)).as_secs().max(1);
     message(id, search.base.len(), |message| {
         message.nest(tag::SEARCH, |request| {

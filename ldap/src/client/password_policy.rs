@@ -1,9 +1,9 @@
 //! The password policy control (draft-behera-ldap-password-policy-10, section 6.2).
 
-use postern_ldap::ber::{self, Malformed, Reader, SEQUENCE};
+use crate::ber::{self, Malformed, Reader, SEQUENCE};
 
 /// The control's name, in requests and answers.
-pub(crate) const OID: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
+pub const OID: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
 
 mod tag {
     pub(super) const WARNING: u8 = 0xa0;
@@ -13,9 +13,9 @@ mod tag {
 /// What a server's policy says of a bind. Its warnings (time until expiry, sign-ins left after it) are read for their
 /// form alone: a bind that they come with has succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct PasswordPolicy {
+pub struct PasswordPolicy {
     /// 0 password expired, 1 account locked, 2 change after reset; others are about changing passwords.
-    pub(crate) error: Option<i32>,
+    pub error: Option<i32>,
 }
 
 impl PasswordPolicy {

@@ -8,7 +8,7 @@ use ldap3_proto::proto::{
 use proptest::prelude::*;
 use tokio_util::codec::Encoder;
 
-use crate::ldap::START_TLS;
+use crate::client::START_TLS;
 
 /// As another implementation writes it.
 fn written(id: i32, op: LdapOp) -> Vec<u8> {

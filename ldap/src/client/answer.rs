@@ -5,10 +5,10 @@
 
 use super::NOTICE_OF_DISCONNECTION;
 use super::password_policy::{self, PasswordPolicy};
-use postern_ldap::ber::{self, ENUMERATED, INTEGER, Malformed, OCTET_STRING, Reader, SEQUENCE, SET};
+use crate::ber::{self, ENUMERATED, INTEGER, Malformed, OCTET_STRING, Reader, SEQUENCE, SET};
 
 /// The longest message that is read. A RootDSE has some kilobytes, a user's few attributes less.
-pub(crate) const MAX_MESSAGE: usize = 256 * 1024;
+pub const MAX_MESSAGE: usize = 256 * 1024;
 
 /// Read of a diagnostic text, which goes into log lines and the readiness page. Active Directory's have some hundred.
 const MAX_TEXT: usize = 1_000;
@@ -25,7 +25,7 @@ mod tag {
 
 /// What came is no answer to what was asked. The connection is of no further use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Violation {
+pub enum Violation {
     /// Bytes that are not a message of LDAP.
     #[error("it sent what is not LDAP")]
     NotLdap,
@@ -54,29 +54,29 @@ impl From<Malformed> for Violation {
 
 /// How an operation ended (RFC 4511, section 4.1.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LdapResult {
+pub struct LdapResult {
     /// Result code.
-    pub(crate) code: u32,
+    pub code: u32,
     /// Diagnostic text.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// An entry that a search found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Its DN.
-    pub(crate) dn: String,
+    pub dn: String,
     attributes: Vec<(String, Vec<Vec<u8>>)>,
 }
 
 impl Entry {
-    /// The values of an attribute, whatever the case of its name; none if it is not there.
-    #[cfg(test)]
-    pub(crate) fn new(dn: String, attributes: Vec<(String, Vec<Vec<u8>>)>) -> Self {
+    /// One with these attributes and their values, for the tests of whoever reads it.
+    pub fn new(dn: String, attributes: Vec<(String, Vec<Vec<u8>>)>) -> Self {
         Self { dn, attributes }
     }
 
-    pub(crate) fn values(&self, attribute: &str) -> &[Vec<u8>] {
+    /// The values of an attribute, whatever the case of its name; none if it is not there.
+    pub fn values(&self, attribute: &str) -> &[Vec<u8>] {
         self.attributes
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(attribute))
@@ -84,7 +84,7 @@ impl Entry {
     }
 
     /// Those values of an attribute that are text.
-    pub(crate) fn texts(&self, attribute: &str) -> impl Iterator<Item = &str> {
+    pub fn texts(&self, attribute: &str) -> impl Iterator<Item = &str> {
         self.values(attribute)
             .iter()
             .filter_map(|value| std::str::from_utf8(value).ok())
@@ -93,16 +93,16 @@ impl Entry {
 
 /// A message from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
+pub struct Message {
     /// The request's message id.
-    pub(crate) id: i32,
+    pub id: i32,
     /// What it says.
-    pub(crate) answer: Answer,
+    pub answer: Answer,
 }
 
-/// The kinds of answer to what the agent asks.
+/// The kinds of answer to what is asked here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// Of a bind, with what the password policy says where it says something.
     Bind(LdapResult, Option<PasswordPolicy>),
     /// One entry of a search.
@@ -121,7 +121,10 @@ pub(crate) enum Answer {
 }
 
 /// How long the message at the beginning of `bytes` is, or `None` while that cannot be told.
-pub(crate) fn length(bytes: &[u8]) -> Result<Option<usize>, Violation> {
+///
+/// # Errors
+/// [`Violation`] as soon as it can no longer become a message that is read.
+pub fn length(bytes: &[u8]) -> Result<Option<usize>, Violation> {
     // Told from its first byte: what begins otherwise will never become a message.
     if bytes.first().is_some_and(|first| *first != SEQUENCE) {
         return Err(Violation::NotLdap);
@@ -137,7 +140,10 @@ pub(crate) fn length(bytes: &[u8]) -> Result<Option<usize>, Violation> {
 }
 
 /// Reads one whole message.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Message, Violation> {
+///
+/// # Errors
+/// [`Violation`] when it is not exactly the form of an answer, or ends the conversation.
+pub fn decode(bytes: &[u8]) -> Result<Message, Violation> {
     let mut outer = Reader::new(bytes);
     let mut message = Reader::new(outer.expect(SEQUENCE)?);
     if !outer.is_empty() {

@@ -1,0 +1,276 @@
+//! From what was typed to what is to be made.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::arguments::{Arguments, What};
+use super::users;
+use crate::client::{Authorities, Protocol, Reach, Sealing, Target, Token};
+use crate::cluster::Cluster;
+use crate::find_max::Search;
+use crate::generator::Pace;
+use crate::load::{Arrivals, Load, Stage};
+use crate::mix::Kind;
+use crate::people::{Pattern, People};
+use crate::require::Requirement;
+use crate::run::Request;
+use crate::scenario::Scenario;
+
+/// Three in ten are wrong where nothing else is asked for.
+const MIX: &str = "right=70,wrong=30";
+
+/// What is required of a rate where nothing else is.
+const HELD: [&str; 3] = ["failed==0", "wrong_outcomes==0", "p99<50ms"];
+
+/// What a search begins with.
+const FIRST_RATE: f64 = 500.0;
+const STEP: Duration = Duration::from_secs(10);
+
+/// What is to be made.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// One run.
+    Run(Box<Request>),
+    /// Several, each so often, compared.
+    Arms(Vec<Request>, usize),
+    /// As many runs as it takes to find the highest rate.
+    FindMax(Box<Request>, Search),
+}
+
+impl Arguments {
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn wanted(self, command: String) -> anyhow::Result<Wanted> {
+        let scenario = self.scenario.as_deref().map(Scenario::find).transpose()?;
+        let cluster = self.cluster.as_deref().map(read_cluster).transpose()?;
+        if self.arm.is_empty() {
+            let targets = match (&cluster, self.target.as_slice()) {
+                (Some(cluster), []) => relays(cluster)?,
+                (_, targets) => targets.to_vec(),
+            };
+            let request = self.request(scenario.as_ref(), cluster, targets, command)?;
+            return Ok(match self.find_max {
+                true => {
+                    let search = Search {
+                        from: self.rate.unwrap_or(FIRST_RATE),
+                        up_to: self.up_to,
+                        step: self.duration.unwrap_or(STEP),
+                    };
+                    Wanted::FindMax(Box::new(request), search)
+                }
+                false => Wanted::Run(Box::new(request)),
+            });
+        }
+        let mut arms = Vec::new();
+        for arm in &self.arm {
+            let (cluster, targets) = match &arm.what {
+                What::Target(target) => (cluster.clone(), vec![target.clone()]),
+                What::Cluster(path) => {
+                    let own = read_cluster(path)?;
+                    let targets = relays(&own)?;
+                    (Some(own), targets)
+                }
+                What::Relay | What::Directory => {
+                    let cluster = cluster.clone().with_context(|| {
+                        format!(
+                            "arm {}: relay and directory are those of a cluster; name it with --cluster",
+                            arm.name
+                        )
+                    })?;
+                    let targets = match arm.what {
+                        What::Directory => directories(&cluster)?,
+                        _ => relays(&cluster)?,
+                    };
+                    (Some(cluster), targets)
+                }
+            };
+            let mut request = self
+                .request(scenario.as_ref(), cluster, targets, command.clone())
+                .with_context(|| format!("arm {}", arm.name))?;
+            request.name.clone_from(&arm.name);
+            arms.push(request);
+        }
+        Ok(Wanted::Arms(arms, self.rounds.into()))
+    }
+
+    fn request(
+        &self,
+        scenario: Option<&Scenario>,
+        cluster: Option<Cluster>,
+        targets: Vec<Target>,
+        command: String,
+    ) -> anyhow::Result<Request> {
+        let people = self.people(cluster.as_ref())?;
+        let weights = match (&self.mix, scenario) {
+            (Some(mix), _) => mix.clone(),
+            (None, Some(scenario)) => scenario.mix.clone(),
+            (None, None) => MIX.parse()?,
+        };
+        let load = Load {
+            stages: self.stages(scenario)?,
+            arrivals: match (scenario, self.poisson) {
+                (_, true) => Arrivals::Poisson,
+                (Some(scenario), false) => scenario.arrivals,
+                (None, false) => Arrivals::Constant,
+            },
+            mix: weights.among(&people.verdicts())?,
+            seed: self.seed,
+        };
+        let reach = self.reach(cluster.as_ref(), targets)?;
+        let is_directory = reach.targets.iter().any(Target::is_directory);
+        if is_directory && load.mix.kinds().any(|kind| kind == Kind::Empty) {
+            bail!(
+                "a directory takes an empty password for an anonymous bind (RFC 4513, section 5.1.2), which says nothing: \
+                 leave `empty` out with --mix"
+            );
+        }
+        Ok(Request {
+            name: scenario.map_or_else(|| "run".to_owned(), |scenario| scenario.name.clone()),
+            reach,
+            people: Arc::new(people),
+            pace: match self.closed {
+                Some(at_once) => Pace::Closed {
+                    at_once: at_once.into(),
+                },
+                None => Pace::Open {
+                    most_at_once: self.at_once,
+                },
+            },
+            patience: self.timeout,
+            load,
+            cluster,
+            processes: self.process.clone(),
+            faults: match scenario {
+                // Whoever gives faults of their own means those.
+                Some(scenario) if self.fault.is_empty() => scenario.faults.clone(),
+                _ => self.fault.clone(),
+            },
+            requirements: self.requirements(scenario)?,
+            command,
+        })
+    }
+
+    fn requirements(&self, scenario: Option<&Scenario>) -> anyhow::Result<Vec<Requirement>> {
+        let of_scenario = scenario.filter(|_| !self.require_nothing);
+        let of_scenario = of_scenario.map(|scenario| scenario.require.clone());
+        let mut all = of_scenario.unwrap_or_default();
+        all.extend(self.require.iter().cloned());
+        if all.is_empty() && self.find_max {
+            let held = HELD
+                .iter()
+                .map(|text| text.parse().map_err(|why: String| anyhow::anyhow!(why)));
+            return held.collect();
+        }
+        Ok(all)
+    }
+
+    fn reach(&self, cluster: Option<&Cluster>, targets: Vec<Target>) -> anyhow::Result<Reach> {
+        let authorities = match (&self.ca, cluster) {
+            (Some(path), _) => Some(Authorities::from_file(path)?),
+            (None, Some(cluster)) => Some(Authorities::from_file(&cluster.about.ca)?),
+            (None, None) => None,
+        };
+        let is_directory = targets.iter().any(Target::is_directory);
+        Ok(Reach {
+            authorities,
+            protocol: match self.http2 && !is_directory {
+                true => Protocol::Http2,
+                false => Protocol::Http1,
+            },
+            token: self.token()?.filter(|_| !is_directory),
+            sealing: match &self.sealed {
+                _ if is_directory => None,
+                None => None,
+                Some(Some(whom)) => Some(whom.clone()),
+                Some(None) => {
+                    let about = &cluster
+                        .context("--sealed needs TENANT/REALM where there is no --cluster")?
+                        .about;
+                    Some(Sealing {
+                        tenant: about.tenant.clone(),
+                        realm: about.realm.clone(),
+                    })
+                }
+            },
+            connections: self.connections,
+            ..Reach::new(targets)
+        })
+    }
+
+    fn token(&self) -> anyhow::Result<Option<Token>> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("--token-file {}", path.display()))?;
+        Ok(Some(Token::new(text.trim_end())?))
+    }
+
+    fn stages(&self, scenario: Option<&Scenario>) -> anyhow::Result<Vec<Stage>> {
+        let mut stages = match (self.rate, self.duration, self.closed, scenario) {
+            _ if !self.stage.is_empty() => self.stage.clone(),
+            (rate, lasts, ..) if self.find_max => {
+                vec![Stage::constant(rate.unwrap_or(FIRST_RATE), lasts.unwrap_or(STEP))]
+            }
+            (Some(rate), Some(lasts), ..) => vec![Stage::constant(rate, lasts)],
+            (None, Some(lasts), Some(_), _) => vec![Stage::constant(1.0, lasts)],
+            (None, None, _, Some(scenario)) => scenario.stages.clone(),
+            _ => bail!(
+                "say how much: --rate 500 --duration 30s, --stage \"30s 500\", --closed 16 --duration 30s, or --scenario steady"
+            ),
+        };
+        for stage in &mut stages {
+            stage.from *= self.scale;
+            stage.to *= self.scale;
+        }
+        Ok(stages)
+    }
+
+    fn people(&self, cluster: Option<&Cluster>) -> anyhow::Result<People> {
+        if let Some(path) = &self.users {
+            return users::read(path);
+        }
+        let names = match (&self.user, cluster) {
+            (Some(names), _) => names.clone(),
+            (None, Some(cluster)) => Pattern::new("user", 6, format!("@{}", cluster.about.realm)),
+            (None, None) => {
+                bail!("say who signs in: --user user%06d@corp.example.com --password 'Secret-%06d', or --users FILE")
+            }
+        };
+        let passwords = match (&self.password, cluster) {
+            (Some(passwords), _) => passwords.clone(),
+            (None, Some(_)) => Pattern::new("Postern-", 6, ""),
+            (None, None) => bail!("--user needs --password, a pattern as well"),
+        };
+        let people = People::generated(names, passwords, self.first_user, self.user_count);
+        let listed = cluster.map(|cluster| cluster.people().collect::<Vec<_>>());
+        Ok(people.with_listed(listed.into_iter().flatten()))
+    }
+}
+
+fn read_cluster(path: &Path) -> anyhow::Result<Cluster> {
+    let cannot = || format!("the cluster of {}", path.display());
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().read_line(&mut text).with_context(cannot)?;
+    } else {
+        text = std::fs::read_to_string(path).with_context(cannot)?;
+    }
+    Cluster::read(text.lines().next().unwrap_or_default()).with_context(cannot)
+}
+
+fn relays(cluster: &Cluster) -> anyhow::Result<Vec<Target>> {
+    cluster
+        .about
+        .relays
+        .iter()
+        .map(|relay| Target::parse(&relay.api))
+        .collect()
+}
+
+fn directories(cluster: &Cluster) -> anyhow::Result<Vec<Target>> {
+    let urls = cluster.about.dcs.iter().filter_map(|dc| dc.ldaps.as_deref());
+    urls.map(Target::parse).collect()
+}
