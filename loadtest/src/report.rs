@@ -1,15 +1,16 @@
-//! Reports of runs, for people: a summary for a terminal.
+//! Reports of runs, for people: a summary for a pull request, and one for a terminal.
 //!
 //! All are made of [`Results`] alone, so that a report can be made of any that was written down. What comes from outside,
 //! names and commands and errors, is made harmless wherever it is written.
 
-#[expect(dead_code, reason = "for the page, which is not there yet")]
+#[cfg_attr(not(test), expect(dead_code, reason = "for the page, which is not there yet"))]
 mod answers;
 #[cfg_attr(not(test), expect(dead_code, reason = "for the page, which is not there yet"))]
 mod faults;
 #[expect(dead_code, reason = "for the page, which is not there yet")]
 mod figures;
-#[cfg_attr(not(test), expect(dead_code, reason = "for the page, which is not there yet"))]
+mod markdown;
+mod measures;
 mod numbers;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod text;
 #[expect(dead_code, reason = "for the page, which is not there yet")]
 mod verdict;
 
+pub use markdown::markdown;
 pub use text::text;
 
 use crate::results::Results;

@@ -37,6 +37,29 @@ fn nasty() -> Results {
 }
 
 #[test]
+fn a_summary_for_a_pull_request_has_the_essentials_and_no_markup_from_outside() {
+    let text = markdown(&[sample::failover()]);
+    for part in [
+        "### ❌ agent-killed: Missed: 1 of 6 thresholds not kept",
+        "| `failed<0.1%` | 0.21 % | **missed** |",
+        "p99.9 912 ms",
+        "| wrong | invalid\\_credentials |  | ✓ 4,498 |",
+        "Faults: 10 s `kill agent-2`, 20 s `restart agent-2`",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    let text = markdown(&[nasty()]);
+    assert!(
+        !text.contains("<script") || text.matches("<script").count() == text.matches("``").count() / 2,
+        "{text}"
+    );
+    for line in text.lines().filter(|line| line.starts_with('|')) {
+        assert!(line.ends_with('|'), "{line}");
+    }
+    assert!(!markdown(&[Results::default()]).is_empty() && markdown(&[]).is_empty());
+}
+
+#[test]
 fn a_terminal_has_the_essentials_in_100_columns_and_the_verdict_last() {
     for run in [
         sample::failover(),
