@@ -1,27 +1,85 @@
-//! Reports of runs, for people: a summary for a pull request, and one for a terminal.
+//! Reports of runs, for people: a page to look at, a summary for a pull request, and one for a terminal.
 //!
 //! All are made of [`Results`] alone, so that a report can be made of any that was written down. What comes from outside,
-//! names and commands and errors, is made harmless wherever it is written.
+//! names and commands and errors, is escaped wherever it is written. A page needs nothing but itself: no network, no
+//! fonts, no scripts of others.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the page, which is not there yet"))]
+mod agents;
 mod answers;
-#[cfg_attr(not(test), expect(dead_code, reason = "for the page, which is not there yet"))]
+mod arms;
+mod charts;
 mod faults;
-#[expect(dead_code, reason = "for the page, which is not there yet")]
 mod figures;
+mod html;
 mod markdown;
+mod markup;
 mod measures;
 mod numbers;
+mod plot;
+mod processes;
+mod scale;
+mod svg;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod text;
-#[expect(dead_code, reason = "for the page, which is not there yet")]
 mod verdict;
 
+pub use html::html;
 pub use markdown::markdown;
 pub use text::text;
 
+use answers::Answers;
+use faults::Fault;
+use numbers::seconds;
+use plot::ReadOut;
+use scale::Scale;
+use svg::Field;
+
 use crate::results::Results;
+
+/// A run, and what its charts and tables have in common.
+struct View<'a> {
+    run: &'a Results,
+    /// From 1 on, in one page.
+    number: usize,
+    answers: Answers,
+    faults: Vec<Fault<'a>>,
+}
+
+impl<'a> View<'a> {
+    fn of(run: &'a Results, number: usize) -> Self {
+        Self {
+            run,
+            number,
+            answers: Answers::of(run),
+            faults: faults::of(run),
+        }
+    }
+
+    /// Seconds that its charts show: up to the last of what is known.
+    fn length(&self) -> f64 {
+        let slices = self.run.timeline.iter().map(|slice| slice.from_s + slice.lasts_s);
+        let marks = self.run.marks.iter().map(|mark| mark.ordered_s);
+        let length = slices.chain(marks).fold(0.0, f64::max);
+        if length > 0.0 { length } else { self.run.about.planned_s }
+    }
+
+    fn time(&self) -> Scale {
+        Scale::between(0.0, self.length())
+    }
+
+    /// Slices of time as places of a chart.
+    fn places(&self, field: &Field) -> ReadOut {
+        let mut read_out = ReadOut::default();
+        for slice in &self.run.timeline {
+            let (from, to) = (slice.from_s, slice.from_s + slice.lasts_s);
+            let place = format!("{} to {}", seconds(from), seconds(to));
+            read_out.add_place(field.x.at(f64::midpoint(from, to)), place);
+        }
+        read_out
+    }
+}
 
 /// What no report has a place for: what would do something to a terminal or turn the direction of what follows.
 fn is_unfit(c: char) -> bool {

@@ -276,6 +276,27 @@ fn agent(name: &str, chance: &mut Chance) -> AgentShare {
     }
 }
 
+/// The same load on two others, of which the last is worse.
+pub(crate) fn arms() -> Vec<Results> {
+    let mut two = failover();
+    two.about.name = "two relays".to_owned();
+    two.latency_ms = latency(2.9, 31.0);
+    for slice in &mut two.timeline {
+        slice.latency = latency(2.9, slice.latency.max.as_secs_f64() * 300.0);
+    }
+    two.counts.failed = 11;
+    two.counts.right = 14_989;
+    two.thresholds.iter_mut().for_each(|threshold| threshold.ok = true);
+    let mut slow = failover();
+    slow.about.name = "directory 20 ms slower".to_owned();
+    slow.latency_ms = latency(24.1, 2_100.0);
+    for slice in &mut slow.timeline {
+        slice.latency = latency(24.0, slice.latency.max.as_secs_f64() * 1_500.0);
+    }
+    slow.marks.clear();
+    vec![failover(), two, slow]
+}
+
 /// Sign-ins that were let in, locked accounts, a load that was not kept to, and an early end.
 pub(crate) fn disaster() -> Results {
     let mut run = failover();
