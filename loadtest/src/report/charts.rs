@@ -260,3 +260,16 @@ pub(super) fn distribution(html: &mut String, view: &View<'_>) -> fmt::Result {
     };
     plot.write(html)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_named_in_the_longest_unit_that_fits_all() {
+        for (length, last) in [(30.0, "30 s"), (120.0, "120 s"), (600.0, "10 min"), (36_000.0, "10 h")] {
+            let names = time_ticks(Scale::between(0.0, length));
+            assert_eq!(names.last().map(|(_, name)| name.as_str()), Some(last), "{names:?}");
+        }
+    }
+}

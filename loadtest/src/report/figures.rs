@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::numbers::{NOTHING, count, digits, ms, percent, rate};
+use super::numbers::{NOTHING, count, digits, fine, ms, percent, rate};
 use super::verdict::Tone;
 use crate::results::{Results, per_second};
 use crate::text::told;
@@ -93,7 +93,7 @@ fn latency(run: &Results) -> Group {
 fn directory(run: &Results) -> Option<Group> {
     let each = run
         .binds_per_signin
-        .map(|each| figure("binds each", digits(each), "binds for a sign-in, on average"));
+        .map(|each| figure("binds each", fine(each), "binds for a sign-in, on average"));
     let mut figures: Vec<Figure> = each.into_iter().collect();
     if let Some(binds) = run.binds {
         let most = format!("at most {} binds for one", count(binds.most_for_one));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::numbers::{NOTHING, count, digits, rate, ratio, real, times};
+use super::numbers::{NOTHING, count, digits, fine, rate, ratio, real, times};
 use crate::results::Results;
 use crate::text::told;
 
@@ -35,7 +35,7 @@ pub(super) const MEASURES: [Measure; 12] = [
     Measure::less("p99", |run| time(run, run.latency_ms.p99), time_told),
     Measure::less("p99.9", |run| time(run, run.latency_ms.p999), time_told),
     Measure::less("max", |run| time(run, run.latency_ms.max), time_told),
-    Measure::less("binds each", |run| run.binds_per_signin, digits),
+    Measure::less("binds each", |run| run.binds_per_signin, fine),
     Measure::less(
         "CPU for a sign-in",
         |run| {

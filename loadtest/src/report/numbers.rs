@@ -115,6 +115,15 @@ pub(super) fn times(ratio: f64) -> String {
     }
 }
 
+/// With a thousandth of what is about 1: that is where a requirement's bound is.
+pub(super) fn fine(value: f64) -> String {
+    if value.abs() < 10.0 {
+        format!("{value:.3}")
+    } else {
+        digits(value)
+    }
+}
+
 /// What was seen of a threshold, in the unit of what was required: a share has its sign, and every time has a unit.
 pub(super) fn seen(threshold: &Threshold) -> String {
     let Some(value) = threshold.value else {
@@ -123,10 +132,10 @@ pub(super) fn seen(threshold: &Threshold) -> String {
     let required = threshold.expr.rsplit(['<', '>', '=']).next().unwrap_or_default().trim();
     match () {
         () if required.ends_with('%') && value > 0.0 && value < 0.001 => "under 0.001 %".to_owned(),
-        () if required.ends_with('%') => format!("{} %", digits(value)),
+        () if required.ends_with('%') => format!("{} %", fine(value)),
         () if duration(required).is_ok() => ms(value),
         () if value.fract() == 0.0 && value >= 0.0 => count(value as u64),
-        () => digits(value),
+        () => fine(value),
     }
 }
 
@@ -168,7 +177,7 @@ mod tests {
             ("p99<50ms", Some(12.34), "12.3 ms"),
             ("failed<=0.1%", Some(0.05), "0.050 %"),
             ("failed==0", Some(1_250.0), "1,250"),
-            ("binds_per_signin<=1.01", Some(1.0042), "1.00"),
+            ("binds_per_signin<=1.01", Some(1.0042), "1.004"),
             ("late_binds==0", None, "not seen"),
         ] {
             let threshold = Threshold {

@@ -137,7 +137,7 @@ fn a_page_has_the_verdict_first_and_all_parts_of_a_failover() {
     let places = [
         "Missed: 1 of 6 thresholds not kept",
         "15,000 sign-ins in 30 s: 99.79 % right, 32 failed, none wrong.",
-        "✗ missed</b> <code>failed&lt;0.1%</code> <span class=\"seen\">0.21 %</span>",
+        "✗ missed</b> <code>failed&lt;0.1%</code> <span class=\"seen\">0.213 %</span>",
         "Key figures",
         "Latency over time",
         ">2</span> restart agent-2 ",
@@ -224,7 +224,7 @@ fn a_summary_for_a_pull_request_has_the_essentials_and_no_markup_from_outside() 
     let text = markdown(&[sample::failover()]);
     for part in [
         "### ❌ agent-killed: Missed: 1 of 6 thresholds not kept",
-        "| `failed<0.1%` | 0.21 % | **missed** |",
+        "| `failed<0.1%` | 0.213 % | **missed** |",
         "p99.9 912 ms",
         "| wrong | invalid\\_credentials |  | ✓ 4,498 |",
         "Faults: 10 s `kill agent-2`, 20 s `restart agent-2`",
@@ -259,7 +259,7 @@ fn a_terminal_has_the_essentials_in_100_columns_and_the_verdict_last() {
     }
     let text = text(&sample::failover());
     assert!(
-        text.contains("  MISSED        failed<0.1%                   0.21 %"),
+        text.contains("  MISSED        failed<0.1%                  0.213 %"),
         "{text}"
     );
     assert!(text.ends_with("=> MISSED: 1 OF 6 THRESHOLDS NOT KEPT\n"), "{text}");
