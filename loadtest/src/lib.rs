@@ -19,6 +19,7 @@ pub mod load;
 pub mod mix;
 pub mod people;
 pub mod record;
+pub mod report;
 pub mod require;
 pub mod results;
 pub mod run;
