@@ -3,6 +3,8 @@
 //! They are played in turn, there and back (A B, B A, A B …), so that a machine that grows slower or faster favours none;
 //! what is compared is each round's, and how far rounds differ is told with it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -123,6 +125,67 @@ impl Comparison {
     }
 }
 
+/// A table of the arms' medians, and each ratio with its spread.
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<16}{:>8}", "arm", "rounds")?;
+        for (name, _) in MEASURES {
+            write!(f, "{name:>18}")?;
+        }
+        writeln!(f)?;
+        for arm in &self.arms {
+            write!(f, "{:<16}{:>8}", arm.name, arm.runs.len())?;
+            for (name, measure) in MEASURES {
+                let mut values: Vec<f64> = arm.runs.iter().filter_map(measure).collect();
+                values.sort_by(f64::total_cmp);
+                let told = median(&values).map(|value| match name {
+                    "p50" | "p99" => format!("{:.2} ms", value * 1e3),
+                    "cpu per sign-in" => format!("{value:.0} µs"),
+                    _ => format!("{value:.0}"),
+                });
+                write!(f, "{:>18}", told.unwrap_or_else(|| "-".to_owned()))?;
+            }
+            writeln!(f)?;
+        }
+        for Ratio {
+            arm,
+            measure,
+            median,
+            lowest,
+            highest,
+        } in &self.ratios
+        {
+            writeln!(
+                f,
+                "  {arm}: {measure} {median:.2} times that of {} ({lowest:.2} to {highest:.2})",
+                self.arms.first().map_or("", |first| &first.name)
+            )?;
+        }
+        let bad = self
+            .arms
+            .iter()
+            .flat_map(|arm| &arm.runs)
+            .filter(|run| !run.is_good())
+            .count();
+        match bad {
+            0 => writeln!(f, "  => every run is as it was wanted"),
+            bad => writeln!(
+                f,
+                "  => {bad} of the runs are NOT as wanted: a threshold is missed, or the load was not as planned"
+            ),
+        }
+    }
+}
+
+/// Of sorted values.
+fn median(values: &[f64]) -> Option<f64> {
+    let (lower, upper) = (
+        values.get(values.len().saturating_sub(1) / 2)?,
+        values.get(values.len() / 2)?,
+    );
+    Some(f64::midpoint(*lower, *upper))
+}
+
 impl Ratio {
     /// Over the rounds that both have; `None` where nothing can be compared.
     fn of(name: &str, measure: Measure, first: &Arm, other: &Arm) -> Option<Self> {
@@ -131,14 +194,10 @@ impl Ratio {
             .filter_map(|(first, other)| Some(measure(other)? / measure(first).filter(|value| *value > 0.0)?))
             .collect();
         ratios.sort_by(f64::total_cmp);
-        let (lower, upper) = (
-            ratios.get(ratios.len().saturating_sub(1) / 2)?,
-            ratios.get(ratios.len() / 2)?,
-        );
         Some(Self {
             arm: other.name.clone(),
             measure: name.to_owned(),
-            median: f64::midpoint(*lower, *upper),
+            median: median(&ratios)?,
             lowest: *ratios.first()?,
             highest: *ratios.last()?,
         })

@@ -3,6 +3,7 @@
 //! Rates are doubled until something does not hold, then halved in between; what is tried next follows from what was seen
 //! and from nothing else. A step whose generator was late tells of the generator: the search ends below it, and says so.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -163,6 +164,36 @@ impl Search {
             rate: held,
             ended_by,
             steps,
+        }
+    }
+}
+
+/// A table of what was tried, and the answer.
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:>10}{:>12}{:>10}{:>10}{:>9}{:>8}{:>12}",
+            "rate/s", "right/s", "p50 ms", "p99 ms", "failed", "wrong", "CPU µs each"
+        )?;
+        for step in &self.steps {
+            let verdict = match (step.valid, step.ok) {
+                (false, _) => "the generator was late",
+                (true, true) => "held",
+                (true, false) => "missed",
+            };
+            let cpu = step
+                .cpu_us_per_signin
+                .map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.0}"));
+            writeln!(
+                f,
+                "{:>10.0}{:>12.0}{:>10.1}{:>10.1}{:>9}{:>8}{cpu:>12}  {verdict}",
+                step.rate, step.goodput, step.p50_ms, step.p99_ms, step.failed, step.wrong
+            )?;
+        }
+        match self.rate {
+            Some(rate) => writeln!(f, "  => {rate:.0} sign-ins a second; {}", self.ended_by),
+            None => writeln!(f, "  => no rate held; {}", self.ended_by),
         }
     }
 }

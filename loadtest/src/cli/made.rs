@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::request::Wanted;
 use crate::arms::{self, Comparison};
 use crate::find_max::{self, Found};
+use crate::report;
 use crate::results::Results;
 use crate::run::{self, View};
 
@@ -56,6 +57,15 @@ impl Made {
             Self::Run(results) => serde_json::to_string_pretty(results),
             Self::Arms(comparison) => serde_json::to_string_pretty(comparison),
             Self::FindMax(found, _) => serde_json::to_string_pretty(found),
+        }
+    }
+
+    /// For whoever waited for it.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Run(results) => report::text(results),
+            Self::Arms(comparison) => comparison.to_string(),
+            Self::FindMax(found, _) => found.to_string(),
         }
     }
 

@@ -1,12 +1,14 @@
 //! Where results go.
 
 use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 
 use super::made::Made;
+use crate::report;
 
 /// What can be typed about them.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +17,12 @@ pub(super) struct Outputs {
     /// Everything, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// A page that needs nothing beside it, with charts
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// A summary for a pull request
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
     /// Nothing on standard output and error but what is wrong
     #[arg(long)]
     quiet: bool,
@@ -31,7 +39,7 @@ impl Outputs {
     /// # Errors
     /// What cannot.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        for path in self.json.iter() {
+        for path in [&self.json, &self.html, &self.markdown].into_iter().flatten() {
             let existed = path.exists();
             let opened = OpenOptions::new().create(true).append(true).open(path);
             opened.with_context(|| format!("cannot write {}", path.display()))?;
@@ -48,7 +56,18 @@ impl Outputs {
     /// # Errors
     /// The first that could not be written.
     pub(super) fn write(&self, made: &Made) -> anyhow::Result<()> {
+        let runs = made.runs();
+        if !self.quiet {
+            // Whoever reads it may have gone; the files and the exit code tell all the same.
+            let _ = std::io::stdout().write_all(made.text().as_bytes());
+        }
         let mut written = Ok(());
+        if let Some(path) = &self.html {
+            written = written.and(replace(path, &report::html(&runs)));
+        }
+        if let Some(path) = &self.markdown {
+            written = written.and(replace(path, &report::markdown(&runs)));
+        }
         if let Some(path) = &self.json {
             let text = made.json().context("the results").map(|text| text + "\n");
             written = written.and(text.and_then(|text| replace(path, &text)));
@@ -77,7 +96,9 @@ mod tests {
     fn outputs(json: &str) -> Outputs {
         Outputs {
             json: Some(json.into()),
-            quiet: false,
+            html: None,
+            markdown: None,
+            quiet: true,
         }
     }
 
