@@ -168,8 +168,8 @@ impl From<UpArgs> for Request {
 
 fn after_help() -> String {
     format!(
-        "{LAYOUT_HELP}\n\nThe parts are commands too: `postern relay`, `postern agent` (and `postern agent check`) and `postern mock-dc`\n\
-         are the programs postern-relay, postern-agent and postern-mock-dc.\n\nPOSTERN_LOG__LEVEL=debug in the environment makes every part say more. `POST /children/NAME` of the\n\
+        "{LAYOUT_HELP}\n\nThe parts are commands too: `postern relay`, `postern agent` (and `postern agent check`), `postern mock-dc` and\n\
+         `postern loadtest` are the programs postern-relay, postern-agent, postern-mock-dc and postern-loadtest.\n\nPOSTERN_LOG__LEVEL=debug in the environment makes every part say more. `POST /children/NAME` of the\n\
          control takes {{\"do\":\"kill|stop|cont|term|restart\"}}; with --net-faults, `PUT /links/AGENT/RELAY` takes\n\
          {{\"drop\":true,\"loss\":0.05,\"delay_ms\":[0,50],\"reorder\":true}}, all optional, for both directions; {{}} mends\n\
          the link, and `GET /links` tells of all."
@@ -192,6 +192,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(name @ "relay") => return postern_relay::main(rest(name)),
         Some(name @ "agent") => return postern_agent::main(rest(name)),
         Some(name @ "mock-dc") => return postern_mock_dc::main(rest(name)),
+        Some(name @ "loadtest") => return postern_loadtest::cli::main(rest(name)),
         _ => {}
     }
     let cli = match Cli::try_parse_from(arguments) {

@@ -18,6 +18,7 @@ mod envelopes;
 mod existing;
 mod faults;
 mod harness;
+mod loadtest;
 mod net_faults;
 mod page;
 mod people;
