@@ -34,6 +34,8 @@ pub struct Comparison {
     pub arms: Vec<Arm>,
     /// Of each but the first.
     pub ratios: Vec<Ratio>,
+    /// Why there are fewer rounds than were wanted, when a run could not begin.
+    pub broken: Option<String>,
 }
 
 /// One of them.
@@ -77,6 +79,7 @@ pub async fn compare(
             runs: Vec::new(),
         })
         .collect();
+    let mut broken = None;
     'rounds: for round in 0..rounds {
         let mut order: Vec<usize> = (0..arms.len()).collect();
         if round % 2 == 1 {
@@ -84,14 +87,25 @@ pub async fn compare(
         }
         for index in order {
             if let (Some(request), Some(arm)) = (arms.get(index), compared.get_mut(index)) {
-                arm.runs.push(run::play(request.clone(), stop, view).await?);
+                match run::play(request.clone(), stop, view).await {
+                    Ok(results) => arm.runs.push(results),
+                    // What was seen up to here is not lost for it.
+                    Err(error) if round > 0 => {
+                        broken = Some(format!("{}, round {}: {error:#}", request.name, round + 1));
+                        break 'rounds;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             if stop.is_cancelled() {
                 break 'rounds;
             }
         }
     }
-    Ok(Comparison::of(compared))
+    Ok(Comparison {
+        broken,
+        ..Comparison::of(compared)
+    })
 }
 
 impl Comparison {
@@ -105,12 +119,21 @@ impl Comparison {
                 ratios.extend(of_measure);
             }
         }
-        Self { arms, ratios }
+        Self {
+            arms,
+            ratios,
+            broken: None,
+        }
     }
 
-    /// Of each arm the run that is in the middle, by its median latency: what stands for it in a picture.
+    /// Of each arm the run that stands for it in a picture: the worst, if one is not as it was wanted; else the one in the
+    /// middle by its median latency.
     pub fn typical(&self) -> Vec<Results> {
         let typical = self.arms.iter().filter_map(|arm| {
+            let bad = arm.runs.iter().filter(|run| !run.is_good());
+            if let Some(worst) = bad.max_by_key(|run| (run.counts.false_successes, run.wrong_outcomes, run.failed)) {
+                return Some(worst.clone());
+            }
             let mut runs: Vec<&Results> = arm.runs.iter().collect();
             runs.sort_by_key(|results| results.latency_ms.p50);
             runs.get(runs.len().saturating_sub(1) / 2)
@@ -121,7 +144,7 @@ impl Comparison {
 
     /// Whether every run of every arm is what was wanted.
     pub fn is_good(&self) -> bool {
-        self.arms.iter().flat_map(|arm| &arm.runs).all(Results::is_good)
+        self.broken.is_none() && self.arms.iter().flat_map(|arm| &arm.runs).all(Results::is_good)
     }
 }
 
@@ -161,18 +184,21 @@ impl fmt::Display for Comparison {
                 self.arms.first().map_or("", |first| &first.name)
             )?;
         }
-        let bad = self
-            .arms
-            .iter()
-            .flat_map(|arm| &arm.runs)
-            .filter(|run| !run.is_good())
-            .count();
-        match bad {
-            0 => writeln!(f, "  => every run is as it was wanted"),
-            bad => writeln!(
-                f,
-                "  => {bad} of the runs are NOT as wanted: a threshold is missed, or the load was not as planned"
-            ),
+        for arm in &self.arms {
+            for (run, round) in arm.runs.iter().zip(1..).filter(|(run, _)| !run.is_good()) {
+                let let_in = match run.counts.false_successes {
+                    0 => String::new(),
+                    count => format!(", {count} LET IN WHO MUST NOT BE"),
+                };
+                writeln!(f, "  {}, round {round}: NOT as wanted{let_in}", arm.name)?;
+            }
+        }
+        if let Some(why) = &self.broken {
+            writeln!(f, "  the rest could not be played: {why}")?;
+        }
+        match self.is_good() {
+            true => writeln!(f, "  => every run is as it was wanted"),
+            false => writeln!(f, "  => NOT every run is as it was wanted: see above, and --json"),
         }
     }
 }

@@ -63,11 +63,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match cli.command {
         Command::Scenarios { name } => scenarios(name.as_deref()),
-        Command::Run(arguments) => {
-            let words: Vec<_> = typed.iter().map(|word| quoted(&word.to_string_lossy())).collect();
-            make(*arguments, words.join(" "))
-        }
+        Command::Run(arguments) => make(*arguments, told(&typed)),
     }
+}
+
+/// The command for reports, without the passwords in it.
+fn told(typed: &[OsString]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in typed.iter().map(|word| word.to_string_lossy()) {
+        let is_password = words.last().is_some_and(|before| before == "--password");
+        words.push(match word.split_once('=') {
+            _ if is_password => "***".to_owned(),
+            Some(("--password", _)) => "--password=***".to_owned(),
+            _ => quoted(&word),
+        });
+    }
+    words.join(" ")
 }
 
 /// As a shell would take it.
@@ -176,6 +187,12 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_password_is_told_with_the_command() {
+        let typed = ["x", "--password", "Secret-%d", "--password=Secret-%d", "--rate", "5"].map(OsString::from);
+        assert_eq!(told(&typed), "x --password *** --password=*** --rate 5");
     }
 
     #[test]

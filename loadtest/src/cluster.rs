@@ -1,6 +1,7 @@
 //! A cluster of `postern up`, as its line of JSON describes it, and what can be done to it: orders to its parts, bad
 //! networks, a directory that fails. All of it goes the ways that anybody's script can take.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,12 +88,19 @@ pub struct Dc {
 }
 
 /// A sample user.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct User {
     username: String,
     password: String,
     #[serde(deserialize_with = "verdict")]
     expect: Verdict,
+}
+
+/// Without the password.
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "User({:?}, {})", self.username, self.expect.as_str())
+    }
 }
 
 /// What the cluster answers to an order, as far as it is used here.

@@ -35,7 +35,7 @@ pub struct Fault {
     pub at: Duration,
     /// What.
     pub action: Action,
-    /// For how long; `None` is up to the end.
+    /// For how long; `None` is up to the end of the run.
     pub lasts: Option<Duration>,
 }
 

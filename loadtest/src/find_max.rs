@@ -62,6 +62,8 @@ pub struct Step {
 pub struct Found {
     /// The highest rate that held; `None` when none did.
     pub rate: Option<f64>,
+    /// Whether the search came to its end: nobody ended it, nobody was let in who must not be.
+    pub is_whole: bool,
     /// What ended the search, in words.
     pub ended_by: String,
     /// Everything that was tried, in that order.
@@ -81,7 +83,7 @@ pub async fn look(
     stop: &CancellationToken,
     view: &mut impl View,
 ) -> anyhow::Result<(Found, Vec<Results>)> {
-    let (mut steps, mut runs) = (Vec::new(), Vec::new());
+    let (mut steps, mut runs, mut ended_early) = (Vec::new(), Vec::new(), None);
     while let Some(rate) = search.next(&steps) {
         if !steps.is_empty() {
             stop.run_until_cancelled(sleep(PAUSE)).await;
@@ -92,14 +94,27 @@ pub async fn look(
         let mut step = request.clone();
         step.name = format!("{rate:.0}/s");
         step.load.stages = vec![Stage::constant(rate, search.step)];
-        let results = run::play(step, stop, view).await?;
-        if results.ended_early.is_some() {
+        let results = match run::play(step, stop, view).await {
+            Ok(results) => results,
+            // What was found up to here is not lost for it.
+            Err(error) if !steps.is_empty() => {
+                ended_early = Some(format!("{rate:.0}/s could not be tried: {error:#}"));
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        steps.push(Step::of(rate, &results));
+        ended_early.clone_from(&results.ended_early);
+        runs.push(results);
+        if ended_early.is_some() {
             break;
         }
-        steps.push(Step::of(rate, &results));
-        runs.push(results);
     }
-    Ok((search.found(steps), runs))
+    let mut found = search.found(steps);
+    if let Some(why) = ended_early.or_else(|| stop.is_cancelled().then(|| "it was ended before".to_owned())) {
+        (found.is_whole, found.ended_by) = (false, why);
+    }
+    Ok((found, runs))
 }
 
 impl Step {
@@ -116,7 +131,7 @@ impl Step {
             cpu_us_per_signin: (!processes.is_empty())
                 .then(|| processes.iter().map(|process| process.cpu_us_per_signin).sum()),
             ok: results.is_good(),
-            valid: results.generator.is_valid(),
+            valid: results.generator.is_in_time(),
         }
     }
 }
@@ -162,6 +177,7 @@ impl Search {
         };
         Found {
             rate: held,
+            is_whole: true,
             ended_by,
             steps,
         }
@@ -192,6 +208,7 @@ impl fmt::Display for Found {
             )?;
         }
         match self.rate {
+            _ if !self.is_whole => writeln!(f, "  => ENDED EARLY: {}", self.ended_by),
             Some(rate) => writeln!(f, "  => {rate:.0} sign-ins a second; {}", self.ended_by),
             None => writeln!(f, "  => no rate held; {}", self.ended_by),
         }

@@ -107,7 +107,12 @@ pub struct GeneratorReport {
 impl GeneratorReport {
     /// Whether the load was what was planned: nothing dropped, and 99 of 100 sent within 5 ms of their time.
     pub fn is_valid(&self) -> bool {
-        self.dropped == 0 && self.lag_p99_ms <= LATE.as_secs_f64() * 1_000.0
+        self.dropped == 0 && self.is_in_time()
+    }
+
+    /// Whether 99 of 100 were sent within 5 ms of their time. What is dropped may be the target's fault: too many waited.
+    pub fn is_in_time(&self) -> bool {
+        self.lag_p99_ms <= LATE.as_secs_f64() * 1_000.0
     }
 }
 
@@ -258,7 +263,7 @@ impl Desk {
     /// A sign-in, and the second one where the first was a mistake.
     async fn serve(self: Arc<Self>, user: u32, kind: Kind, planned: Instant) {
         self.sign_in(user, kind, planned).await;
-        if kind == Kind::Typo {
+        if kind == Kind::Typo && !self.shared.stop.is_cancelled() {
             let corrected = Instant::now() + CORRECTION;
             sleep_until(corrected).await;
             self.sign_in(user, Kind::Corrected, corrected).await;

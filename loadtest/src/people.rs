@@ -19,7 +19,7 @@ const WRONG_IN_A_ROW: u8 = 1;
 const SPRAYED: &str = "Autumn-2026!";
 
 /// Names or passwords by number: `user%06d@corp.example.com`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Pattern {
     before: String,
     digits: usize,
@@ -40,6 +40,13 @@ impl Pattern {
     pub fn of(&self, number: u32) -> String {
         let Self { before, digits, after } = self;
         format!("{before}{number:0digits$}{after}")
+    }
+}
+
+/// It may be that of passwords.
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pattern(***)")
     }
 }
 

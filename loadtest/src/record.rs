@@ -65,6 +65,9 @@ pub enum Broken {
     Connection,
     /// An answer that is none of a relay's.
     Unreadable,
+    /// An answer that is none of a relay's, and by its status or by its body alone somebody is let in: one half of all
+    /// callers looks at the one, the other half at the other.
+    HalfSuccess,
 }
 
 impl Broken {
@@ -74,6 +77,7 @@ impl Broken {
             Self::NoAnswer => "no answer",
             Self::Connection => "connection lost",
             Self::Unreadable => "unreadable answer",
+            Self::HalfSuccess => "half a success",
         }
     }
 }
@@ -95,6 +99,7 @@ impl Record {
         match self.ended {
             Ended::Outcome(outcome) if outcome == self.attempt.kind.expected() => Judgement::Right,
             Ended::Outcome(Outcome::Verdict(_)) => Judgement::Wrong,
+            Ended::Broken(Broken::HalfSuccess) if self.is_false_success() => Judgement::Wrong,
             _ => Judgement::Failed,
         }
     }
@@ -102,7 +107,8 @@ impl Record {
     /// Somebody was let in who must not be.
     pub fn is_false_success(&self) -> bool {
         const SUCCESS: Outcome = Outcome::Verdict(Verdict::Success);
-        self.ended == Ended::Outcome(SUCCESS) && self.attempt.kind.expected() != SUCCESS
+        let let_in = matches!(self.ended, Ended::Outcome(SUCCESS) | Ended::Broken(Broken::HalfSuccess));
+        let_in && self.attempt.kind.expected() != SUCCESS
     }
 
     /// Whether the generator was so late with it that it tells of the generator.
@@ -148,6 +154,8 @@ pub(crate) fn read_answer(status: u16, body: &[u8]) -> Ended {
         .and_then(|body| outcome(&body));
     match outcome {
         Some(outcome) if outcome.http_status() == status => Ended::Outcome(outcome),
+        Some(Outcome::Verdict(Verdict::Success)) => Ended::Broken(Broken::HalfSuccess),
+        _ if (200..300).contains(&status) => Ended::Broken(Broken::HalfSuccess),
         _ => Ended::Broken(Broken::Unreadable),
     }
 }
@@ -221,12 +229,8 @@ mod tests {
     #[test]
     fn what_a_relay_never_answers_is_no_outcome() {
         for (status, body) in [
-            (200, ""),
-            (200, r#"{"outcome":"invalid_credentials"}"#),
-            (401, r#"{"outcome":"success"}"#),
             (503, r#"{"outcome":"unavailable"}"#),
             (503, r#"{"outcome":"success","reason":"timeout"}"#),
-            (200, r#"{"outcome":"fine"}"#),
             (502, "<html>"),
         ] {
             assert_eq!(
@@ -234,6 +238,23 @@ mod tests {
                 Ended::Broken(Broken::Unreadable),
                 "{status} {body}"
             );
+        }
+    }
+
+    #[test]
+    fn who_is_let_in_by_status_or_body_alone_is_let_in() {
+        for (status, body) in [
+            (200, ""),
+            (200, "<html>"),
+            (204, ""),
+            (200, r#"{"outcome":"invalid_credentials"}"#),
+            (401, r#"{"outcome":"success"}"#),
+        ] {
+            let ended = read_answer(status, body.as_bytes());
+            assert_eq!(ended, Ended::Broken(Broken::HalfSuccess), "{status} {body}");
+            assert!(record(false, ended).is_false_success());
+            assert_eq!(record(false, ended).judgement(), Judgement::Wrong);
+            assert_eq!(record(true, ended).judgement(), Judgement::Failed);
         }
     }
 

@@ -154,9 +154,13 @@ impl Requirement {
 
     fn measured(&self, results: &Results) -> Option<f64> {
         let of = self.of.as_deref();
-        let counts = || match self.window {
-            None => results.counts,
-            Some(window) => counts_in(results, window),
+        // Where nothing was sent, nothing was seen.
+        let counts = || {
+            let counts = match self.window {
+                None => results.counts,
+                Some(window) => counts_in(results, window),
+            };
+            (counts.sent > 0).then_some(counts)
         };
         match self.measure {
             Measure::Latency(quantile) => match (of, self.window) {
@@ -170,20 +174,21 @@ impl Requirement {
                 (None, None) => (results.sent > 0).then(|| quantile.of(&results.latency_ms)),
             },
             Measure::Count(counted) => {
-                let counts = counts();
+                let counts = counts()?;
                 let seen = number(counted.of(&counts));
                 match self.unit {
-                    Unit::Percent if counts.sent == 0 => None,
                     Unit::Percent => Some(seen * 100.0 / number(counts.sent)),
                     _ => Some(seen),
                 }
             }
+            Measure::Outcome if results.sent == 0 => None,
             Measure::Outcome => Some(number(results.outcomes.get(of?).copied().unwrap_or(0))),
             Measure::Rate => Some(match self.window {
                 None => results.goodput(),
-                Some((from, until)) => {
-                    let end = until.map_or(results.about.planned_s, |until| until.as_secs_f64());
-                    per_second(counts().right, end - from.as_secs_f64())
+                Some(window) => {
+                    // Of the seconds that are wholly in it.
+                    let lasts: f64 = slices_in(results, window).map(|slice| slice.lasts_s).sum();
+                    per_second(counts()?.right, lasts)
                 }
             }),
             Measure::BindsPerSignIn => results.binds_per_signin,
@@ -457,6 +462,9 @@ mod tests {
     #[test]
     fn what_was_not_seen_does_not_hold() {
         for text in [
+            "failed[9s..]==0",
+            "failed[1200ms..1900ms]==0",
+            "rate[9s..]<5",
             "binds_per_signin<=1",
             "p99(wrong)<1s",
             "cpu_us<100",

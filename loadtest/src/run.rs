@@ -4,11 +4,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use postern_protocol::Outcome;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::binds::{BindSummary, Binds};
@@ -19,7 +20,7 @@ use crate::generator::{Generator, GeneratorReport, Pace};
 use crate::ledger::Ledger;
 use crate::load::{Arrivals, Load};
 use crate::people::People;
-use crate::record::Record;
+use crate::record::{Ended, Record};
 use crate::require::Requirement;
 use crate::results::{About, Counts, Results, per_second};
 use crate::sampler::{Pids, Sampler};
@@ -31,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// After the last answer, before the directory is asked for its record: what a frozen agent would still bind has come.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// For taking back what was done. A part that restarts may take a while.
+const MEND: Duration = Duration::from_secs(60);
 
 /// Sign-ins that are kept to be compared with binds: as many as mock-dc keeps binds, unless it is told otherwise.
 const KEPT: usize = 1_000_000;
@@ -58,6 +62,8 @@ pub struct Request {
     pub faults: Vec<Fault>,
     /// What must hold.
     pub requirements: Vec<Requirement>,
+    /// Whether sign-ins go to the cluster, and its directory can tell of them.
+    pub is_clusters: bool,
     /// The command, as it was typed.
     pub command: String,
 }
@@ -116,9 +122,14 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
         processes,
         faults,
         requirements,
+        is_clusters,
         command,
     } = request;
     people.suffice(&load.mix, load.expected())?;
+    if let Some(fault) = faults.iter().find(|fault| fault.at >= load.lasts()) {
+        let (what, at, lasts) = (&fault.action, told(fault.at), told(load.lasts()));
+        anyhow::bail!("the fault {what} is at {at}, and the load ends after {lasts}; it would not be done");
+    }
     let targets = reach.targets.iter().map(ToString::to_string).collect();
     let generator = Generator {
         route: reach.prepare().await?,
@@ -142,12 +153,14 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
     let sampler = Sampler::start(cluster.as_ref(), pids.clone(), began);
     let (sender, mut marked) = mpsc::unbounded_channel();
     let mut playing = JoinSet::new();
-    playing.spawn(player.play(began, move |mark| {
+    let over = CancellationToken::new();
+    playing.spawn(player.play(began, over.clone(), move |mark| {
         // Nobody looks at what is done after the end.
         let _ = sender.send(mark);
     }));
 
-    let mut seen = Seen::new(cluster.as_ref().is_some_and(|cluster| cluster.directory().is_ok()));
+    let tells = cluster.as_ref().is_some_and(|cluster| cluster.directory().is_ok());
+    let mut seen = Seen::new(is_clusters && tells);
     let mut tick = interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut last_told, mut stopped) = (began, false);
@@ -188,9 +201,11 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
     let lasted = began.elapsed();
     let sent = seen.ledger.counts().sent;
     let (processes, agents) = sampler.stop(sent, &pids, lasted);
-    // What ends a fault after the load is of no interest; what began has been told.
-    playing.abort_all();
+    // What was done to what is tested is taken back, however the run ended: else it would be there in the next one.
+    over.cancel();
+    let mended = timeout(MEND, playing.join_next()).await.is_ok();
     while let Ok(mark) = marked.try_recv() {
+        view.mark(&mark);
         seen.marks.push(mark);
     }
 
@@ -221,7 +236,13 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
     {
         sleep(SETTLE).await;
         match binds(cluster, running.began_at, &mut seen.kept, &people).await {
-            Ok(binds) => {
+            Ok((binds, without)) => {
+                if without > 0 {
+                    results.notes.push(format!(
+                        "{without} sign-ins have a verdict and no bind with their name: names that are looked up, or a \
+                         directory that was restarted and began its record anew"
+                    ));
+                }
                 results.binds_per_signin = Some(match sent {
                     0 => 0.0,
                     sent => per_second(binds.binds, 1.0) / per_second(sent, 1.0),
@@ -234,6 +255,14 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
         }
     }
     judge(&mut results, &requirements);
+    if !mended {
+        results.valid = false;
+        let why = format!(
+            "what was done to what is tested could not be taken back within {}",
+            told(MEND)
+        );
+        results.invalid_because.push(why);
+    }
     Ok(results)
 }
 
@@ -242,11 +271,23 @@ async fn binds(
     began_at: std::time::SystemTime,
     records: &mut [Record],
     people: &People,
-) -> anyhow::Result<BindSummary> {
+) -> anyhow::Result<(BindSummary, usize)> {
     anyhow::ensure!(records.len() < KEPT, "there were more than {KEPT} sign-ins");
     let binds = Binds::read(&cluster.binds().await?, began_at).context("mock-dc's record of binds")?;
     binds.attribute(records, people);
-    Ok(BindSummary::of(&*records))
+    let verdict = |record: &&Record| matches!(record.ended, Ended::Outcome(Outcome::Verdict(_)));
+    let without = records
+        .iter()
+        .filter(verdict)
+        .filter(|record| record.binds.all == 0)
+        .count();
+    // One in twenty may be looked up; of more, too much is not known.
+    anyhow::ensure!(
+        without * 20 <= records.len(),
+        "of {} sign-ins {without} have a verdict and no bind; was the directory restarted?",
+        records.len()
+    );
+    Ok((BindSummary::of(&*records), without))
 }
 
 /// Whether the load was what was planned, and whether what was required holds.
@@ -265,6 +306,9 @@ fn judge(results: &mut Results, requirements: &[Requirement]) {
             "the generator was late: one sign-in in a hundred by more than {lag_p99_ms:.1} ms; this machine is too busy for \
              the rate"
         ));
+    }
+    if results.sent == 0 {
+        invalid.push("not a single sign-in was made".to_owned());
     }
     if let Some(why) = &results.ended_early {
         invalid.push(why.clone());

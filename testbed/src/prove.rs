@@ -114,8 +114,9 @@ pub fn list() -> String {
 /// same. At once when it is interrupted, or the reports cannot be written.
 pub async fn run(request: &Request) -> anyhow::Result<Proof> {
     if let Some(path) = &request.json {
-        // Before ten minutes of scenarios, and not after them.
-        write_json(path, &[])?;
+        // Before ten minutes of scenarios, and not after them. What is there stays until there is something else.
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        opened.with_context(|| format!("cannot write {}", path.display()))?;
     }
     let folder = std::env::temp_dir().join(format!("postern-prove-{:08x}", rand::random::<u32>()));
     std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;

@@ -119,8 +119,8 @@ pub(super) struct Arguments {
     /// Something that must hold; may be repeated
     #[arg(long, value_name = "EXPR", long_help = require::HELP, help_heading = "What must hold")]
     pub(super) require: Vec<Requirement>,
-    /// Leave out what the scenario requires
-    #[arg(long, action = ArgAction::SetTrue, requires = "scenario", help_heading = "What must hold")]
+    /// Leave out what the scenario requires, and that no outcome is wrong
+    #[arg(long, action = ArgAction::SetTrue, help_heading = "What must hold")]
     pub(super) require_nothing: bool,
 
     #[command(flatten)]

@@ -43,7 +43,8 @@ impl Made {
             Self::Arms(comparison) => comparison.is_good(),
             // What was looked for is where it does not hold any more.
             Self::FindMax(found, runs) => {
-                found.rate.is_some() && runs.iter().all(|run| run.counts.false_successes == 0)
+                let let_in: u64 = runs.iter().map(|run| run.counts.false_successes).sum();
+                found.is_whole && found.rate.is_some() && let_in == 0
             }
         }
     }

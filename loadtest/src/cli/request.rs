@@ -23,7 +23,10 @@ use crate::scenario::Scenario;
 const MIX: &str = "right=70,wrong=30";
 
 /// What is required of a rate where nothing else is.
-const HELD: [&str; 3] = ["failed==0", "wrong_outcomes==0", "p99<50ms"];
+const FAST: &str = "p99<50ms";
+
+/// What is required of every run.
+const NONE_WRONG: &str = "wrong_outcomes==0";
 
 /// What a search begins with.
 const FIRST_RATE: f64 = 500.0;
@@ -121,6 +124,13 @@ impl Arguments {
             mix: weights.among(&people.verdicts())?,
             seed: self.seed,
         };
+        let is_clusters = match &cluster {
+            Some(cluster) => {
+                let own = [relays(cluster)?, directories(cluster)?].concat();
+                targets.iter().all(|target| own.contains(target))
+            }
+            None => false,
+        };
         let reach = self.reach(cluster.as_ref(), targets)?;
         let is_directory = reach.targets.iter().any(Target::is_directory);
         if is_directory && load.mix.kinds().any(|kind| kind == Kind::Empty) {
@@ -151,20 +161,30 @@ impl Arguments {
                 _ => self.fault.clone(),
             },
             requirements: self.requirements(scenario)?,
+            is_clusters,
             command,
         })
     }
 
     fn requirements(&self, scenario: Option<&Scenario>) -> anyhow::Result<Vec<Requirement>> {
+        let parsed = |text: &str| text.parse().map_err(|why: String| anyhow::anyhow!(why));
         let of_scenario = scenario.filter(|_| !self.require_nothing);
         let of_scenario = of_scenario.map(|scenario| scenario.require.clone());
         let mut all = of_scenario.unwrap_or_default();
         all.extend(self.require.iter().cloned());
         if all.is_empty() && self.find_max {
-            let held = HELD
-                .iter()
-                .map(|text| text.parse().map_err(|why: String| anyhow::anyhow!(why)));
-            return held.collect();
+            all.push(parsed(FAST)?);
+        }
+        // Quick refusals are no rate.
+        let always: &[&str] = match (self.require_nothing, self.find_max) {
+            (_, true) => &[NONE_WRONG, "failed==0"],
+            (false, false) => &[NONE_WRONG],
+            (true, false) => &[],
+        };
+        for text in always {
+            if !all.iter().any(|known| known.to_string() == *text) {
+                all.push(parsed(text)?);
+            }
         }
         Ok(all)
     }
@@ -217,6 +237,9 @@ impl Arguments {
             (Some(rate), Some(lasts), ..) => vec![Stage::constant(rate, lasts)],
             (None, Some(lasts), Some(_), _) => vec![Stage::constant(1.0, lasts)],
             (None, None, _, Some(scenario)) => scenario.stages.clone(),
+            (.., Some(_)) => {
+                bail!("a scenario has rates and times of its own: use --scale, or give stages with --stage")
+            }
             _ => bail!(
                 "say how much: --rate 500 --duration 30s, --stage \"30s 500\", --closed 16 --duration 30s, or --scenario steady"
             ),

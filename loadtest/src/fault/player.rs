@@ -3,7 +3,7 @@
 //! What a fault replaces is kept: the controls of links and of the directory take all that is in force at once, so each
 //! change is made to what is known of it and sent whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::process::Stdio;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -12,11 +12,15 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::process::Command;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{Action, DirectoryFault, Fault, Link, LinkFault, Order};
 use crate::cluster::{Cluster, DIRECTORY};
 use crate::sampler::Pids;
+
+/// A command may take so long. What comes after it waits.
+const LONGEST_COMMAND: Duration = Duration::from_secs(60);
 
 /// Something that was done to what is tested. It happened somewhere between the two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,22 +128,57 @@ impl Player {
         Ok(())
     }
 
-    /// Plays all of it, and hands each step's mark on as it is done. What could not be done has its error in its mark.
-    pub async fn play(mut self, began: Instant, mut done: impl FnMut(Mark)) {
-        for step in std::mem::take(&mut self.steps) {
-            sleep_until(began + step.at).await;
-            let ordered = began.elapsed();
-            let result = self.step(&step).await;
+    /// Plays all of it up to its end or until the run is `over`, and then takes back what is still in force, the last first:
+    /// the next run begins as this one did. Hands each step's mark on as it is done; what could not be done has its error
+    /// in its mark.
+    pub async fn play(mut self, began: Instant, over: CancellationToken, mut done: impl FnMut(Mark)) {
+        let mut steps = VecDeque::from(std::mem::take(&mut self.steps));
+        let mut in_force: Vec<Action> = Vec::new();
+        while let Some(step) = steps.pop_front() {
+            if over.run_until_cancelled(sleep_until(began + step.at)).await.is_none() {
+                steps.push_front(step);
+                break;
+            }
+            done(self.make(&step, began).await);
+            if step.ends {
+                if let Some(index) = in_force.iter().rposition(|action| *action == step.action) {
+                    in_force.remove(index);
+                }
+            } else if step.action.can_end() {
+                // Also what failed: it may have been done in part.
+                in_force.push(step.action);
+            }
+        }
+        for step in steps.iter().filter(|step| !step.ends) {
             done(Mark {
-                what: if step.ends {
-                    format!("end of {}", step.action)
-                } else {
-                    step.action.to_string()
-                },
-                ordered_s: ordered.as_secs_f64(),
-                done_s: began.elapsed().as_secs_f64(),
-                error: result.err().map(|error| format!("{error:#}")),
+                what: step.action.to_string(),
+                ordered_s: step.at.as_secs_f64(),
+                done_s: step.at.as_secs_f64(),
+                error: Some("the run was over before".to_owned()),
             });
+        }
+        while let Some(action) = in_force.pop() {
+            let step = Step {
+                at: Duration::ZERO,
+                action,
+                ends: true,
+            };
+            done(self.make(&step, began).await);
+        }
+    }
+
+    async fn make(&mut self, step: &Step, began: Instant) -> Mark {
+        let ordered = began.elapsed();
+        let result = self.step(step).await;
+        Mark {
+            what: if step.ends {
+                format!("end of {}", step.action)
+            } else {
+                step.action.to_string()
+            },
+            ordered_s: ordered.as_secs_f64(),
+            done_s: began.elapsed().as_secs_f64(),
+            error: result.err().map(|error| format!("{error:#}")),
         }
     }
 
@@ -203,8 +242,14 @@ impl Player {
 
 async fn exec(command: &str) -> anyhow::Result<()> {
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", command]).stdin(Stdio::null()).kill_on_drop(true);
-    let output = shell.output().await.context("cannot start a shell")?;
+    shell
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    let output = timeout(LONGEST_COMMAND, shell.output()).await;
+    let output = output.context("it takes more than a minute; let it go on by itself (setsid … &)")?;
+    let output = output.context("cannot start a shell")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{}: {}", output.status, said.trim());
@@ -220,7 +265,9 @@ mod tests {
         let faults: Vec<Fault> = faults.iter().map(|text| text.parse().unwrap()).collect();
         let player = Player::new(None, Pids::default(), &faults).await.unwrap();
         let mut marks = Vec::new();
-        player.play(Instant::now(), |mark| marks.push(mark)).await;
+        player
+            .play(Instant::now(), CancellationToken::new(), |mark| marks.push(mark))
+            .await;
         marks
     }
 
@@ -231,6 +278,24 @@ mod tests {
         assert_eq!((marks[0].what.as_str(), &marks[0].error), ("exec true", &None));
         assert!(marks[0].ordered_s >= 0.01 && marks[0].done_s >= marks[0].ordered_s);
         assert_eq!(marks[1].error.as_deref(), Some("exit status: 3: no"));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_done_when_the_run_is_over_is_told_as_not_done() {
+        let faults = ["0s exec true".parse().unwrap(), "1h exec true".parse().unwrap()];
+        let player = Player::new(None, Pids::default(), &faults).await.unwrap();
+        let (over, mut marks) = (CancellationToken::new(), Vec::new());
+        let ends = over.clone();
+        let play = player.play(Instant::now(), over, |mark| {
+            ends.cancel();
+            marks.push(mark);
+        });
+        play.await;
+        assert_eq!(marks.len(), 2);
+        assert_eq!(
+            (&marks[0].error, marks[1].error.as_deref()),
+            (&None, Some("the run was over before"))
+        );
     }
 
     #[tokio::test]

@@ -83,7 +83,9 @@ impl Verdict {
         if !run.valid && because.is_empty() && run.sent > 0 {
             reasons.push("Not valid: the load was not what was planned.".to_owned());
         }
-        reasons.extend(run.ended_early.iter().map(|why| format!("Ended early: {why}")));
+        let told = run.ended_early.iter().filter(|why| !because.contains(why));
+        reasons.extend(told.map(|why| format!("Ended early: {why}")));
+        reasons.extend(run.notes.iter().map(|note| format!("Note: {note}")));
         Self { tone, title, reasons }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024;
 pub(super) const MAX_BYTES_WITH_JWE: usize = 64 * 1024;
 
 /// From arrival to the body's end.
-pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a caller posts: a password, or an envelope.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
@@ -15,21 +16,24 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
-use super::body::{MAX_BYTES_WITH_JWE, READ_TIMEOUT};
+use super::body::MAX_BYTES_WITH_JWE;
 
-/// As much as anybody's body is read, for as long.
+/// For the rest of a body that nobody asked for. What is sent with the headers is there at once; who dribbles is not waited
+/// for.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// As much as anybody's body is read.
 pub(super) async fn discard(request: Request, next: Next) -> Response {
     if request.version() != Version::HTTP_2 || request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let until = Instant::now() + READ_TIMEOUT;
     let (parts, body) = request.into_parts();
     let shared = Shared(Arc::new(Mutex::new(body)));
     let response = next.run(Request::from_parts(parts, Body::new(shared.clone()))).await;
     // In time or not, the answer is sent.
-    let _ = timeout_at(until, read(shared)).await;
+    let _ = timeout(PATIENCE, read(shared)).await;
     response
 }
 
@@ -119,6 +123,35 @@ mod tests {
             StatusCode::UNAUTHORIZED
         );
         *taken.lock().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_comes_delays_the_answer_by_no_more_than_a_moment() {
+        struct Never;
+        impl HttpBody for Never {
+            type Data = Bytes;
+            type Error = std::convert::Infallible;
+
+            fn poll_frame(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+                Poll::Pending
+            }
+        }
+        let router = Router::new()
+            .route("/", post(|_: Request| async { StatusCode::UNAUTHORIZED }))
+            .layer(axum::middleware::from_fn(discard));
+        let request = Request::post("/")
+            .version(Version::HTTP_2)
+            .body(Body::new(Never))
+            .unwrap();
+        let began = tokio::time::Instant::now();
+        assert_eq!(
+            router.oneshot(request).await.unwrap().status(),
+            StatusCode::UNAUTHORIZED
+        );
+        assert!(began.elapsed() <= PATIENCE + Duration::from_millis(10));
     }
 
     #[tokio::test]
