@@ -136,16 +136,16 @@ async fn faults_are_played_at_their_times_and_taken_back_and_thresholds_decide_t
     let bench = Bench::start(&["--net-faults"]).await;
     std::fs::write(
         bench.path("scenario.toml"),
-        "about = \"x\"\nstages = [\"6s 40\"]\nmix = \"right=1\"\n\
-         faults = [\"1s kill agent-2 for 1s\", \"1s blackhole agent-1 for 2s\", \"3s dc-slow 20ms dc-1 for 1s\"]\n\
-         require = [\"failed==0\", \"wrong_outcomes==0\", \"sent==240\"]\n",
+        "about = \"x\"\nstages = [\"7s 40\"]\nmix = \"right=1\"\n\
+         faults = [\"1s kill agent-2 for 1s\", \"4s blackhole agent-1 for 1s\", \"3s dc-slow 20ms dc-1 for 1s\"]\n\
+         require = [\"failed==0\", \"wrong_outcomes==0\", \"sent==280\"]\n",
     )
     .unwrap();
     let output = bench.run("--scenario scenario.toml").await;
     let results: Value = serde_json::from_slice(&std::fs::read(bench.path("out.json")).unwrap()).unwrap();
     assert!(late_alone(&results), "{results}\n{}", said(&output));
     let kept = results["thresholds"].as_array().unwrap();
-    assert!(kept.iter().all(|threshold| threshold["ok"] == true), "{results}");
+    assert!(kept.iter().all(|threshold| threshold["ok"] == true), "{kept:?}");
     let marks = results["marks"].as_array().unwrap();
     let what: Vec<&str> = marks.iter().map(|mark| mark["what"].as_str().unwrap()).collect();
     assert_eq!(what.len(), 6, "{what:?}");
