@@ -25,6 +25,8 @@ pub struct Bind {
     pub message_id: i32,
     /// LDAP result code.
     pub result: u32,
+    /// Whether the directory took the password, or the name, for a wrong one; not whatever else keeps somebody out.
+    pub is_bad_password: bool,
     /// Whether the answer was handed to the connection.
     pub answered: bool,
 }
@@ -39,6 +41,7 @@ struct Line {
     msgid: Option<i32>,
     name: Option<String>,
     result: Option<u32>,
+    sub_code: Option<String>,
     answered: Option<bool>,
 }
 
@@ -57,7 +60,7 @@ pub struct BindSummary {
     pub users_bound_twice: u64,
     /// The most of any.
     pub most_for_one: u64,
-    /// Wrong passwords that were counted beyond the first time, over all users.
+    /// Wrong passwords that were counted beyond those that were sent, over all sign-ins.
     pub extra_bad_passwords: u64,
     /// Binds after the sign-in was answered.
     pub late_binds: u64,
@@ -93,6 +96,8 @@ impl Binds {
                 from_port: line.peer.map_or(0, |peer| peer.port()),
                 message_id: line.msgid.unwrap_or_default(),
                 result: line.result.unwrap_or_default(),
+                is_bad_password: line.result == Some(49)
+                    && line.sub_code.is_none_or(|code| matches!(code.as_str(), "52e" | "525")),
                 answered: line.answered.unwrap_or_default(),
             });
         }
@@ -130,7 +135,7 @@ impl Binds {
                     continue;
                 };
                 record.binds.all += 1;
-                record.binds.bad += u32::from(bind.result == 49);
+                record.binds.bad += u32::from(bind.is_bad_password);
                 record.binds.late += u32::from(is_late(bind, record));
             }
         }
@@ -141,11 +146,13 @@ impl BindSummary {
     /// Of these sign-ins, which know their binds.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
         let mut summary = Self::default();
-        for Record { binds, .. } in records {
+        for record in records {
+            let binds = record.binds;
             summary.binds += u64::from(binds.all);
             summary.users_bound_twice += u64::from(binds.all > 1);
             summary.most_for_one = summary.most_for_one.max(u64::from(binds.all));
-            summary.extra_bad_passwords += u64::from(binds.bad.saturating_sub(1));
+            let expected = u32::from(record.attempt.kind.is_refused_by_the_directory());
+            summary.extra_bad_passwords += u64::from(binds.bad.saturating_sub(expected));
             summary.late_binds += u64::from(binds.late);
         }
         summary
@@ -220,6 +227,18 @@ mod tests {
         };
         assert_eq!(summary, expected);
         assert_eq!((binds.of("u1")[0].answered, binds.of("u1")[0].from_port), (false, 9));
+    }
+
+    #[test]
+    fn a_wrong_password_counted_for_a_right_one_is_one_too_many_and_what_else_keeps_out_is_none() {
+        let locked = line(1_050, "u2", 49, true).replace(r#""sub_code":null"#, r#""sub_code":"775""#);
+        let binds = read(&[line(1_050, "u1", 49, true), locked]);
+        let mut right = [record(1), record(2)];
+        for record in &mut right {
+            record.attempt.kind = Kind::Right;
+        }
+        assert_eq!(summary(&binds, &mut right).extra_bad_passwords, 1);
+        assert_eq!(summary(&binds, &mut [record(1), record(2)]).extra_bad_passwords, 0);
     }
 
     #[test]

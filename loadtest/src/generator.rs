@@ -256,21 +256,26 @@ impl Desk {
                 sleep(NOBODY).await;
                 continue;
             };
-            self.clone().serve(user, kind, Instant::now()).await;
+            let ended = self.clone().serve(user, kind, Instant::now()).await;
+            if ended == Ended::Broken(Broken::Connection) {
+                // Nobody is there: that is soon said, and not to be asked tens of thousands of times a second.
+                sleep(NOBODY).await;
+            }
         }
     }
 
     /// A sign-in, and the second one where the first was a mistake.
-    async fn serve(self: Arc<Self>, user: u32, kind: Kind, planned: Instant) {
-        self.sign_in(user, kind, planned).await;
+    async fn serve(self: Arc<Self>, user: u32, kind: Kind, planned: Instant) -> Ended {
+        let ended = self.sign_in(user, kind, planned).await;
         if kind == Kind::Typo && !self.shared.stop.is_cancelled() {
             let corrected = Instant::now() + CORRECTION;
             sleep_until(corrected).await;
-            self.sign_in(user, Kind::Corrected, corrected).await;
+            return self.sign_in(user, Kind::Corrected, corrected).await;
         }
+        ended
     }
 
-    async fn sign_in(&self, user: u32, kind: Kind, planned: Instant) {
+    async fn sign_in(&self, user: u32, kind: Kind, planned: Instant) -> Ended {
         let (name, password) = (self.people.name(kind, user), self.people.password(kind, user));
         let lag = planned.elapsed();
         let ended = timeout_at(planned + self.patience, self.client.sign_in(&name, &password)).await;
@@ -288,6 +293,7 @@ impl Desk {
             ended,
             binds: Tally::default(),
         });
+        ended
     }
 }
 

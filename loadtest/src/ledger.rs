@@ -1,6 +1,6 @@
 //! Counts sign-ins as they end, so that a run of a day takes no more memory than one of a minute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -44,14 +44,42 @@ struct Times {
 
 #[derive(Debug)]
 struct OfKind {
-    ended: BTreeMap<String, u64>,
+    ended: HashMap<Ended, u64>,
     counts: Counts,
     latency: Histogram<u64>,
 }
 
+/// What ended in a while, whenever it was planned: for whoever looks on.
+#[derive(Debug, Default)]
+pub struct Recent(OfSlice);
+
+impl Recent {
+    /// Counts one.
+    pub fn add(&mut self, record: &Record) {
+        add(&mut self.0.latency, record.latency);
+        self.0.counts.add(record);
+        *self.0.outcomes.entry(record.ended).or_default() += 1;
+    }
+
+    /// All in numbers.
+    pub fn counts(&self) -> Counts {
+        self.0.counts
+    }
+
+    /// From the planned time to the answer, to a hundredth.
+    pub fn latency(&self) -> Latency {
+        Latency::from(&self.0.latency)
+    }
+
+    /// How they ended, by name.
+    pub fn outcomes(&self) -> BTreeMap<String, u64> {
+        by_name(&self.0.outcomes)
+    }
+}
+
 #[derive(Debug)]
 struct OfSlice {
-    outcomes: BTreeMap<String, u64>,
+    outcomes: HashMap<Ended, u64>,
     counts: Counts,
     latency: Histogram<u64>,
 }
@@ -85,7 +113,7 @@ impl Default for Times {
 impl Default for OfKind {
     fn default() -> Self {
         Self {
-            ended: BTreeMap::new(),
+            ended: HashMap::new(),
             counts: Counts::default(),
             latency: histogram(DIGITS),
         }
@@ -95,7 +123,7 @@ impl Default for OfKind {
 impl Default for OfSlice {
     fn default() -> Self {
         Self {
-            outcomes: BTreeMap::new(),
+            outcomes: HashMap::new(),
             counts: Counts::default(),
             latency: histogram(SLICE_DIGITS),
         }
@@ -145,15 +173,14 @@ impl Ledger {
         add(&mut self.all.service, record.service());
         add(&mut self.all.lag, record.lag);
         self.all.late += u64::from(record.is_late());
-        let ended = record.ended.to_string();
         let kind = self.kinds.entry(record.attempt.kind).or_default();
         add(&mut kind.latency, record.latency);
         kind.counts.add(record);
-        *kind.ended.entry(ended.clone()).or_default() += 1;
+        *kind.ended.entry(record.ended).or_default() += 1;
         if let Some(slice) = self.slice_of(record.attempt.at) {
             add(&mut slice.latency, record.latency);
             slice.counts.add(record);
-            *slice.outcomes.entry(ended).or_default() += 1;
+            *slice.outcomes.entry(record.ended).or_default() += 1;
         }
     }
 
@@ -193,11 +220,11 @@ impl Ledger {
 
     /// How they ended, by name.
     pub fn outcomes(&self) -> BTreeMap<String, u64> {
-        let mut outcomes = BTreeMap::new();
+        let mut outcomes = HashMap::new();
         for kind in self.kinds.values() {
             merge(&mut outcomes, &kind.ended);
         }
-        outcomes
+        by_name(&outcomes)
     }
 
     /// From the planned time to the answer.
@@ -227,7 +254,7 @@ impl Ledger {
             .map(|(kind, of_it)| KindResult {
                 kind: kind.to_string(),
                 expected: kind.expected().to_string(),
-                actual: of_it.ended.clone(),
+                actual: by_name(&of_it.ended),
                 counts: of_it.counts,
                 latency: Latency::from(&of_it.latency),
             })
@@ -241,7 +268,7 @@ impl Ledger {
             .map(|(slice, index)| Slice {
                 from_s: (self.slice * index).as_secs_f64(),
                 lasts_s: self.slice.as_secs_f64(),
-                outcomes: slice.outcomes.clone(),
+                outcomes: by_name(&slice.outcomes),
                 counts: slice.counts,
                 latency: Latency::from(&slice.latency),
             })
@@ -281,10 +308,14 @@ impl OfSlice {
     }
 }
 
-fn merge(into: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
-    for (name, count) in from {
-        *into.entry(name.clone()).or_default() += count;
+fn merge(into: &mut HashMap<Ended, u64>, from: &HashMap<Ended, u64>) {
+    for (ended, count) in from {
+        *into.entry(*ended).or_default() += count;
     }
+}
+
+fn by_name(ended: &HashMap<Ended, u64>) -> BTreeMap<String, u64> {
+    ended.iter().map(|(ended, count)| (ended.to_string(), *count)).collect()
 }
 
 #[cfg(test)]

@@ -52,6 +52,11 @@ impl Kind {
         matches!(self, Self::Wrong | Self::Typo | Self::Spray)
     }
 
+    /// Whether the directory takes the password, or the name, for a wrong one.
+    pub fn is_refused_by_the_directory(self) -> bool {
+        self.counts_against_account() || matches!(self, Self::Unknown | Self::Listed(Verdict::InvalidCredentials))
+    }
+
     /// The name in a mix and in reports.
     pub fn as_str(self) -> &'static str {
         match self {

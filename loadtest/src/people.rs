@@ -15,8 +15,8 @@ use crate::record::Ended;
 /// Wrong passwords in a row for one account. Policies lock after three at the least, and one of ours may be counted twice.
 const WRONG_IN_A_ROW: u8 = 1;
 
-/// What a spray tries on everybody.
-const SPRAYED: &str = "Autumn-2026!";
+/// What a spray tries on everybody. As the other wrong ones it is so odd that it is nobody's: it would be a false success.
+const SPRAYED: &str = "Autumn-2026-a7c1e9!";
 
 /// Names or passwords by number: `user%06d@corp.example.com`.
 #[derive(Clone, PartialEq, Eq)]
@@ -252,7 +252,7 @@ impl People {
             Kind::Right | Kind::Corrected => self.right(number),
             // A slip of the finger; and whatever the right one is, these are none.
             Kind::Typo => self.right(number) + "q",
-            Kind::Wrong | Kind::Unknown => format!("Wrong-{number}"),
+            Kind::Wrong | Kind::Unknown => format!("Wrong-a7c1e9-{number}"),
             Kind::Spray => SPRAYED.to_owned(),
             Kind::Empty => String::new(),
             Kind::Listed(verdict) => self

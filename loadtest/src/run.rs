@@ -17,7 +17,7 @@ use crate::client::Reach;
 use crate::cluster::Cluster;
 use crate::fault::{Fault, Mark, Player};
 use crate::generator::{Generator, GeneratorReport, Pace};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Recent};
 use crate::load::{Arrivals, Load};
 use crate::people::People;
 use crate::record::{Ended, Record};
@@ -298,7 +298,8 @@ fn judge(results: &mut Results, requirements: &[Requirement]) {
     let mut invalid = Vec::new();
     if dropped > 0 {
         invalid.push(format!(
-            "{dropped} sign-ins were not made: too many were under way, or everybody was in one"
+            "{dropped} sign-ins were not made: too many were under way, or everybody was in one or would be locked by a \
+             wrong password; --at-once and --user-count allow more"
         ));
     }
     if !results.generator.is_valid() && dropped == 0 {
@@ -329,7 +330,7 @@ fn judge(results: &mut Results, requirements: &[Requirement]) {
 /// What is seen of a run while it goes on.
 struct Seen {
     ledger: Ledger,
-    recent: Ledger,
+    recent: Recent,
     /// Whether sign-ins are kept, to be compared with binds.
     keeps: bool,
     kept: Vec<Record>,
@@ -342,7 +343,7 @@ impl Seen {
     fn new(keeps: bool) -> Self {
         Self {
             ledger: Ledger::default(),
-            recent: Ledger::default(),
+            recent: Recent::default(),
             keeps,
             kept: Vec::new(),
             false_success: None,

@@ -16,6 +16,9 @@ use crate::scrape::Metrics;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Of a process or an agent so many are kept.
+const MOST_SAMPLES: usize = 1_800;
+
 /// Who does not answer within this is frozen or gone, and nothing is known of it then.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -125,6 +128,11 @@ impl Watched {
                 cpu: used / since,
                 memory_bytes: usage.memory,
             });
+            thin(&mut self.used.samples, |one, next| ProcessSample {
+                at_s: next.at_s,
+                cpu: f64::midpoint(one.cpu, next.cpu),
+                memory_bytes: one.memory_bytes.max(next.memory_bytes),
+            });
         }
         self.used.peak_bytes = self.used.peak_bytes.max(usage.memory);
         (self.pid, self.last) = (pid, Some((at, usage.cpu)));
@@ -140,10 +148,24 @@ impl Seen {
                 let new = binds.checked_sub(last).unwrap_or(binds);
                 counted.share.binds += new;
                 counted.share.samples.push((at.as_secs_f64(), new));
+                thin(&mut counted.share.samples, |one, next| (next.0, one.1 + next.1));
             }
             counted.last = Some(binds);
         }
     }
+}
+
+/// Makes one of each two when there are too many: a run of a day is to be told in as few as one of half an hour.
+fn thin<T: Copy>(samples: &mut Vec<T>, merge: impl Fn(T, T) -> T) {
+    if samples.len() < MOST_SAMPLES {
+        return;
+    }
+    let pairs = samples.chunks(2).filter_map(|pair| match pair {
+        [one, next] => Some(merge(*one, *next)),
+        [one] => Some(*one),
+        _ => None,
+    });
+    *samples = pairs.collect();
 }
 
 /// How many binds each agent has made, of those that answer.
@@ -227,6 +249,18 @@ mod tests {
         let cpu: Vec<f64> = watched.used.samples.iter().map(|sample| sample.cpu).collect();
         assert_eq!(cpu.len(), 3);
         assert!((cpu[0] - 0.5).abs() < 1e-9 && (cpu[1] - 0.25).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_long_run_is_told_in_fewer_samples_and_loses_no_bind() {
+        let mut seen = Seen::default();
+        for second in 0..20_000u32 {
+            seen.count(SECOND * second, vec![("agent-1".to_owned(), u64::from(second) * 3)]);
+        }
+        let share = &seen.agents["agent-1"].share;
+        assert!(share.samples.len() < MOST_SAMPLES, "{}", share.samples.len());
+        assert_eq!(share.samples.iter().map(|(_, binds)| binds).sum::<u64>(), share.binds);
+        assert!(share.samples.is_sorted_by(|one, next| one.0 < next.0));
     }
 
     #[test]

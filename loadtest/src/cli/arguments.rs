@@ -86,7 +86,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "The load")]
     pub(super) seed: u64,
     /// Give an answer up after this; longer than the relay's deadline
-    #[arg(long, value_name = "TIME", default_value = "6s", value_parser = duration, help_heading = "The load")]
+    #[arg(long, value_name = "TIME", default_value = "6s", value_parser = timeout, help_heading = "The load")]
     pub(super) timeout: Duration,
     /// Sign-ins at once; what comes beyond is dropped, and the run not valid
     #[arg(long, value_name = "N", default_value_t = 4_000, help_heading = "The load")]
@@ -180,6 +180,14 @@ fn sealing(text: &str) -> Result<Whom, String> {
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| *rate > 0.0 && *rate <= 1e6);
     rate.ok_or_else(|| format!("{text:?} is no number above 0"))
+}
+
+/// Up to the longest latency that is told apart.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&time);
+    fits.then_some(time)
+        .ok_or_else(|| format!("{text} is not from 100ms to 60s"))
 }
 
 fn process(text: &str) -> Result<(String, u32), String> {

@@ -117,8 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_full_loses_nothing_that_was_there() {
-        // Every write to it fails as on a full disk.
+    fn what_cannot_be_written_after_all_is_told_by_its_name() {
         let error = replace(Path::new("/dev/full/x"), "text").unwrap_err();
         assert!(
             format!("{error:#}").starts_with("cannot write /dev/full/x"),

@@ -109,6 +109,14 @@ impl Arguments {
         command: String,
     ) -> anyhow::Result<Request> {
         let people = self.people(cluster.as_ref())?;
+        if let Some(at_once) = self.closed
+            && u32::from(at_once) > people.len()
+        {
+            bail!(
+                "{at_once} sign-ins at once need as many users; there are {} (--user-count)",
+                people.len()
+            );
+        }
         let weights = match (&self.mix, scenario) {
             (Some(mix), _) => mix.clone(),
             (None, Some(scenario)) => scenario.mix.clone(),

@@ -19,6 +19,9 @@ use crate::record::{Broken, Ended, read_answer};
 /// Where sign-ins are posted to.
 const SIGN_IN: &str = "/v1/sign-in";
 
+/// A relay's answers have some hundred bytes.
+pub(super) const LONGEST_ANSWER: usize = 64 * 1024;
+
 /// Status and body.
 pub(super) type Answer = (StatusCode, Bytes);
 

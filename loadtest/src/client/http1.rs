@@ -10,13 +10,13 @@ use std::sync::Mutex;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::dial::{Place, Stream};
-use super::http::Answer;
+use super::http::{Answer, LONGEST_ANSWER};
 use super::lock;
 use crate::record::Broken;
 
@@ -105,7 +105,8 @@ impl Line {
         let response = self.sender.try_send_request(request);
         let response = self.drive(response).await.map_err(|mut error| error.take_message())?;
         let status = response.status();
-        let body = self.drive(response.into_body().collect()).await.map_err(|_| None)?;
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect();
+        let body = self.drive(body).await.map_err(|_| None)?;
         Ok((status, body.to_bytes()))
     }
 

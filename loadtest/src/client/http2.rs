@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use super::dial::Place;
-use super::http::Answer;
+use super::http::{Answer, LONGEST_ANSWER};
 use super::lock;
 use crate::record::Broken;
 
@@ -71,7 +71,8 @@ impl Connections {
             match line.sender.try_send_request(request).await {
                 Ok(response) => {
                     let status = response.status();
-                    let body = response.into_body().collect().await.map_err(|_| Broken::Connection)?;
+                    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+                    let body = body.map_err(|_| Broken::Connection)?;
                     return Ok((status, body.to_bytes()));
                 }
                 Err(mut error) => match error.take_message() {

@@ -48,6 +48,7 @@ mod tests {
             from_port,
             message_id,
             result: 0,
+            is_bad_password: false,
             answered: true,
         };
         assert!(binds.contains(&bind(4711, 8)));

@@ -182,6 +182,7 @@ mod tests {
             from_port: 9,
             message_id: 1,
             result: 0,
+            is_bad_password: false,
             answered: letter == 'a',
         };
         policy.check(&record, &binds.chars().map(bind).collect::<Vec<_>>())
