@@ -1,6 +1,7 @@
 //! `postern-agent check`, as people run it: each fault that a test makes is one failed step, of the right name, at the
 //! right place, with the key to change.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -165,6 +166,26 @@ fn wrong() -> Reply {
         LdapResultCode::InvalidCredentials,
         "80090308: LdapErr: DSID-0C090569, comment: AcceptSecurityContext error, data 52e, v4f7c\0".to_owned(),
     )
+}
+
+#[tokio::test]
+async fn a_private_key_that_everybody_may_read_is_told_of() {
+    let patient = Patient::new().await;
+    assert_eq!(patient.check(None).await.steps[1]["status"], "ok");
+    let key = patient.bed.folder.path().join("agent-key.pem");
+    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = patient.check(None).await;
+    assert_eq!(
+        (said.code, &said.steps[1]["status"]),
+        (0, &"warning".into()),
+        "{}",
+        said.text
+    );
+    assert!(
+        said.steps[1]["advice"].as_str().unwrap().starts_with("agent.key"),
+        "{}",
+        said.text
+    );
 }
 
 #[tokio::test]

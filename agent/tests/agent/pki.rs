@@ -1,5 +1,8 @@
 //! Certificates for tests, in a folder that goes away.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -30,8 +33,13 @@ impl Folder {
         &self.0
     }
 
+    /// Keys are their owner's alone, unless somebody made them everybody's.
     pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.0.join(name), text).unwrap();
+        let mode = if name.contains("key") { 0o600 } else { 0o644 };
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(mode);
+        let mut file = options.open(self.0.join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) struct Arguments {
     /// listed for all of these that somebody has [default: right=70,wrong=30]
     #[arg(long, value_name = "KIND=WEIGHT,…", help_heading = "Who signs in")]
     pub(super) mix: Option<Weights>,
-    /// User names by number [default: user%06d@ and the cluster's realm]
+    /// User names by number [default: user%06d in the cluster's realm]
     #[arg(long, value_name = "PATTERN", help_heading = "Who signs in")]
     pub(super) user: Option<Pattern>,
     /// Passwords by number [default: those of `postern up`]
