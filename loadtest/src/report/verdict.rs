@@ -85,7 +85,7 @@ impl Verdict {
         }
         let told = run.ended_early.iter().filter(|why| !because.contains(why));
         reasons.extend(told.map(|why| format!("Ended early: {why}")));
-        reasons.extend(run.notes.iter().map(|note| format!("Note: {note}")));
+        reasons.extend(run.notes.iter().cloned());
         Self { tone, title, reasons }
     }
 }
