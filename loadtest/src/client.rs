@@ -20,8 +20,8 @@ pub use reach::{Protocol, Reach, Route, Token};
 pub use sealing::Sealing;
 pub use target::Target;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinSet;
 
@@ -131,11 +131,6 @@ impl Client {
             None => Ended::Broken(Broken::Connection),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -229,19 +229,6 @@ impl Cluster {
         self.ask(Method::GET, &url, None).await
     }
 
-    /// Whether the directory has an account of this name (sAMAccountName).
-    ///
-    /// # Errors
-    /// When it does not tell.
-    pub async fn has_account(&self, name: &str) -> anyhow::Result<bool> {
-        let url = format!("{}/users/{name}", self.directory()?);
-        let answer = self.http.get(&url).send().await?;
-        match answer.status() {
-            reqwest::StatusCode::NOT_FOUND => Ok(false),
-            _ => Ok(answer.error_for_status().map(|_| true)?),
-        }
-    }
-
     /// What a relay or an agent counts.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -23,6 +23,7 @@ use crate::mix::Kind;
 use crate::people::{Crowd, People};
 use crate::record::{Attempt, Broken, Ended, LATE, Record, Tally};
 use crate::summary::Latency;
+use crate::sync::lock;
 
 /// From the answer to a mistyped password to the right one.
 const CORRECTION: Duration = Duration::from_secs(2);
@@ -357,11 +358,6 @@ fn cpu_of_thread() -> Option<Duration> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
     Some(Duration::from_nanos(nanoseconds))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub mod sampler;
 pub mod scenario;
 pub mod scrape;
 pub mod summary;
+mod sync;
 pub mod text;
 pub mod view;
 

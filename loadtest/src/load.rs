@@ -139,12 +139,6 @@ impl Load {
         self.stages.iter().map(|stage| stage.lasts).sum()
     }
 
-    /// The highest rate at any time, in sign-ins a second.
-    pub fn peak(&self) -> f64 {
-        let rates = self.stages.iter().flat_map(|stage| [stage.from, stage.to]);
-        rates.fold(0.0, f64::max)
-    }
-
     /// About how many sign-ins will come.
     pub fn expected(&self) -> f64 {
         self.stages.iter().map(Stage::arrivals).sum()

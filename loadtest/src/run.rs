@@ -1,6 +1,6 @@
 //! One run from beginning to end: the load, what is done meanwhile, what is seen, and what it came to.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -25,6 +25,7 @@ use crate::require::Requirement;
 use crate::results::{About, Counts, Results, per_second};
 use crate::sampler::{Pids, Sampler};
 use crate::summary::Latency;
+use crate::sync::lock;
 use crate::text::told;
 
 /// How often ended sign-ins are looked at.
@@ -99,13 +100,6 @@ pub trait View {
     fn mark(&mut self, mark: &Mark);
 }
 
-/// Nobody.
-impl View for () {
-    fn begin(&mut self, _: &About) {}
-    fn progress(&mut self, _: &Progress) {}
-    fn mark(&mut self, _: &Mark) {}
-}
-
 /// Makes a run. Cancelling `stop` ends it early, with what was made up to then.
 ///
 /// # Errors
@@ -139,7 +133,7 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
     };
     let pids: Pids = Arc::default();
     let watched = cluster.iter().flat_map(Cluster::processes).chain(processes);
-    pids.lock().unwrap_or_else(PoisonError::into_inner).extend(watched);
+    lock(&pids).extend(watched);
     let player = Player::new(cluster.clone(), pids.clone(), &faults).await?;
     let about = About {
         targets,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::cluster::{Cluster, Part};
 use crate::results::{AgentShare, ProcessSample, ProcessUse, per_second};
 use crate::scrape::Metrics;
+use crate::sync::lock;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -207,11 +208,6 @@ fn parse(stat: &str, ticks_per_second: u64, page: u64) -> Option<Usage> {
         cpu,
         memory: number(24)? * page,
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -90,6 +90,13 @@ impl View for Terminal {
     }
 }
 
+fn not_made(dropped: u64) -> String {
+    match dropped {
+        0 => String::new(),
+        dropped => format!(", {dropped} NOT MADE"),
+    }
+}
+
 /// A line for a log.
 fn line(progress: &Progress) -> String {
     let Progress {
@@ -112,11 +119,7 @@ fn line(progress: &Progress) -> String {
         all.right,
         all.failed,
         all.wrong,
-        if *dropped == 0 {
-            String::new()
-        } else {
-            format!(", {dropped} NOT MADE")
-        },
+        not_made(*dropped),
     )
 }
 
@@ -167,11 +170,7 @@ fn standing(name: &str, progress: &Progress) -> Vec<String> {
             } else {
                 String::new()
             },
-            if *dropped > 0 {
-                format!(", {dropped} NOT MADE")
-            } else {
-                String::new()
-            },
+            not_made(*dropped),
         ),
     ];
     let outcomes: Vec<String> = outcomes

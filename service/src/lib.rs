@@ -5,6 +5,7 @@
 //! here once, so that relay, agent and mock-dc cannot differ in it.
 
 pub mod admin;
+pub mod certificate_words;
 pub mod config;
 pub mod harden;
 pub mod http;

@@ -56,17 +56,16 @@ impl Outputs {
     /// # Errors
     /// The first that could not be written.
     pub(super) fn write(&self, made: &Made) -> anyhow::Result<()> {
-        let runs = made.runs();
         if !self.quiet {
             // Whoever reads it may have gone; the files and the exit code tell all the same.
             let _ = std::io::stdout().write_all(made.text().as_bytes());
         }
         let mut written = Ok(());
         if let Some(path) = &self.html {
-            written = written.and(replace(path, &report::html(&runs)));
+            written = written.and(replace(path, &report::html(&made.runs())));
         }
         if let Some(path) = &self.markdown {
-            written = written.and(replace(path, &report::markdown(&runs)));
+            written = written.and(replace(path, &report::markdown(&made.runs())));
         }
         if let Some(path) = &self.json {
             let text = made.json().context("the results").map(|text| text + "\n");

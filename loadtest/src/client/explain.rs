@@ -2,12 +2,10 @@
 
 use std::io;
 
+use postern_service::certificate_words::{names, outside_validity};
 use rustls::{CertificateError as Certificate, Error};
 
 use super::target::{Scheme, Target};
-
-/// More of a certificate's names are not told.
-const MAX_NAMES: usize = 8;
 
 /// Why TCP did not connect.
 pub(super) fn tcp(error: &io::Error, target: &Target) -> String {
@@ -54,26 +52,15 @@ fn certificate(problem: &Certificate, target: &Target, authorities: &str) -> Str
         Certificate::UnknownIssuer | Certificate::BadSignature => format!(
             "its certificate is not issued by an authority of {authorities}; give the issuing CA's certificate as a PEM file"
         ),
-        Certificate::Expired | Certificate::ExpiredContext { .. } => {
-            "its certificate has expired by this machine's clock; renew it, or set the clock".to_owned()
-        }
-        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-            "its certificate is not valid yet by this machine's clock; set the clock".to_owned()
-        }
         Certificate::NotValidForName => other_name(&[], target),
         Certificate::NotValidForNameContext { presented, .. } => other_name(presented, target),
-        other => format!("its certificate is refused: {other}"),
+        other => outside_validity(other).map_or_else(|| format!("its certificate is refused: {other}"), str::to_owned),
     }
 }
 
 /// The certificate is for these names, and not for the one that was asked for.
 fn other_name(presented: &[String], target: &Target) -> String {
-    let names: Vec<String> = presented
-        .iter()
-        .take(MAX_NAMES)
-        .filter_map(|name| plain(name))
-        .collect();
-    let has = match names.as_slice() {
+    let has = match names(presented).as_slice() {
         [] => "it has no name that could be compared".to_owned(),
         names => format!("it is for {}", names.join(", ")),
     };
@@ -81,13 +68,4 @@ fn other_name(presented: &[String], target: &Target) -> String {
         "its certificate is not for {} ({has}); use a name that it has in the URL",
         target.host
     )
-}
-
-/// The name in what rustls tells: `DnsName("dc-1.example.com")`, `IpAddress(192.0.2.1)`.
-fn plain(told: &str) -> Option<String> {
-    let rest = told
-        .strip_prefix("DnsName(")
-        .or_else(|| told.strip_prefix("IpAddress("))?;
-    let name = rest.trim_end_matches(')').trim_matches('"');
-    Some(name.chars().filter(|c| !c.is_control()).collect())
 }

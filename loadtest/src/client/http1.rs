@@ -17,8 +17,8 @@ use hyper_util::rt::TokioIo;
 
 use super::dial::{Place, Stream};
 use super::http::{Answer, LONGEST_ANSWER};
-use super::lock;
 use crate::record::Broken;
+use crate::sync::lock;
 
 /// The kept connections to one target.
 pub(super) struct Connections {

@@ -16,8 +16,8 @@ use tokio_util::task::TaskTracker;
 
 use super::dial::Place;
 use super::http::{Answer, LONGEST_ANSWER};
-use super::lock;
 use crate::record::Broken;
+use crate::sync::lock;
 
 /// Requests at once on a connection before another is opened: as many as a relay serves. What is beyond would wait in here.
 const STREAMS: usize = 64;

@@ -15,8 +15,8 @@ use postern_protocol::{Outcome, Unavailable, Verdict};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::dial::{Place, Stream};
-use super::lock;
 use crate::record::{Broken, Ended};
+use crate::sync::lock;
 
 /// Result codes (RFC 4511, section 4.1.9) that say something of a password.
 const SUCCESS: u32 = 0;

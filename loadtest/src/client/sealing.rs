@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::http::Answer;
-use super::lock;
 use crate::record::{Broken, Ended, read_answer};
+use crate::sync::lock;
 
 /// Keys change when agents come and go, and old ones open for two minutes more; they are asked for again after this.
 const REFRESH: Duration = Duration::from_secs(5);

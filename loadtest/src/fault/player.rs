@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::process::Stdio;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -18,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Action, DirectoryFault, Fault, Link, LinkFault, Order};
 use crate::cluster::{Cluster, DIRECTORY};
 use crate::sampler::Pids;
+use crate::sync::lock;
 
 /// A command may take so long. What comes after it waits.
 const LONGEST_COMMAND: Duration = Duration::from_secs(60);
@@ -198,8 +198,8 @@ impl Player {
             order
         };
         let pid = self.cluster()?.order(part, order.as_str()).await?;
-        // Whole after every statement. Domain controllers are one process, of another name.
-        let mut pids = self.pids.lock().unwrap_or_else(PoisonError::into_inner);
+        // Domain controllers are one process, of another name.
+        let mut pids = lock(&self.pids);
         let name = if pids.contains_key(part) { part } else { DIRECTORY };
         pids.insert(name.to_owned(), pid);
         Ok(())

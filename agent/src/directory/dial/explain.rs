@@ -2,12 +2,10 @@
 
 use std::io::ErrorKind;
 
+use postern_service::certificate_words::{names, outside_validity};
 use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
 
 use crate::config::{Server, Transport};
-
-/// More of a certificate's names are not told.
-const MAX_NAMES: usize = 8;
 
 /// What a domain controller that says nothing was asked for, and what to look at.
 pub(super) fn silence(transport: Transport) -> (&'static str, &'static str) {
@@ -63,26 +61,15 @@ fn certificate(problem: &Certificate, server: &Server) -> String {
              system trusts); put the issuing CA's certificate into directory.anchors"
                 .to_owned()
         }
-        Certificate::Expired | Certificate::ExpiredContext { .. } => {
-            "its certificate has expired by this machine's clock; renew it, or set the clock".to_owned()
-        }
-        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-            "its certificate is not valid yet by this machine's clock; set the clock".to_owned()
-        }
         Certificate::NotValidForName => other_name(&[], server),
         Certificate::NotValidForNameContext { presented, .. } => other_name(presented, server),
-        other => format!("its certificate is refused: {other}"),
+        other => outside_validity(other).map_or_else(|| format!("its certificate is refused: {other}"), str::to_owned),
     }
 }
 
 /// The certificate is for these names, and not for the one that was asked for.
 fn other_name(presented: &[String], server: &Server) -> String {
-    let names: Vec<String> = presented
-        .iter()
-        .take(MAX_NAMES)
-        .filter_map(|name| plain(name))
-        .collect();
-    let has = match names.as_slice() {
+    let has = match names(presented).as_slice() {
         [] => "it has no subject alternative name that could be compared".to_owned(),
         names => format!("it is for {}", names.join(", ")),
     };
@@ -92,38 +79,5 @@ fn other_name(presented: &[String], server: &Server) -> String {
         None => format!(
             "its certificate is not for {name} ({has}); use a name that it has in directory.servers.url, or set server_name"
         ),
-    }
-}
-
-/// The name in what rustls tells: `DnsName("dc-1.example.com")`, `IpAddress(192.0.2.1)`. No others are compared.
-fn plain(told: &str) -> Option<String> {
-    let rest = told
-        .strip_prefix("DnsName(")
-        .or_else(|| told.strip_prefix("IpAddress("))?;
-    let name = rest.trim_end_matches(')').trim_matches('"');
-    Some(name.chars().filter(|c| !c.is_control()).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_certificates_names_those_are_told_that_could_have_been_the_right_one() {
-        assert_eq!(
-            plain("DnsName(\"dc-1.example.com\")").as_deref(),
-            Some("dc-1.example.com")
-        );
-        assert_eq!(plain("DnsName(\"*.example.com\")").as_deref(), Some("*.example.com"));
-        assert_eq!(plain("IpAddress(192.0.2.1)").as_deref(), Some("192.0.2.1"));
-        assert_eq!(plain("DnsName(\"a\n\u{1b}b\")").as_deref(), Some("ab"));
-        for other in [
-            "UniformResourceIdentifier(\"https://x\")",
-            "Unsupported(0x00)",
-            "DirectoryName",
-            "",
-        ] {
-            assert_eq!(plain(other), None, "{other}");
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Sign-ins at directories.
 
+use crate::sync::lock;
 use std::collections::BTreeSet;
 
 use postern_protocol::Unavailable;

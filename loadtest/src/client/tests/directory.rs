@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::client::dial::Stream;
-use crate::client::lock;
+use crate::sync::lock;
 
 mod tag {
     pub(super) const BIND: u8 = 0x60;

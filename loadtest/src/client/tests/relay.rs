@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::client::lock;
+use crate::sync::lock;
 
 pub(super) const RIGHT: (StatusCode, &str) = (StatusCode::OK, r#"{"outcome":"success"}"#);
 const WRONG: (StatusCode, &str) = (StatusCode::UNAUTHORIZED, r#"{"outcome":"invalid_credentials"}"#);

@@ -1,5 +1,6 @@
 //! Sign-ins at relays.
 
+use crate::sync::lock;
 use axum::Router;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,5 +1,7 @@
 //! Sign-ins that are sealed before the relay has them.
 
+use crate::sync::lock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
