@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use postern_protocol::{Outcome, RequestId, Subject, Unavailable, Verdict};
 use serde::Serialize;
 
+use crate::clock::unix_ms;
+
 /// When a failure may have passed: an agent reconnects within a second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -14,7 +16,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A new request id: UUIDv7, so that ids sort by time in whatever log they end up.
 pub fn new_request_id() -> RequestId {
-    RequestId(uuid::Uuid::now_v7().into_bytes())
+    // uuid's own way asks the operating system for chance each time.
+    RequestId(
+        uuid::Builder::from_unix_timestamp_millis(unix_ms(), &rand::random())
+            .into_uuid()
+            .into_bytes(),
+    )
 }
 
 /// The answer to one sign-in.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use http_body_util::BodyExt;
 use postern_protocol::json;
 use postern_protocol::seal::Jwe;
@@ -109,8 +109,11 @@ pub async fn read(body: Body, arrived: Instant) -> Result<SignInBody, BodyError>
 /// # Errors
 /// [`BodyError`].
 pub(crate) async fn bytes(body: Body, arrived: Instant) -> Result<Zeroizing<Vec<u8>>, BodyError> {
-    // Full length from the beginning: a vector that grows leaves copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES_WITH_JWE));
+    // Of a body's own length from the beginning, where it says so: all of it is wiped in the end, and the most that it may
+    // be is a hundred times what it is.
+    let length =
+        usize::try_from(body.size_hint().lower()).map_or(MAX_BYTES_WITH_JWE, |hint| hint.min(MAX_BYTES_WITH_JWE));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length));
     match timeout_at(arrived + READ_TIMEOUT, collect(body, &mut bytes)).await {
         Ok(read) => read.map(|()| bytes),
         Err(_) => Err(BodyError::TooSlow),
@@ -125,9 +128,20 @@ async fn collect(mut body: Body, bytes: &mut Zeroizing<Vec<u8>>) -> Result<(), B
         if bytes.len() + data.len() > MAX_BYTES_WITH_JWE {
             return Err(BodyError::TooLong);
         }
-        bytes.extend_from_slice(&data);
+        append(bytes, &data);
     }
     Ok(())
+}
+
+/// A vector that grows by itself leaves copies behind.
+fn append(bytes: &mut Zeroizing<Vec<u8>>, data: &[u8]) {
+    let needed = bytes.len() + data.len();
+    if needed > bytes.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * bytes.capacity())));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
+    }
+    bytes.extend_from_slice(data);
 }
 
 fn parse(bytes: &[u8]) -> Result<SignInBody, BodyError> {
