@@ -5,13 +5,15 @@
 //! Whatever goes wrong before is `NotStarted`, and the relay may ask another agent; after it there is a verdict, a
 //! refusal by the directory to check, or the honest word that nobody knows.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use postern_protocol::frame::{Answer, FailedFrame, MAX_REQUEST_BYTES, NotStartedFrame, Request, VerdictFrame};
-use postern_protocol::wire::{WireError, read_frame, write_frame};
-use postern_protocol::{AgentIdentity, Moment, NotStarted, Subject, Verdict};
+use postern_protocol::wire::{WireError, read_frame, take_end, write_frame, write_last_frame};
+use postern_protocol::{AgentIdentity, Moment, NotStarted, RequestId, Subject, Verdict};
 use quinn::{RecvStream, SendStream};
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::core::fence::{Attempt, Permit, Replays};
@@ -28,6 +30,10 @@ use crate::unwrapping::Workers;
 
 /// A request is one packet that the relay has at hand; a stream without one is a relay in trouble.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `Started` only lengthens a patience of 250 ms and more. Of most binds the verdict is there before it would be of use,
+/// and a packet of its own for it, and another to acknowledge both, cost more than half as much as the sign-in itself.
+const HINT_AFTER: Duration = Duration::from_millis(20);
 
 /// Ids remembered at once, some 100 bytes each. At a thousand sign-ins a second there are 35,000.
 const REPLAY_CAPACITY: usize = 1 << 20;
@@ -117,7 +123,7 @@ impl Agent {
             self.attempt(session, &request, received, &mut send).await
         };
         log_answer(&request, &answer);
-        if let Err(error) = write_frame(&mut send, &answer.encode()).await {
+        if let Err(error) = write_last_frame(&mut send, &answer.encode()).await {
             tracing::debug!(request_id = %request.request_id, %error, "the answer cannot be sent");
         }
     }
@@ -148,16 +154,11 @@ impl Agent {
             }
         };
         // The bind is handed over first; `Started` is a hint and may wait for room on the wire.
-        let started = Answer::Started.encode();
-        let (answer, hint) = tokio::join!(
-            biased;
-            self.bind(session, request, &attempt, &opened, target, (ready, permit)),
-            write_frame(send, &started),
-        );
-        if let Err(error) = hint {
-            tracing::debug!(request_id = %request.request_id, %error, "the relay was not told of the start");
+        let mut bind = pin!(self.bind(session, request, &attempt, &opened, target, (ready, permit)));
+        match timeout(HINT_AFTER, bind.as_mut()).await {
+            Ok(answer) => answer,
+            Err(_) => tokio::join!(biased; bind, hint(request.request_id, send)).0,
         }
-        answer
     }
 
     async fn open(&self, session: &Session, request: &Request) -> Result<Opened, NotStarted> {
@@ -397,6 +398,13 @@ impl Agent {
     }
 }
 
+/// Tells the relay that a bind is under way.
+async fn hint(request: RequestId, send: &mut SendStream) {
+    if let Err(error) = write_frame(send, &Answer::Started.encode()).await {
+        tracing::debug!(request_id = %request, %error, "the relay was not told of the start");
+    }
+}
+
 /// Where the bind may go.
 fn wish<'a>(request: &'a Request, target: &Target, avoid: &'a [DcId]) -> Wish<'a> {
     Wish {
@@ -408,9 +416,11 @@ fn wish<'a>(request: &'a Request, target: &Target, avoid: &'a [DcId]) -> Wish<'a
 
 async fn read_request(recv: &mut RecvStream) -> Result<Request, WireError> {
     let frame = read_frame(recv, MAX_REQUEST_BYTES, Request::decode);
-    tokio::time::timeout(READ_TIMEOUT, frame)
+    let request = timeout(READ_TIMEOUT, frame)
         .await
-        .unwrap_or_else(|_| Err(WireError::Lost("no request came within two seconds".to_owned())))
+        .unwrap_or_else(|_| Err(WireError::Lost("no request came within two seconds".to_owned())))?;
+    take_end(recv);
+    Ok(request)
 }
 
 /// What is told of a bind without a verdict.

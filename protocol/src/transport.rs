@@ -36,9 +36,10 @@ const INITIAL_RTT: Duration = Duration::from_millis(100);
 pub const UDP_BUFFER: usize = 2 * 1024 * 1024;
 
 /// The number of bidirectional streams that a peer may open beyond what its slots need. Capacity is counted by the
-/// relay; this is a guard that is never reached.
+/// relay; this is a guard that is never reached. At least 256: QUIC tells of new room after each eighth of the limit, in a
+/// packet of its own, and with the least limit that slots would need that was one packet for every seven sign-ins.
 pub fn stream_limit(slots: u32) -> VarInt {
-    VarInt::from_u32(slots.saturating_mul(2).saturating_add(16))
+    VarInt::from_u32(slots.saturating_mul(2).saturating_add(16).max(256))
 }
 
 /// Transport settings of both ends; `streams` is how many bidirectional streams the other side may have open.

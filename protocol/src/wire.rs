@@ -2,6 +2,9 @@
 //!
 //! Streams are read in order only. The length is checked against the frame's limit before anything is allocated.
 
+use std::pin::pin;
+use std::task::{Context, Waker};
+
 use quinn::{RecvStream, SendStream};
 
 use crate::frame::FrameError;
@@ -49,6 +52,23 @@ pub async fn write_frame(stream: &mut SendStream, frame: &[u8]) -> Result<(), Wi
         .write_all(&bytes)
         .await
         .map_err(|error| WireError::Lost(error.to_string()))
+}
+
+/// Writes a stream's last frame, and its end with it.
+///
+/// # Errors
+/// [`WireError::Lost`].
+pub async fn write_last_frame(stream: &mut SendStream, frame: &[u8]) -> Result<(), WireError> {
+    write_frame(stream, frame).await?;
+    // Before anybody else has a turn, so both are in one packet.
+    stream.finish().map_err(|error| WireError::Lost(error.to_string()))
+}
+
+/// Takes the end of a stream whose last frame was read, if it has come, and does not wait for it. A stream that is dropped
+/// without its end costs a `STOP_SENDING`, mostly in a packet of its own.
+pub fn take_end(stream: &mut RecvStream) {
+    let mut context = Context::from_waker(Waker::noop());
+    let _ = pin!(stream.read(&mut [0])).poll(&mut context);
 }
 
 /// Appends a frame with its length to `bytes`.

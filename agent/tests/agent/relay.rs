@@ -337,10 +337,15 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// (verdict, sub-code, domain controller) of an answer that must be a verdict after `Started`.
+    /// Whether a bind was made, that the agent knows of.
+    pub(crate) fn bound(&self) -> bool {
+        matches!(self.answer, Answer::Verdict(_) | Answer::Failed(_))
+    }
+
+    /// (verdict, sub-code, domain controller) of an answer that must be a verdict.
     pub(crate) fn verdict(&self) -> (Verdict, Option<u32>, &str) {
         match &self.answer {
-            Answer::Verdict(frame) if self.started => (Verdict::from_code(frame.verdict), frame.sub_code, &frame.dc),
+            Answer::Verdict(frame) => (Verdict::from_code(frame.verdict), frame.sub_code, &frame.dc),
             _ => panic!("no verdict: {self:?}"),
         }
     }
@@ -353,18 +358,18 @@ impl Outcome {
         }
     }
 
-    /// The key `account_only` of an answer that must be a failure after `Started`, as it came.
+    /// The key `account_only` of an answer that must be a failure, as it came.
     pub(crate) fn account_only(&self) -> Option<bool> {
         match &self.answer {
-            Answer::Failed(frame) if self.started => frame.account_only,
+            Answer::Failed(frame) => frame.account_only,
             _ => panic!("not Failed: {self:?}"),
         }
     }
 
-    /// (indeterminate, domain controller) of an answer that must be a failure after `Started`.
+    /// (indeterminate, domain controller) of an answer that must be a failure.
     pub(crate) fn failed(&self) -> (bool, &str) {
         match &self.answer {
-            Answer::Failed(frame) if self.started => (frame.indeterminate, &frame.dc),
+            Answer::Failed(frame) => (frame.indeterminate, &frame.dc),
             _ => panic!("not Failed: {self:?}"),
         }
     }

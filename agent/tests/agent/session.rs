@@ -98,7 +98,7 @@ async fn an_id_is_bound_once_whatever_comes_again() {
     // The same envelope many times at once: one bind.
     let request = client_sealed(&agent, 2, USER);
     let outcomes = futures_util::future::join_all((0..4).map(|_| agent.sign_in(&request))).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.started).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.bound()).count(), 1);
     assert_eq!(bed.binds().len(), 2);
     assert!(bed.metric("postern_agent_replays_refused_total").await >= 1);
 }
@@ -123,8 +123,22 @@ async fn two_relays_with_the_same_envelope_get_one_bind() {
         ..request.clone()
     };
     let (a, b) = tokio::join!(first.sign_in(&request), second.sign_in(&through_second));
-    assert!(a.started != b.started, "{a:?} {b:?}");
+    assert!(a.bound() != b.bound(), "{a:?} {b:?}");
     assert_eq!(bed.binds().len(), 1);
+}
+
+#[tokio::test]
+async fn a_start_is_told_only_of_a_bind_that_takes_its_time() {
+    let (bed, agent) = Bed::start(1).await;
+    // One that takes long for want of a processor may be told of; not one after another.
+    let mut told = 0;
+    for id in 1..=20 {
+        told += u32::from(agent.ask(id, USER, "right").await.started);
+    }
+    assert!(told <= 10, "{told} of 20 were told of");
+    bed.dcs[0].script(Reply::After(Duration::from_millis(100)));
+    let outcome = agent.ask(21, USER, "right").await;
+    assert!(outcome.started, "{outcome:?}");
 }
 
 #[tokio::test]

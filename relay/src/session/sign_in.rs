@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postern_protocol::frame::{Answer as AnswerFrame, FrameError, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Request};
-use postern_protocol::wire::{WireError, read_frame, write_frame};
+use postern_protocol::wire::{WireError, read_frame, take_end, write_last_frame};
 use postern_protocol::{NotStarted, RequestId, Subject, Verdict};
 use tokio::time::Instant;
 
@@ -51,9 +51,7 @@ async fn attempt(
     let Ok((mut send, mut receive)) = connection.open_bi().await else {
         return Ok(StreamEnd::Answer(Answer::Unsent));
     };
-    write_frame(&mut send, &frame).await?;
-    // The agent ends at the frame and does not wait for this.
-    let _ = send.finish();
+    write_last_frame(&mut send, &frame).await?;
     let first = read_frame(&mut receive, MAX_ANSWER_BYTES, AnswerFrame::decode).await?;
     let last = if first == AnswerFrame::Started {
         started().await;
@@ -61,6 +59,7 @@ async fn attempt(
     } else {
         first
     };
+    take_end(&mut receive);
     let answer = match last {
         AnswerFrame::Verdict(frame) => {
             let verdict = Verdict::from_code(frame.verdict);
