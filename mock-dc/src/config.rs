@@ -7,11 +7,13 @@ mod users;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use postern_service::config::{Problems, RawConfig};
 use postern_service::telemetry::LogConfig;
+use postern_service::threads;
 use postern_service::tls::load_identity;
 use serde::Deserialize;
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub faults: Vec<Rule>,
     /// What the clock shows first, and the state that the domain begins in.
     pub start: Start,
+    /// Threads that serve.
+    pub threads: NonZeroUsize,
     /// Logging.
     pub log: LogConfig,
 }
@@ -80,6 +84,8 @@ pub struct RawFile {
     tls: Option<RawTls>,
     control: Option<RawControl>,
     admin: Option<RawAdmin>,
+    #[serde(default)]
+    server: RawServer,
     #[serde(default)]
     clock: RawClock,
     snapshot: Option<RawSnapshot>,
@@ -178,11 +184,18 @@ struct RawDc {
     ldaps: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawServer {
+    threads: Option<usize>,
+}
+
 impl RawConfig for RawFile {
     type Config = Config;
 
     fn validate(self, base: &Path, problems: &mut Problems) -> Option<Config> {
         self.log.validate(problems);
+        let threads = threads::configured("server.threads", self.server.threads, problems);
         let generated = self.generated.validate(problems);
         let tls = tls(self.tls, self.domain.as_ref(), base, problems);
         let control = control(self.control, problems);
@@ -277,6 +290,7 @@ impl RawConfig for RawFile {
             admin,
             faults,
             start,
+            threads,
             log: self.log,
         })
     }

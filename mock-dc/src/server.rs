@@ -13,6 +13,7 @@ use postern_service::http::{self, Options, Phases};
 use postern_service::net::bind_tcp;
 use postern_service::open_files;
 use postern_service::shutdown::Shutdown;
+use postern_service::threads::Threads;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -36,6 +37,7 @@ const EXPECTED_CONNECTIONS: usize = 10_000;
 #[derive(Debug)]
 pub struct Server {
     endpoints: Vec<Endpoint>,
+    threads: Threads,
     web: Vec<(TcpListener, Router)>,
     faults: Arc<Faults>,
     addresses: Addresses,
@@ -163,6 +165,7 @@ impl Server {
         Ok(Self {
             _ca: ca,
             endpoints,
+            threads: Threads::start(config.threads, "postern-mock-dc")?,
             web,
             faults,
             addresses,
@@ -184,7 +187,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(self.faults.follow_time(shutdown.drain.clone()));
         for endpoint in self.endpoints {
-            tasks.spawn(endpoint.run(shutdown.clone()));
+            tasks.spawn(endpoint.run(shutdown.clone(), self.threads.clone()));
         }
         for (listener, router) in self.web {
             // A follower of /binds would never end by itself.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use postern_protocol::close::CloseCode;
 use postern_service::shutdown::Shutdown;
+use postern_service::threads::Threads;
 use rand::Rng;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -100,16 +101,16 @@ impl Broker {
         (Self { driver, context }, access)
     }
 
-    /// Takes agents into session and brings them sign-ins. Returns when it was told to end and the last packets have
+    /// Takes agents into session, each on one of `threads`, and brings them sign-ins. Returns when it was told to end and the last packets have
     /// left; before that only by a defect.
-    pub async fn run(self, endpoint: quinn::Endpoint) {
+    pub async fn run(self, endpoint: quinn::Endpoint, threads: Threads) {
         let stop = CancellationToken::new();
         let mut driver = JoinSet::new();
         driver.spawn(self.driver.run(stop.clone()));
         tokio::select! {
             biased;
             _ = driver.join_next() => return,
-            () = listener::accept(endpoint.clone(), self.context) => {}
+            () = listener::accept(endpoint.clone(), self.context, threads) => {}
         }
         endpoint.close(CloseCode::Done.to_varint(), b"");
         stop.cancel();

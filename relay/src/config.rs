@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Config {
     pub replicas: Vec<String>,
     /// Time to go on serving after SIGTERM, until load balancers have noticed.
     pub drain_wait: Duration,
+    /// Threads that serve.
+    pub threads: NonZeroUsize,
     /// Logging.
     pub log: LogConfig,
 }

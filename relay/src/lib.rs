@@ -14,6 +14,7 @@ use postern_service::http::{Options, Phases, serve};
 use postern_service::net::bind_tcp;
 use postern_service::program::{Program, run_reloading};
 use postern_service::shutdown::Shutdown;
+use postern_service::threads::Threads;
 use postern_service::{admin, metrics as process_metrics, tls};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -138,6 +139,7 @@ impl Relay {
             relay = %config.name, api = address(api_listener.local_addr()), quic = address(endpoint.local_addr()),
             admin = address(admin_listener.local_addr()), realms = config.realms.len(), "relay is serving"
         );
+        let threads = Threads::start(config.threads, "postern-relay")?;
         let readiness = admin::Readiness::new();
         let (deny_sender, deny) = watch::channel(config.deny.clone());
         let goodbye = CancellationToken::new();
@@ -157,6 +159,7 @@ impl Relay {
             tls: api_tls,
             max_connections: config.api.max_connections,
             trusted_proxies: config.api.trusted_proxies.clone(),
+            threads: Some(threads.clone()),
             ..Options::default()
         };
 
@@ -171,7 +174,7 @@ impl Relay {
         let mut deny_list = JoinSet::new();
         deny_list.spawn(watch_deny_list(path, deny_sender));
         let mut agents = JoinSet::new();
-        agents.spawn(broker.run(endpoint));
+        agents.spawn(broker.run(endpoint, threads));
         let mut api = JoinSet::new();
         api.spawn(serve(api_listener, api::router(state, page), options, phases.clone()));
 

@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::shutdown::Shutdown;
+use crate::threads::Threads;
 use activity::Activity;
 use neighbours::Neighbours;
 
@@ -72,6 +73,8 @@ pub struct Options {
     /// A kept connection without a request is closed after this. Longer than the 60 s of common load balancers, so
     /// that the client's side closes first and no request meets a closing connection.
     pub idle_timeout: Duration,
+    /// Who serves the connections; `None`: the runtime that accepts them.
+    pub threads: Option<Threads>,
 }
 
 impl Default for Options {
@@ -84,6 +87,7 @@ impl Default for Options {
             header_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
+            threads: None,
         }
     }
 }
@@ -132,6 +136,7 @@ pub struct Peer {
 /// Serves `app` on `listener` until the phases end it. Dropping it drops every connection.
 pub async fn serve(listener: TcpListener, app: Router, options: Options, phases: Phases) {
     let slots = Arc::new(Semaphore::new(options.max_connections));
+    let threads = options.threads.clone().unwrap_or_else(Threads::here);
     let neighbours = Neighbours::new(options.most_per_address(), &options.trusted_proxies);
     // Closing says goodbye to this listener's clients, not to those of another that shares the token.
     let phases = Phases {
@@ -156,13 +161,15 @@ pub async fn serve(listener: TcpListener, app: Router, options: Options, phases:
         };
         match accepted {
             Ok((stream, address)) => {
+                // Out of this runtime's hands, for that of its thread.
+                let Ok(stream) = stream.into_std() else { continue };
                 let Some(place) = neighbours.enter(address.ip()) else {
                     tracing::debug!(%address, "closing a connection: its address holds as many as it may");
                     continue;
                 };
                 let (app, options, phases) = (app.clone(), options.clone(), phases.clone());
                 let executor = Streams(streams.clone());
-                connections.spawn(async move {
+                let serving = async move {
                     let abort = phases.abort.clone();
                     tokio::select! {
                         biased;
@@ -170,7 +177,8 @@ pub async fn serve(listener: TcpListener, app: Router, options: Options, phases:
                         () = connection(stream, address, app, options, phases, executor) => {}
                     }
                     drop((place, slot));
-                });
+                };
+                connections.spawn_on(serving, threads.next());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -199,13 +207,16 @@ where
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     address: SocketAddr,
     app: Router,
     options: Options,
     phases: Phases,
     executor: Streams,
 ) {
+    let Ok(stream) = TcpStream::from_std(stream) else {
+        return;
+    };
     // Answers are small and somebody waits for each.
     let _ = stream.set_nodelay(true);
     let Some(tls) = options.tls.clone() else {

@@ -16,4 +16,5 @@ pub mod program;
 pub mod prompt;
 pub mod shutdown;
 pub mod telemetry;
+pub mod threads;
 pub mod tls;

@@ -130,9 +130,8 @@ where
 {
     harden::refuse_memory_dumps().map_err(|error| format!("cannot protect the process's memory: {error}"))?;
     telemetry::install(R::log(&config)).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .thread_name(program.name)
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
     let shutdown = Shutdown::new();
@@ -161,6 +160,7 @@ where
         finished.map_err(|error| error.to_string())
     });
     runtime.shutdown_background();
+    telemetry::flush();
     result
 }
 
@@ -203,6 +203,7 @@ pub fn end_with_parent() {
     let watch = || {
         let mut byte = [0];
         while matches!(std::io::stdin().read(&mut byte), Ok(1)) {}
+        telemetry::flush();
         std::process::exit(0);
     };
     let _ = std::thread::Builder::new().name("parent-watch".to_owned()).spawn(watch);

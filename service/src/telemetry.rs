@@ -4,13 +4,21 @@
 //! at their most verbose levels, and what passes through here includes passwords: those are held at `warn`, whatever
 //! the configuration asks for.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Stderr};
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterFn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use lines::Lines;
+
+mod lines;
+
+/// The process's log.
+static LINES: OnceLock<Lines<Stderr>> = OnceLock::new();
 
 /// Crates that see passwords in the clear: their debug and trace events are never let through.
 const SEES_PASSWORDS: [&str; 4] = ["h2", "hyper", "axum", "rustls"];
@@ -91,6 +99,9 @@ pub enum TelemetryError {
     /// A subscriber was installed before.
     #[error(transparent)]
     Installed(#[from] TryInitError),
+    /// There is no thread for it.
+    #[error("the log cannot be written: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 /// Installs the process's subscriber. Once per process.
@@ -99,7 +110,8 @@ pub enum TelemetryError {
 /// [`TelemetryError`].
 pub fn install(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = config.filter().map_err(TelemetryError::Level)?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = Lines::to(std::io::stderr())?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
     let layer = match config.format {
         LogFormat::Human => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => layer
@@ -112,7 +124,15 @@ pub fn install(config: &LogConfig) -> Result<(), TelemetryError> {
     tracing_subscriber::registry()
         .with(layer.with_filter(FilterFn::new(may_pass)).with_filter(filter))
         .try_init()?;
+    let _ = LINES.set(lines);
     Ok(())
+}
+
+/// Writes what is still to be written. To be called before the process ends.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush();
+    }
 }
 
 #[cfg(test)]

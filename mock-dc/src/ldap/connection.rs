@@ -46,13 +46,16 @@ enum Ended {
 
 /// Serves a connection to its end. When `reset` is cancelled the client sees it reset, in whatever state it is.
 pub(super) async fn serve(
-    mut stream: TcpStream,
+    stream: std::net::TcpStream,
     peer: SocketAddr,
     controller: Arc<Controller>,
     tls: bool,
     reset: CancellationToken,
     drain: CancellationToken,
 ) {
+    let Ok(mut stream) = TcpStream::from_std(stream) else {
+        return;
+    };
     // Answers are small and somebody waits for each.
     let _ = stream.set_nodelay(true);
     // Dropped last: whoever replaced the faults waits until what struck has been done.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use postern_service::net::bind_tcp;
 use postern_service::shutdown::Shutdown;
+use postern_service::threads::Threads;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -59,8 +60,8 @@ impl Endpoint {
         self.address
     }
 
-    /// Serves until the process drains, and waits for the connections that it accepted.
-    pub async fn run(self, shutdown: Shutdown) {
+    /// Serves on `threads` until the process drains, and waits for the connections that it accepted.
+    pub async fn run(self, shutdown: Shutdown, threads: Threads) {
         let Self {
             controller,
             mut listener,
@@ -76,7 +77,7 @@ impl Endpoint {
                 &listener,
                 &controller,
                 tls,
-                &connections,
+                (&connections, &threads),
                 &reset,
                 &shutdown,
                 &mut refuse,
@@ -112,7 +113,7 @@ async fn accept(
     listener: &TcpListener,
     controller: &Arc<Controller>,
     tls: bool,
-    connections: &TaskTracker,
+    (connections, threads): (&TaskTracker, &Threads),
     reset: &CancellationToken,
     shutdown: &Shutdown,
     refuse: &mut watch::Receiver<bool>,
@@ -157,10 +158,13 @@ async fn accept(
             },
         };
         let (controller, reset, drain) = (controller.clone(), reset.clone(), shutdown.drain.clone());
-        connections.spawn(async move {
+        // Out of this runtime's hands, for that of its thread.
+        let Ok(stream) = stream.into_std() else { continue };
+        let serving = async move {
             connection::serve(stream, peer, controller, tls, reset, drain).await;
             drop(place);
-        });
+        };
+        connections.spawn_on(serving, threads.next());
     }
 }
 

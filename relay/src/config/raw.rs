@@ -37,6 +37,7 @@ pub(super) struct RawRelay {
     #[serde(default)]
     pub(super) replicas: Vec<String>,
     pub(super) drain_wait_ms: Option<u64>,
+    pub(super) threads: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,6 +10,7 @@ use postern_protocol::identity::{Identity as Named, read_certificate};
 use postern_protocol::{Segment, TrustDomain};
 use postern_service::config::{DEFAULT_GRACE, Problems, RawConfig};
 use postern_service::telemetry::LogConfig;
+use postern_service::threads;
 use postern_service::tls::{self, Identity};
 use rustls::RootCertStore;
 
@@ -68,6 +69,7 @@ impl RawConfig for Raw {
             trust_domain: None,
             replicas: Vec::new(),
             drain_wait_ms: None,
+            threads: None,
         });
         let name = parsed::<Segment>(problems, "relay.name", relay.name);
         let trust_domain = parsed::<TrustDomain>(problems, "relay.trust_domain", relay.trust_domain);
@@ -86,6 +88,7 @@ impl RawConfig for Raw {
         if drain_wait_ms > MOST_DRAIN_WAIT_MS {
             problems.add("relay.drain_wait_ms", format!("must be at most {MOST_DRAIN_WAIT_MS}"));
         }
+        let threads = threads::configured("relay.threads", relay.threads, problems);
         let admin_listen = problems
             .require("admin", self.admin)
             .and_then(|admin| parsed(problems, "admin.listen", admin.listen));
@@ -141,6 +144,7 @@ impl RawConfig for Raw {
             deny,
             replicas: relay.replicas,
             drain_wait: Duration::from_millis(drain_wait_ms),
+            threads,
             log: self.log,
         })
     }

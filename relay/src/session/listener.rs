@@ -9,6 +9,7 @@ use std::time::Duration;
 use postern_protocol::identity::{CertificateFacts, Identity, read_certificate};
 use postern_protocol::transport;
 use postern_service::net::host_of;
+use postern_service::threads::Threads;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls_pki_types::CertificateDer;
 use tokio_util::task::TaskTracker;
@@ -87,7 +88,7 @@ pub fn server_config(config: &Config) -> Result<quinn::ServerConfig, ListenError
 }
 
 /// Accepts agents until it is time to say goodbye or to stop; returns when every session has ended.
-pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>) {
+pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>, threads: Threads) {
     let tasks = TaskTracker::new();
     let handshakes = Arc::new(Handshakes::default());
     loop {
@@ -107,11 +108,13 @@ pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>) {
         } else {
             let pending = handshakes.begin(incoming.remote_address().ip());
             let context = context.clone();
-            tasks.spawn(async move {
+            // quinn's own tasks of the connection are spawned where it is taken up.
+            let serving = async move {
                 if let Some((connection, facts)) = handshake(incoming, pending, &context).await {
                     link::serve(connection, facts, context).await;
                 }
-            });
+            };
+            tasks.spawn_on(serving, threads.next());
         }
     }
     tasks.close();

@@ -14,6 +14,7 @@ use postern_relay::envelope::Envelope;
 use postern_relay::metrics::Metrics;
 use postern_relay::session::listener;
 use postern_service::shutdown::Shutdown;
+use postern_service::threads::Threads;
 use quinn::VarInt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -125,7 +126,7 @@ impl Cluster {
         let mut process = Process::new();
         let access = process.enter(|tasks| {
             let (broker, access) = Broker::new(config, &metrics, deny, ending, rng);
-            tasks.spawn(broker.run(endpoint(socket, Some(server), seed)));
+            tasks.spawn(broker.run(endpoint(socket, Some(server), seed), Threads::here()));
             access
         });
         self.note("a relay starts");
