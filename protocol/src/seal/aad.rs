@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::RequestId;
 
+/// Of the JSON without the user name, so that it is written in one piece.
+const TYPICAL_BYTES: usize = 160;
+
 /// The JWE's additional authenticated data: one JSON object with these members, which stand in this order and
 /// without white space where the relay writes it. A caller's own is read member by member, so that its JSON library
 /// may escape what it likes.
@@ -41,7 +44,8 @@ impl AuthenticatedData {
     /// The canonical text in base64url, as it enters the encryption.
     pub fn to_base64(&self) -> String {
         // Strings and numbers only: serialization cannot fail.
-        let json = serde_json::to_vec(self).unwrap_or_default();
+        let mut json = Vec::with_capacity(TYPICAL_BYTES + self.user.len());
+        let _ = serde_json::to_writer(&mut json, self);
         BASE64_URL_SAFE_NO_PAD.encode(json)
     }
 

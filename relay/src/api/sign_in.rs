@@ -129,7 +129,8 @@ impl ApiState {
         };
         let realm = &destination.realm;
         // One bucket for all the forms and spellings of one name.
-        if let Err(wait) = self.per_user.take(now, (realm, user.folded())) {
+        let folded = user.folded();
+        if let Err(wait) = self.per_user.take(now, (realm, &folded)) {
             self.metrics.shed.with_label_values(&["per_user"]).inc();
             return (Some(realm), refuse(Outcome::TooManyRequests).retry_after(wait));
         }
@@ -141,7 +142,7 @@ impl ApiState {
             Ok(envelope) => envelope.of_alternate_id(destination.alternate_id),
             Err(answer) => return (Some(realm), answer),
         };
-        (Some(realm), self.settle(now, destination.index, &user, envelope).await)
+        (Some(realm), self.settle(now, destination.index, &folded, envelope).await)
     }
 
     /// Seals a password here. It is wiped when this returns.
@@ -224,10 +225,10 @@ impl ApiState {
         }
     }
 
-    async fn settle(&self, now: Moment, realm: RealmIndex, user: &UserName, envelope: Envelope) -> Answer {
+    async fn settle(&self, now: Moment, realm: RealmIndex, folded_user: &str, envelope: Envelope) -> Answer {
         let sign_in = SignIn {
             realm,
-            user: self.user_hasher.hash_one((realm.0, user.folded())),
+            user: self.user_hasher.hash_one((realm.0, folded_user)),
             deadline: now + self.timing.deadline,
             bytes: envelope.bytes(),
             recipients: envelope.recipients(),
