@@ -270,7 +270,7 @@ impl Core {
         let late = self.timers.first().is_some_and(|(at, _)| now.since(*at) > LATE);
         if late {
             // What agents sent meanwhile is still to be read.
-            self.agents.all_mut().for_each(|agent| agent.liveness.forgive(now));
+            self.agents.forgive(now);
         }
         while let Some(&(at, timer)) = self.timers.first() {
             if at > now {

@@ -142,7 +142,10 @@ impl ApiState {
             Ok(envelope) => envelope.of_alternate_id(destination.alternate_id),
             Err(answer) => return (Some(realm), answer),
         };
-        (Some(realm), self.settle(now, destination.index, &folded, envelope).await)
+        (
+            Some(realm),
+            self.settle(now, destination.index, &folded, envelope).await,
+        )
     }
 
     /// Seals a password here. It is wiped when this returns.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_protocol::Moment;
+use rand::Rng;
 
 use super::breaker::Breaker;
 use super::flight::Flight;
@@ -97,6 +98,10 @@ pub struct Agent {
     pub(super) latency: Latency,
     /// When its timer is set to.
     pub(super) timer: Moment,
+    /// What of it is in its realm's counts.
+    counted: Counts,
+    /// Its place among its realm's sessions.
+    place: usize,
 }
 
 impl Agent {
@@ -111,6 +116,19 @@ impl Agent {
             breaker: Breaker::new(now),
             latency: Latency::default(),
             timer: Moment(u64::MAX),
+            counted: Counts::default(),
+            place: 0,
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let (serves, ready) = (self.serves(), self.state() == AgentState::Ready);
+        let slots_if = |counts: bool| if counts { u64::from(self.session.slots) } else { 0 };
+        Counts {
+            slots: slots_if(serves),
+            ready_slots: slots_if(ready),
+            free: u64::from(serves && self.has_free_slot()),
+            ejected: u64::from(self.breaker.is_ejected()),
         }
     }
 
@@ -182,11 +200,48 @@ impl Agent {
     }
 }
 
+/// What is asked of all sessions of a realm with every sign-in: kept, since looking at a thousand of them for each would
+/// cost more than the sign-in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    /// Slots of those that serve.
+    slots: u64,
+    /// Slots of those that are ready.
+    ready_slots: u64,
+    /// Sessions that serve and have a slot free.
+    free: u64,
+    /// Sessions that are ejected.
+    ejected: u64,
+}
+
+impl Counts {
+    fn exchange(&mut self, old: Self, new: Self) {
+        let exchange = |sum: &mut u64, old, new| *sum = *sum - old + new;
+        exchange(&mut self.slots, old.slots, new.slots);
+        exchange(&mut self.ready_slots, old.ready_slots, new.ready_slots);
+        exchange(&mut self.free, old.free, new.free);
+        exchange(&mut self.ejected, old.ejected, new.ejected);
+    }
+}
+
+/// The sessions of one realm.
+#[derive(Debug, Default)]
+struct OfRealm {
+    /// In no order, so that one can be drawn.
+    ids: Vec<SessionId>,
+    counts: Counts,
+    /// How many sessions each agent has.
+    names: BTreeMap<Arc<str>, u32>,
+}
+
 /// All sessions, by id and by realm.
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     sessions: BTreeMap<(RealmIndex, SessionId), Agent>,
     realm_of: BTreeMap<SessionId, RealmIndex>,
+    realms: BTreeMap<RealmIndex, OfRealm>,
+    /// A session that was handed out to be changed and is not counted anew yet.
+    changed: Option<SessionId>,
     /// What is thought of agents whose session ended, and when it did.
     left: BTreeMap<(RealmIndex, Arc<str>), (Breaker, Moment)>,
 }
@@ -207,16 +262,23 @@ impl Agents {
             agent.breaker.resume(now);
         }
         let ejected = agent.breaker.is_ejected();
+        let of_realm = self.realms.entry(realm).or_default();
+        agent.place = of_realm.ids.len();
+        of_realm.ids.push(id);
+        *of_realm.names.entry(agent.name().clone()).or_default() += 1;
         self.realm_of.insert(id, realm);
         self.sessions.insert((realm, id), agent);
+        self.count(id);
         ejected
     }
 
     /// Takes a session out. What it had in hand and was not counted yet is a failure of its agent. The worst that is
     /// thought of the agent's sessions is kept: one that ends well takes nothing back of another.
     pub(super) fn remove(&mut self, now: Moment, id: SessionId) -> Option<Agent> {
+        self.count_changed();
         let realm = self.realm_of.remove(&id)?;
         let mut agent = self.sessions.remove(&(realm, id))?;
+        self.leave_realm(realm, &agent);
         for in_hand in agent.in_hand.values().filter(|in_hand| !in_hand.counted) {
             agent.breaker.failed(now, in_hand.user, in_hand.probe);
         }
@@ -237,12 +299,17 @@ impl Agents {
         self.sessions.get(&(*self.realm_of.get(&id)?, id))
     }
 
+    /// A session, to be changed.
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Agent> {
+        self.count_changed();
+        self.changed = Some(id);
         self.sessions.get_mut(&(*self.realm_of.get(&id)?, id))
     }
 
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Agent> {
-        self.sessions.values_mut()
+    /// The relay stood still until `now`: nobody could have been heard.
+    pub(super) fn forgive(&mut self, now: Moment) {
+        // Suspects stay what they are, so nothing is counted anew.
+        self.sessions.values_mut().for_each(|agent| agent.liveness.forgive(now));
     }
 
     pub(super) fn of(&self, realm: RealmIndex) -> impl Iterator<Item = (SessionId, &Agent)> + Clone {
@@ -257,23 +324,103 @@ impl Agents {
     }
 
     /// Slots of all that serve.
-    pub(super) fn slots(&self, realm: RealmIndex) -> u32 {
-        self.slots_of(realm, Agent::serves)
+    pub(super) fn slots(&mut self, realm: RealmIndex) -> u32 {
+        u32::try_from(self.counts(realm).slots).unwrap_or(u32::MAX)
     }
 
     /// Slots of those that are at work now: of all that serve, where none is well.
-    pub(super) fn slots_at_work(&self, realm: RealmIndex) -> u32 {
-        match self.slots_of(realm, |agent| agent.state() == AgentState::Ready) {
+    pub(super) fn slots_at_work(&mut self, realm: RealmIndex) -> u32 {
+        match self.counts(realm).ready_slots {
             0 => self.slots(realm),
-            slots => slots,
+            slots => u32::try_from(slots).unwrap_or(u32::MAX),
         }
     }
 
-    fn slots_of(&self, realm: RealmIndex, which: impl Fn(&Agent) -> bool) -> u32 {
-        let slots = self
-            .of(realm)
-            .filter(|(_, agent)| which(agent))
-            .map(|(_, agent)| agent.slots());
-        slots.fold(0, u32::saturating_add)
+    /// Whether any that serves has a slot free.
+    pub(super) fn any_free(&mut self, realm: RealmIndex) -> bool {
+        self.counts(realm).free > 0
+    }
+
+    /// Whether a draw among all sessions is one among agents that are used as usual: nobody is ejected, and each has one
+    /// session.
+    pub(super) fn are_plain(&mut self, realm: RealmIndex) -> bool {
+        let ejected = self.counts(realm).ejected;
+        let of_realm = self.realms.get(&realm);
+        ejected == 0 && of_realm.is_some_and(|of_realm| of_realm.names.len() == of_realm.ids.len())
+    }
+
+    /// Any session of the realm, each as likely.
+    pub(super) fn any(&self, realm: RealmIndex, random: &mut impl Rng) -> Option<(SessionId, &Agent)> {
+        let ids = &self.realms.get(&realm)?.ids;
+        let id = *ids.get(random.random_range(0..ids.len().max(1)))?;
+        Some((id, self.sessions.get(&(realm, id))?))
+    }
+
+    fn counts(&mut self, realm: RealmIndex) -> Counts {
+        self.count_changed();
+        self.realms
+            .get(&realm)
+            .map_or_else(Counts::default, |of_realm| of_realm.counts)
+    }
+
+    fn count_changed(&mut self) {
+        if let Some(id) = self.changed.take() {
+            self.count(id);
+        }
+    }
+
+    /// Counts a session as it is now.
+    fn count(&mut self, id: SessionId) {
+        let Some(realm) = self.realm_of.get(&id) else { return };
+        let agent = self.sessions.get_mut(&(*realm, id));
+        if let (Some(agent), Some(of_realm)) = (agent, self.realms.get_mut(realm)) {
+            let new = agent.counts();
+            of_realm.counts.exchange(agent.counted, new);
+            agent.counted = new;
+        }
+    }
+
+    /// Takes a session that is gone out of its realm's lists.
+    fn leave_realm(&mut self, realm: RealmIndex, agent: &Agent) {
+        let Some(of_realm) = self.realms.get_mut(&realm) else {
+            return;
+        };
+        of_realm.counts.exchange(agent.counted, Counts::default());
+        of_realm.ids.swap_remove(agent.place);
+        // Another one has its place now.
+        if let Some(moved) = of_realm.ids.get(agent.place)
+            && let Some(moved) = self.sessions.get_mut(&(realm, *moved))
+        {
+            moved.place = agent.place;
+        }
+        if let Some(sessions) = of_realm.names.get_mut(agent.name()) {
+            *sessions -= 1;
+            if *sessions == 0 {
+                of_realm.names.remove(agent.name());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Agents {
+        /// What is kept is what looking at all of them gives.
+        pub(in crate::core) fn assert_counted(&mut self) {
+            self.count_changed();
+            for (realm, of_realm) in &self.realms {
+                let (mut counts, mut names) = (Counts::default(), BTreeMap::<_, u32>::new());
+                for (id, agent) in self.of(*realm) {
+                    counts.exchange(Counts::default(), agent.counts());
+                    *names.entry(agent.name().clone()).or_default() += 1;
+                    assert_eq!(of_realm.ids.get(agent.place), Some(&id), "not at its place");
+                }
+                assert_eq!(of_realm.counts, counts);
+                assert_eq!(of_realm.names, names);
+                assert_eq!(of_realm.ids.len(), self.of(*realm).count());
+            }
+        }
     }
 }

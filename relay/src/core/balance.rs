@@ -8,6 +8,9 @@
 //! One that answers suspiciously fast may be making its answers up. It costs at least what one of the usual speed would
 //! that has in hand as much as the others on average, and so gets about its even share.
 //!
+//! Two are mostly found by drawing from all, however many there are: whoever is hit and may not have the sign-in is drawn
+//! again. All are looked at only where that finds nobody, or where one is hit of whom the others decide.
+//!
 //! An ejected agent whose time is over gets the next sign-in, whatever it costs: nothing but a sign-in can show that
 //! it is well again. Agents that are ejected, or rest, are passed over, but not where they are more than half of those
 //! that are there: then it is not the agents.
@@ -29,6 +32,9 @@ const EQUAL: f64 = 1.25;
 /// How long a realm's sign-ins wait for one of its suspects to be heard before they go to a suspect all the same. An
 /// agent that is there answers within a round trip; one that restarts is back within this.
 pub(super) const SUSPECT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Draws from all before all are looked at. Where half of the agents may have the sign-in, one case in thirty needs that.
+const DRAWS: usize = 8;
 
 /// What stands for an agent in the draw: the session of its that would get the sign-in.
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +60,56 @@ pub(super) struct Choice<'a> {
 }
 
 impl Choice<'_> {
+    /// The agent that gets `flight` now, where nobody is ejected and each agent has one session, so that all but the
+    /// usual draw is out of the question. `None` where it takes a look at all of them to tell. Gives each agent the
+    /// chance that [`Self::agent_for`] does.
+    pub(super) fn drawn_from_all(&self, flight: &Flight, random: &mut impl Rng) -> Option<SessionId> {
+        let mut drawn: Vec<SessionId> = Vec::with_capacity(DRAWS);
+        let mut first: Option<(SessionId, f64)> = None;
+        for _ in 0..DRAWS {
+            let (session, agent) = self.agents.any(self.realm, random)?;
+            // Each once, whatever came of it: one that begins slowly must not have a second chance.
+            if drawn.contains(&session) {
+                continue;
+            }
+            drawn.push(session);
+            let there = |agent: &Agent| agent.could_take(flight) && !agent.liveness.is_suspect();
+            let rests = |agent: &Agent| agent.breaker.rests(self.now);
+            if !there(agent) || !self.may_have(flight, session, agent) || flight.was_refused_by(agent) {
+                continue;
+            }
+            if rests(agent) && self.are_few(there, rests) || random.random::<f64>() >= agent.breaker.share(self.now) {
+                continue;
+            }
+            let cost = if agent.is_suspiciously_fast(self.now, self.usual) {
+                self.cost(agent)
+                    .max(self.in_hand_of_trusted(flight, |agent| there(agent) && !rests(agent)))
+            } else {
+                self.cost(agent)
+            };
+            match first {
+                None => first = Some((session, cost)),
+                Some((first, first_cost)) => {
+                    return Some(if first_cost <= cost * EQUAL { first } else { session });
+                }
+            }
+        }
+        None
+    }
+
+    /// What those that do not answer suspiciously fast have in hand on average, this sign-in included.
+    fn in_hand_of_trusted(&self, flight: &Flight, also: impl Fn(&Agent) -> bool) -> f64 {
+        let trusted = self
+            .candidates(flight, also)
+            .filter(|(_, agent)| !agent.is_suspiciously_fast(self.now, self.usual));
+        let (sum, count) = trusted.fold((0.0, 0.0), |(sum, count), (_, agent)| {
+            (sum + in_hand(agent), count + 1.0)
+        });
+        if count > 0.0 { sum / count } else { 0.0 }
+    }
+
     /// The agent that gets `flight` now; `None` if there is nobody who may have it.
     pub(super) fn agent_for(&self, flight: &Flight, random: &mut impl Rng) -> Option<SessionId> {
-        // Where there is too much to do this is the answer for most, and it must be a cheap one.
         self.candidates(flight, |_| true).next()?;
         if flight.is_fresh()
             && let Some(probe) = self.first(flight, |agent| agent.breaker.wants_probe(self.now))
@@ -90,9 +143,13 @@ impl Choice<'_> {
 
     /// Those that may have `flight` now and fulfil `also`.
     fn candidates(&self, flight: &Flight, also: impl Fn(&Agent) -> bool) -> impl Iterator<Item = (SessionId, &Agent)> {
-        self.agents.of(self.realm).filter(move |(session, agent)| {
-            agent.has_free_slot() && flight.may_ask(*session, agent, self.now) && also(agent)
-        })
+        self.agents
+            .of(self.realm)
+            .filter(move |(session, agent)| self.may_have(flight, *session, agent) && also(agent))
+    }
+
+    fn may_have(&self, flight: &Flight, session: SessionId, agent: &Agent) -> bool {
+        agent.has_free_slot() && flight.may_ask(session, agent, self.now)
     }
 
     fn first(&self, flight: &Flight, also: impl Fn(&Agent) -> bool) -> Option<SessionId> {

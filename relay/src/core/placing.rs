@@ -70,13 +70,19 @@ impl Core {
         if now.since(*seen) >= USUAL_LIFE {
             (*usual, *seen) = (self.agents.usual(realm, now), now);
         }
+        // Where there is too much to do this is the answer for most, and it must be a cheap one.
+        if !self.agents.any_free(realm) {
+            return None;
+        }
+        let plain = self.agents.are_plain(realm);
         let choice = Choice {
             agents: &self.agents,
             realm,
             usual,
             now,
         };
-        choice.agent_for(flight, &mut self.random)
+        let drawn = plain.then(|| choice.drawn_from_all(flight, &mut self.random)).flatten();
+        drawn.or_else(|| choice.agent_for(flight, &mut self.random))
     }
 
     /// The outcome of a flight that no agent in session could take, however long it waited; `None` if one could.
@@ -153,11 +159,7 @@ impl Core {
     /// Gives waiting sign-ins to agents with free slots, oldest first.
     pub(super) fn dispatch(&mut self, now: Moment, realm: RealmIndex) {
         let mut walk = Walk::new(&mut self.realms[realm.0].queue);
-        while self
-            .agents
-            .of(realm)
-            .any(|(_, agent)| agent.serves() && agent.has_free_slot())
-        {
+        while self.agents.any_free(realm) {
             let Some(id) = walk.next(&self.realms[realm.0].queue) else {
                 break;
             };

@@ -2,6 +2,7 @@
 
 mod choosing;
 mod hand_off;
+mod many;
 mod placing;
 mod purity;
 mod schedules;

@@ -102,7 +102,8 @@ fn where_one_is_much_faster_one_that_fails_attracts_nothing_all_the_same() {
     rig.serve(1_000, MS, took);
     let got = rig.serve(4_000, MS, |agent| if agent == 3 { None } else { took(agent) });
     assert!(got[&3] < 20, "{got:?}");
-    assert!((1_000..3_000).contains(&got[&1]), "{got:?}");
+    // Of the two that are left the fast one wins the draw until it has five times as much in hand: three quarters.
+    assert!((1_000..3_200).contains(&got[&1]), "{got:?}");
 }
 
 #[test]

@@ -235,6 +235,7 @@ fn run(ambiguous: Ambiguous, steps: Vec<Step>) {
             Step::Pass(us) => watch.pass(&mut rig, Duration::from_micros(us)),
         }
         watch.take(&mut rig);
+        rig.core.agents.assert_counted();
         let queued = rig.core.queued(REALM);
         assert!(queued <= 4, "the queue is beyond its bound");
     }

@@ -1,0 +1,119 @@
+//! Many agents: they are not all looked at for each sign-in, and each gets what it would if they were.
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::super::balance::Choice;
+use super::super::latency::Usual;
+use super::*;
+
+const AGENTS: u64 = 60;
+const DRAWS: u32 = 60_000;
+
+impl Rig {
+    /// Agents past their slow start, with nothing up to nine sign-ins in hand.
+    fn crowd() -> Self {
+        let mut rig = Self::new(Ambiguous::RetryOnce, 0);
+        for id in 1..=AGENTS {
+            rig.up(id);
+            rig.core.handle_status(rig.now, SessionId(id), 10, true);
+        }
+        rig.listen();
+        rig.pass(Duration::from_secs(5));
+        for id in 1..=AGENTS {
+            rig.give(id, id % 10);
+        }
+        rig
+    }
+
+    /// Gives an agent `count` sign-ins in hand, which nobody waits for.
+    fn give(&mut self, id: u64, count: u64) {
+        let agent = self.core.agents.get_mut(SessionId(id)).unwrap();
+        for number in 0..count {
+            let in_hand = crate::core::agents::InHand {
+                sent: self.now,
+                user: number,
+                probe: false,
+                counted: true,
+            };
+            agent.in_hand.insert((FlightId(u64::MAX - number), 1), in_hand);
+        }
+    }
+
+    /// How often each agent is chosen, by one way and by the other.
+    fn chosen(&mut self) -> [BTreeMap<SessionId, u32>; 2] {
+        self.sign_in();
+        let sent = self.sent();
+        self.answer(sent, Answer::NotStarted(NotStarted::Other));
+        self.listen();
+        let sign_in = SignIn {
+            realm: REALM,
+            user: 1,
+            deadline: self.now + DEADLINE,
+            bytes: 100,
+            recipients: None,
+        };
+        let flight = Flight::new(sign_in);
+        assert!(self.core.agents.are_plain(REALM));
+        let choice = Choice {
+            agents: &self.core.agents,
+            realm: REALM,
+            usual: &Usual::default(),
+            now: self.now,
+        };
+        let mut random = SmallRng::seed_from_u64(3);
+        let mut chosen = [BTreeMap::new(), BTreeMap::new()];
+        let mut missed = 0;
+        for _ in 0..DRAWS {
+            match choice.drawn_from_all(&flight, &mut random) {
+                Some(session) => *chosen[0].entry(session).or_default() += 1,
+                None => missed += 1,
+            }
+            let session = choice.agent_for(&flight, &mut random).unwrap();
+            *chosen[1].entry(session).or_default() += 1;
+        }
+        assert!(missed < DRAWS / 20, "all had to be looked at for {missed} of {DRAWS}");
+        chosen
+    }
+}
+
+#[test]
+fn drawing_from_all_gives_each_agent_the_chance_that_looking_at_all_does() {
+    let [drawn, looked] = Rig::crowd().chosen();
+    for id in (1..=AGENTS).map(SessionId) {
+        let of = |chosen: &BTreeMap<SessionId, u32>| f64::from(chosen.get(&id).copied().unwrap_or(0));
+        let (drawn, looked) = (of(&drawn), of(&looked));
+        // Four standard deviations of the difference of two such counts.
+        let chance = 4.0 * (drawn + looked).sqrt() + 4.0;
+        assert!((drawn - looked).abs() <= chance, "{id:?}: {drawn} and {looked}");
+    }
+    let least_busy: u32 = looked
+        .iter()
+        .filter(|(id, _)| id.0 % 10 == 0)
+        .map(|(_, count)| count)
+        .sum();
+    assert!(least_busy > DRAWS / 8, "{least_busy}: load decides nothing");
+}
+
+#[test]
+fn the_one_agent_that_has_a_slot_free_is_found_among_many() {
+    let mut rig = Rig::crowd();
+    for id in (1..=AGENTS).filter(|id| *id != 17) {
+        rig.core.handle_status(rig.now, SessionId(id), 0, true);
+    }
+    rig.sign_in();
+    assert_eq!(rig.sent().1, SessionId(17));
+}
+
+#[test]
+fn where_all_are_busy_a_sign_in_waits_and_is_sent_when_one_is_not() {
+    let mut rig = Rig::crowd();
+    for id in 1..=AGENTS {
+        rig.core.handle_status(rig.now, SessionId(id), 0, true);
+    }
+    rig.sign_in();
+    assert_eq!(rig.sends(), []);
+    assert_eq!(rig.core.queued(REALM), 1);
+    rig.core.handle_status(rig.now, SessionId(40), 10, true);
+    assert_eq!(rig.sent().1, SessionId(40));
+}
