@@ -57,8 +57,8 @@ struct UpArgs {
     /// Relays
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=i64::from(MOST.relays)))]
     relays: u16,
-    /// Agents
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u16).range(1..=i64::from(MOST.agents)))]
+    /// Agents; 0 for a cluster whose agents come from elsewhere (`postern links`, `postern pki agent`)
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u16).range(0..=i64::from(MOST.agents)))]
     agents: u16,
     /// Domain controllers
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=i64::from(MOST.dcs)))]

@@ -185,24 +185,41 @@ impl Pki {
     pub fn agent(&self, agent: &AgentIdentity) -> anyhow::Result<Issued> {
         let tenant = &agent.realm.tenant;
         let folder = self.tenant_folder(tenant);
-        let authority = if Authority::certificate_in(&folder).exists() {
-            Authority::load(&folder)?
-        } else {
-            files::make_folder(&folder)?;
-            let name = format!("Postern development CA, agents of {tenant} in {}", self.trust_domain);
-            Authority::make(&folder, &name)?
-        };
-        let leaf = Leaf {
-            common_name: agent.name.to_string(),
-            uri: Some(agent.uri(&self.trust_domain)),
-            names: Vec::new(),
-            usage: ExtendedKeyUsagePurpose::ClientAuth,
-        };
+        let leaf = agent_leaf(agent, &self.trust_domain);
+        let authority = self.tenant_authority(tenant)?;
         authority.sign(&leaf, &folder.join(agent.realm.realm.as_str()), agent.name.as_str())
+    }
+
+    /// Makes the CA of a tenant's agents where there is none yet: relays want it before there is an agent.
+    ///
+    /// # Errors
+    /// As [`Pki::agent`].
+    pub fn tenant(&self, tenant: &Segment) -> anyhow::Result<()> {
+        self.tenant_authority(tenant).map(drop)
+    }
+
+    fn tenant_authority(&self, tenant: &Segment) -> anyhow::Result<Authority> {
+        let folder = self.tenant_folder(tenant);
+        if Authority::certificate_in(&folder).exists() {
+            return Authority::load(&folder);
+        }
+        files::make_folder(&folder)?;
+        let name = format!("Postern development CA, agents of {tenant} in {}", self.trust_domain);
+        Authority::make(&folder, &name)
     }
 
     fn tenant_folder(&self, tenant: &Segment) -> PathBuf {
         self.folder.join("tenants").join(tenant.as_str())
+    }
+}
+
+/// What an agent's certificate says.
+fn agent_leaf(agent: &AgentIdentity, trust_domain: &TrustDomain) -> Leaf {
+    Leaf {
+        common_name: agent.name.to_string(),
+        uri: Some(agent.uri(trust_domain)),
+        names: Vec::new(),
+        usage: ExtendedKeyUsagePurpose::ClientAuth,
     }
 }
 
