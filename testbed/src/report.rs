@@ -343,7 +343,10 @@ mod tests {
         };
         let text = welcome(&cluster, facts, Style { bold: false }).unwrap();
         assert!(text.contains("1 relay, 0 agents, 1 domain controller;"), "{text}");
-        assert!(text.contains("postern pki agent acme/corp.example.com/NAME '/tmp/c'"), "{text}");
+        assert!(
+            text.contains("postern pki agent acme/corp.example.com/NAME '/tmp/c'"),
+            "{text}"
+        );
         assert!(!text.contains("kill"), "{text}");
     }
 
