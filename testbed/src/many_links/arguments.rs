@@ -13,9 +13,11 @@ It is for a relay in a testbed and nothing else: whoever signs in is let in, wha
 
 First `postern up --agents 0 --json > cluster.json`, then this. It brings the links up at the cluster's first relay, looks
 at them for 3 s while nobody signs in (what an idle link costs), says that sign-ins may begin, and counts for --duration.
-Bytes are UDP payload, both directions, of links in session. Bytes per sign-in are without what the links cost when idle.
+Bytes are UDP payload, both directions, of links in session. Bytes per sign-in are without what the links cost when idle,
+which varies by a few per cent: make at least one sign-in a second for each link, or few among many links drown in that.
 The links share a few keys, so a relay that seals for many of them within a second has fewer keys to wrap its own for
-than with as many agents.
+than with as many agents. For load: `postern loadtest run --cluster cluster.json --mix right=1 …` (it will say that the
+directory was never asked, and be right).
 
 Exit code: 0, 130 ended by Ctrl-C (the summary is told all the same), 64 bad usage, 1 anything else";
 
