@@ -2,7 +2,7 @@
 //! networks, a directory that fails. All of it goes the ways that anybody's script can take.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -122,6 +122,21 @@ fn verdict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Verdict, D::Err
 }
 
 impl Cluster {
+    /// From a file whose first line is the line of JSON; `-` is standard input.
+    ///
+    /// # Errors
+    /// When there is no such file, and as [`Cluster::read`].
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let cannot = || format!("the cluster of {}", path.display());
+        let mut text = String::new();
+        if path.as_os_str() == "-" {
+            std::io::stdin().read_line(&mut text).with_context(cannot)?;
+        } else {
+            text = std::fs::read_to_string(path).with_context(cannot)?;
+        }
+        Self::read(text.lines().next().unwrap_or_default()).with_context(cannot)
+    }
+
     /// From the line of JSON.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use crate::cluster::Counts;
 use crate::cluster::existing::ServerUrl;
 use crate::cluster::ports::{Choice, DEFAULT_BASE, LAYOUT_HELP, MOST};
 use crate::directory;
+use crate::many_links;
 use crate::pki;
 use crate::pki::command::{self, PkiCommand};
 use crate::prove::arguments::{self, Arguments};
@@ -26,7 +27,7 @@ use crate::up::{self, Request};
 /// `prove`: a goal is missed, or the load was not as planned, as other tools of load have it.
 const EXIT_MISSED: u8 = 99;
 
-/// `prove`: ended by SIGINT, as shells tell it.
+/// `prove` and `links`: ended by SIGINT, as shells tell it.
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// Bring up a whole Postern cluster on this machine: relay, agents and a simulated Active Directory, or your own
@@ -50,6 +51,9 @@ enum Command {
     /// Show under load, with real processes and real signals, that no sign-in is lost and none counted twice
     #[command(after_help = arguments::EXIT_CODE)]
     Prove(Arguments),
+    /// Put many agents in session at a relay that answer success to everything, and tell what they cost it
+    #[command(after_help = many_links::ABOUT)]
+    Links(many_links::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -57,8 +61,8 @@ struct UpArgs {
     /// Relays
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=i64::from(MOST.relays)))]
     relays: u16,
-    /// Agents
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u16).range(1..=i64::from(MOST.agents)))]
+    /// Agents; 0 for a cluster whose agents come from elsewhere (`postern links`, `postern pki agent`)
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u16).range(0..=i64::from(MOST.agents)))]
     agents: u16,
     /// Domain controllers
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=i64::from(MOST.dcs)))]
@@ -177,7 +181,7 @@ fn after_help() -> String {
 }
 
 /// Runs the command line (the first argument is the program's name) to an exit code: 0 after an orderly end, 64 for
-/// bad usage, 99 when `prove` saw a goal missed or another load than was planned, 130 when it was interrupted, 1 for
+/// bad usage, 99 when `prove` saw a goal missed or another load than was planned, 130 when it or `links` was interrupted, 1 for
 /// anything else.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -205,6 +209,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Some(Command::Pki(command)) => make(command),
         Some(Command::Prove(args)) => prove(args),
+        Some(Command::Links(args)) => links(&args),
         Some(Command::Up(args)) => up(args),
         None => up(cli.up),
     };
@@ -247,6 +252,16 @@ fn prove(args: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
+fn links(args: &many_links::Arguments) -> anyhow::Result<ExitCode> {
+    // The CA's keys pass through here.
+    harden::refuse_memory_dumps().context("cannot protect the process's memory")?;
+    tls::install_provider();
+    Ok(match runtime()?.block_on(many_links::run(args))? {
+        many_links::Ending::Over => ExitCode::SUCCESS,
+        many_links::Ending::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
+    })
+}
+
 /// On this thread alone: the kernel ends children when the thread that started them ends.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
@@ -265,7 +280,7 @@ mod tests {
         match cli.command {
             None => cli.up.into(),
             Some(Command::Up(args)) => args.into(),
-            Some(Command::Pki(_) | Command::Prove(_)) => unreachable!(),
+            Some(Command::Pki(_) | Command::Prove(_) | Command::Links(_)) => unreachable!(),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod control;
 pub mod directory;
 pub mod links;
+pub mod many_links;
 pub mod pki;
 pub mod prove;
 pub mod report;

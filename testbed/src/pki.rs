@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use postern_protocol::identity::{AgentIdentity, Segment, TrustDomain, relay_uri};
-use rcgen::{ExtendedKeyUsagePurpose, SanType};
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SanType};
+use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use authority::{Authority, Leaf};
@@ -67,6 +68,13 @@ pub struct Issued {
     pub uri: Option<String>,
     /// Whether it took the place of an earlier one.
     pub renewed: bool,
+}
+
+/// Signs certificates for agents whose keys are somebody else's, and writes no file.
+#[derive(Debug)]
+pub struct AgentIssuer {
+    authority: Authority,
+    trust_domain: TrustDomain,
 }
 
 /// The content of `pki.toml`.
@@ -185,24 +193,63 @@ impl Pki {
     pub fn agent(&self, agent: &AgentIdentity) -> anyhow::Result<Issued> {
         let tenant = &agent.realm.tenant;
         let folder = self.tenant_folder(tenant);
-        let authority = if Authority::certificate_in(&folder).exists() {
-            Authority::load(&folder)?
-        } else {
-            files::make_folder(&folder)?;
-            let name = format!("Postern development CA, agents of {tenant} in {}", self.trust_domain);
-            Authority::make(&folder, &name)?
-        };
-        let leaf = Leaf {
-            common_name: agent.name.to_string(),
-            uri: Some(agent.uri(&self.trust_domain)),
-            names: Vec::new(),
-            usage: ExtendedKeyUsagePurpose::ClientAuth,
-        };
+        let leaf = agent_leaf(agent, &self.trust_domain);
+        let authority = self.tenant_authority(tenant)?;
         authority.sign(&leaf, &folder.join(agent.realm.realm.as_str()), agent.name.as_str())
+    }
+
+    /// Makes the CA of a tenant's agents where there is none yet: relays want it before there is an agent.
+    ///
+    /// # Errors
+    /// As [`Pki::agent`].
+    pub fn tenant(&self, tenant: &Segment) -> anyhow::Result<()> {
+        self.tenant_authority(tenant).map(drop)
+    }
+
+    /// Signs for many agents of a tenant, whose CA has to be there: relays know no other.
+    ///
+    /// # Errors
+    /// When the CA cannot be read.
+    pub fn agent_issuer(&self, tenant: &Segment) -> anyhow::Result<AgentIssuer> {
+        Ok(AgentIssuer {
+            authority: Authority::load(&self.tenant_folder(tenant))?,
+            trust_domain: self.trust_domain.clone(),
+        })
+    }
+
+    fn tenant_authority(&self, tenant: &Segment) -> anyhow::Result<Authority> {
+        let folder = self.tenant_folder(tenant);
+        if Authority::certificate_in(&folder).exists() {
+            return Authority::load(&folder);
+        }
+        files::make_folder(&folder)?;
+        let name = format!("Postern development CA, agents of {tenant} in {}", self.trust_domain);
+        Authority::make(&folder, &name)
     }
 
     fn tenant_folder(&self, tenant: &Segment) -> PathBuf {
         self.folder.join("tenants").join(tenant.as_str())
+    }
+}
+
+impl AgentIssuer {
+    /// A certificate for an agent of the tenant. Several may have the same key.
+    ///
+    /// # Errors
+    /// When the CA is about to end.
+    pub fn certificate(&self, agent: &AgentIdentity, key: &KeyPair) -> anyhow::Result<CertificateDer<'static>> {
+        let leaf = agent_leaf(agent, &self.trust_domain);
+        Ok(self.authority.certificate(&leaf, key)?.into())
+    }
+}
+
+/// What an agent's certificate says.
+fn agent_leaf(agent: &AgentIdentity, trust_domain: &TrustDomain) -> Leaf {
+    Leaf {
+        common_name: agent.name.to_string(),
+        uri: Some(agent.uri(trust_domain)),
+        names: Vec::new(),
+        usage: ExtendedKeyUsagePurpose::ClientAuth,
     }
 }
 

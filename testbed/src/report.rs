@@ -118,22 +118,25 @@ fn suggestions(text: &mut String, cluster: &Description, facts: Facts, style: St
     let (name, password) = user(1);
     writeln!(text, "\n{}", style.heading("Sign in"))?;
     writeln!(text, "  {}", curl(cluster, &name, &password))?;
+    if cluster.agents.is_empty() {
+        return no_agent(text, cluster);
+    }
 
     writeln!(text, "\n{}", style.heading("Three things to try"))?;
     writeln!(text, "  1. A wrong password:")?;
     writeln!(text, "     {}", curl(cluster, &name, "wrong"))?;
-    let promise = if cluster.agents.len() > 1 {
-        "no sign-in fails"
-    } else {
-        "the only one; sign-ins fail until it is back"
-    };
-    writeln!(text, "  2. Kill an agent while a loop signs in; {promise}:")?;
-    writeln!(
-        text,
-        "     while sleep 0.1; do {}; done",
-        curl(cluster, &name, &password)
-    )?;
     if let Some(agent) = cluster.agents.first() {
+        let promise = if cluster.agents.len() > 1 {
+            "no sign-in fails"
+        } else {
+            "the only one; sign-ins fail until it is back"
+        };
+        writeln!(text, "  2. Kill an agent while a loop signs in; {promise}:")?;
+        writeln!(
+            text,
+            "     while sleep 0.1; do {}; done",
+            curl(cluster, &name, &password)
+        )?;
         writeln!(
             text,
             "     kill -9 {}     # {}, in another terminal",
@@ -166,6 +169,19 @@ fn suggestions(text: &mut String, cluster: &Description, facts: Facts, style: St
     let clock = format!("{}/clock", directory_control(cluster));
     writeln!(text, "     curl -s {clock} -d '{{\"advance_s\":{}}}'", lockout.seconds)?;
     writeln!(text, "     {}   # success", curl(cluster, &name, &password))
+}
+
+/// Without agents there is one thing to try: to have some.
+fn no_agent(text: &mut String, cluster: &Description) -> fmt::Result {
+    writeln!(
+        text,
+        "  There is no agent: it is answered `unavailable` (`no_agent`) until one is in session. Its certificate:"
+    )?;
+    writeln!(
+        text,
+        "     postern pki agent {}/{}/NAME '{}'",
+        cluster.tenant, cluster.realm, cluster.dir
+    )
 }
 
 fn directory_control(cluster: &Description) -> &str {
@@ -309,6 +325,29 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(&samples()[0].username) && !text.contains("user000001"));
+    }
+
+    #[test]
+    fn where_there_is_no_agent_it_is_said_what_comes_of_that_and_nobody_is_to_be_killed() {
+        let mut cluster = cluster("http://127.0.0.1:7010");
+        cluster.agents.clear();
+        let facts = Facts {
+            counts: Counts {
+                relays: 1,
+                agents: 0,
+                dcs: 1,
+                users: 0,
+            },
+            lockout: None,
+            took: Duration::from_secs(2),
+        };
+        let text = welcome(&cluster, facts, Style { bold: false }).unwrap();
+        assert!(text.contains("1 relay, 0 agents, 1 domain controller;"), "{text}");
+        assert!(
+            text.contains("postern pki agent acme/corp.example.com/NAME '/tmp/c'"),
+            "{text}"
+        );
+        assert!(!text.contains("kill"), "{text}");
     }
 
     #[test]

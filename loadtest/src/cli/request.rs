@@ -1,6 +1,5 @@
 //! From what was typed to what is to be made.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +49,7 @@ impl Arguments {
     /// What is wrong with it.
     pub(super) fn wanted(self, command: String) -> anyhow::Result<Wanted> {
         let scenario = self.scenario.as_deref().map(Scenario::find).transpose()?;
-        let cluster = self.cluster.as_deref().map(read_cluster).transpose()?;
+        let cluster = self.cluster.as_deref().map(Cluster::open).transpose()?;
         if self.arm.is_empty() {
             let targets = match (&cluster, self.target.as_slice()) {
                 (Some(cluster), []) => relays(cluster)?,
@@ -74,7 +73,7 @@ impl Arguments {
             let (cluster, targets) = match &arm.what {
                 What::Target(target) => (cluster.clone(), vec![target.clone()]),
                 What::Cluster(path) => {
-                    let own = read_cluster(path)?;
+                    let own = Cluster::open(path)?;
                     let targets = relays(&own)?;
                     (Some(own), targets)
                 }
@@ -279,17 +278,6 @@ impl Arguments {
         let listed = cluster.map(|cluster| cluster.people().collect::<Vec<_>>());
         Ok(people.with_listed(listed.into_iter().flatten()))
     }
-}
-
-fn read_cluster(path: &Path) -> anyhow::Result<Cluster> {
-    let cannot = || format!("the cluster of {}", path.display());
-    let mut text = String::new();
-    if path.as_os_str() == "-" {
-        std::io::stdin().read_line(&mut text).with_context(cannot)?;
-    } else {
-        text = std::fs::read_to_string(path).with_context(cannot)?;
-    }
-    Cluster::read(text.lines().next().unwrap_or_default()).with_context(cannot)
 }
 
 fn relays(cluster: &Cluster) -> anyhow::Result<Vec<Target>> {

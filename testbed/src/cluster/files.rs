@@ -123,6 +123,8 @@ impl Site<'_> {
             }
             _ => (None, None),
         };
+        // The relays trust it, and without agents nobody else makes it.
+        self.pki.tenant(&TENANT.parse()?)?;
         Ok(Parts {
             dcs,
             lockout,

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PublicKeyData, SanType,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -92,9 +92,8 @@ impl Authority {
         })
     }
 
-    /// Makes a key and a certificate for it: `NAME.pem` and `NAME.key` in `into`. Replaces earlier ones, so that
-    /// doing it again renews.
-    pub(super) fn sign(&self, leaf: &Leaf, into: &Path, name: &str) -> anyhow::Result<Issued> {
+    /// A certificate for a key that is there.
+    pub(super) fn certificate(&self, leaf: &Leaf, key: &KeyPair) -> anyhow::Result<Certificate> {
         let now = OffsetDateTime::now_utc();
         if self.not_after - now < CA_REMAINDER {
             bail!(
@@ -117,11 +116,14 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![leaf.usage.clone()];
         params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate().context("cannot make a key")?;
-        let signed = params
-            .signed_by(&key, &self.issuer)
-            .context("cannot sign a certificate")?;
+        params.signed_by(key, &self.issuer).context("cannot sign a certificate")
+    }
 
+    /// Makes a key and a certificate for it: `NAME.pem` and `NAME.key` in `into`. Replaces earlier ones, so that
+    /// doing it again renews.
+    pub(super) fn sign(&self, leaf: &Leaf, into: &Path, name: &str) -> anyhow::Result<Issued> {
+        let key = KeyPair::generate().context("cannot make a key")?;
+        let signed = self.certificate(leaf, &key)?;
         files::make_folder(into)?;
         let certificate = into.join(format!("{name}.pem"));
         let key_path = into.join(format!("{name}.key"));

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Facts, Style, api, count};
+use super::{Facts, Style, api, count, no_agent};
 use crate::cluster::Domain;
 use crate::cluster::description::{DcDescription, Description};
 
@@ -82,9 +82,13 @@ fn suggestions(text: &mut String, cluster: &Description, domain: &Domain, style:
     writeln!(text, "  printf 'Password: '; read -rs PASSWORD; echo")?;
     writeln!(text, "  {sign_in}")?;
 
+    if cluster.agents.is_empty() {
+        return no_agent(text, cluster);
+    }
+
     writeln!(text, "\n{}", style.heading("Two things to try"))?;
     let promise = match cluster.agents.len() {
-        0 | 1 => "the only one; sign-ins fail until it is back",
+        1 => "the only one; sign-ins fail until it is back",
         _ => "no sign-in fails",
     };
     if let Some(agent) = cluster.agents.first() {

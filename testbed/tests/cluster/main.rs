@@ -19,6 +19,7 @@ mod existing;
 mod faults;
 mod harness;
 mod loadtest;
+mod many_links;
 mod net_faults;
 mod page;
 mod people;
