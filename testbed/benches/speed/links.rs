@@ -57,8 +57,8 @@ fn with(links: u32, rate: &str, plan: Plan) -> anyhow::Result<Figures> {
         .context("cannot start the links")?;
     let told = BufReader::new(simulator.stderr.take().context("no standard error")?);
     let mut lines = told.lines();
-    // It says when all are up, and then looks at what they cost at rest.
-    let up = lines.by_ref().map_while(Result::ok).any(|line| line.contains("at rest"));
+    // It says when all are up and it has seen what they cost at rest.
+    let up = lines.by_ref().map_while(Result::ok).any(|line| line.contains("sign-ins may begin"));
     ensure!(up, "the links did not come up");
     // Nobody may have to wait for this program to read what is said.
     let rest = std::thread::spawn(move || lines.count());
