@@ -120,6 +120,11 @@ pub trait View {
 /// # Errors
 /// When it cannot begin: the people do not suffice, a fault has nothing to be done to, or the log cannot be written.
 pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl View) -> anyhow::Result<Results> {
+    // What a run holds meanwhile is large, and nothing that whoever waits for it has to carry.
+    Box::pin(make(request, stop, view)).await
+}
+
+async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) -> anyhow::Result<Results> {
     let Request {
         name,
         reach,

@@ -23,7 +23,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// For so long the last ones are good where no others can be had: less than the two minutes that old ones open for.
-const KEEP: Duration = Duration::from_mins(1);
+const KEEP: Duration = Duration::from_secs(60);
 
 /// How long an envelope is good for: longer than any deadline, and shorter than the 60 s that a relay takes.
 const EXPIRY_MS: u64 = 30_000;

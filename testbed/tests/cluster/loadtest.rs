@@ -226,7 +226,7 @@ async fn while_it_goes_on_prometheus_is_answered_and_a_log_of_histograms_is_writ
         {
             let bytes = BASE64.decode(interval.encoded_histogram()).unwrap();
             sum.add(
-                &Deserializer::new()
+                Deserializer::new()
                     .deserialize::<u64, _>(&mut bytes.as_slice())
                     .unwrap(),
             )
