@@ -5,9 +5,11 @@
 
 use std::fmt;
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::hdr;
 use crate::results::Results;
 use crate::run::{self, Request, View};
 
@@ -72,30 +74,40 @@ pub async fn compare(
     stop: &CancellationToken,
     view: &mut impl View,
 ) -> anyhow::Result<Comparison> {
-    let mut compared: Vec<Arm> = arms
-        .iter()
-        .map(|arm| Arm {
-            name: arm.name.clone(),
-            runs: Vec::new(),
-        })
-        .collect();
-    let mut broken = None;
-    'rounds: for round in 0..rounds {
-        let mut order: Vec<usize> = (0..arms.len()).collect();
-        if round % 2 == 1 {
+    let names = arms.iter().map(|arm| arm.name.clone()).collect();
+    let play = async |index: usize, round: usize| {
+        let request: &Request = arms.get(index).context("no such arm")?;
+        let mut request = request.clone();
+        let log = hdr::file_name(&format!("{}-round-{round}", request.name));
+        request.hdr = request.hdr.map(|path| path.with_file_name(log));
+        run::play(request, stop, view).await
+    };
+    in_turn(names, rounds, stop, play).await
+}
+
+/// Plays arms of these names by `play`, which is given an arm's place and the number of the round.
+async fn in_turn(
+    names: Vec<String>,
+    rounds: usize,
+    stop: &CancellationToken,
+    mut play: impl AsyncFnMut(usize, usize) -> anyhow::Result<Results>,
+) -> anyhow::Result<Comparison> {
+    let arms = names.into_iter().map(|name| Arm { name, runs: Vec::new() });
+    let (mut arms, mut broken): (Vec<Arm>, _) = (arms.collect(), None);
+    'rounds: for round in 1..=rounds {
+        let mut order: Vec<(usize, &mut Arm)> = arms.iter_mut().enumerate().collect();
+        if round % 2 == 0 {
             order.reverse();
         }
-        for index in order {
-            if let (Some(request), Some(arm)) = (arms.get(index), compared.get_mut(index)) {
-                match run::play(request.clone(), stop, view).await {
-                    Ok(results) => arm.runs.push(results),
-                    // What was seen up to here is not lost for it.
-                    Err(error) if round > 0 => {
-                        broken = Some(format!("{}, round {}: {error:#}", request.name, round + 1));
-                        break 'rounds;
-                    }
-                    Err(error) => return Err(error),
+        for (index, arm) in order {
+            match play(index, round).await {
+                Ok(results) => arm.runs.push(results),
+                // What was seen up to here is not lost for it.
+                Err(error) if round > 1 => {
+                    broken = Some(format!("{}, round {round}: {error:#}", arm.name));
+                    break 'rounds;
                 }
+                Err(error) => return Err(error),
             }
             if stop.is_cancelled() {
                 break 'rounds;
@@ -104,7 +116,7 @@ pub async fn compare(
     }
     Ok(Comparison {
         broken,
-        ..Comparison::of(compared)
+        ..Comparison::of(arms)
     })
 }
 
@@ -204,7 +216,7 @@ impl fmt::Display for Comparison {
 }
 
 /// Of sorted values.
-fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let (lower, upper) = (
         values.get(values.len().saturating_sub(1) / 2)?,
         values.get(values.len() / 2)?,
@@ -285,5 +297,52 @@ mod tests {
     fn a_round_that_only_one_arm_has_is_compared_with_nothing() {
         let comparison = Comparison::of(vec![arm("relay", &[10, 10]), arm("direct", &[20])]);
         assert!((comparison.ratios[0].highest - 2.0).abs() < 0.01);
+    }
+
+    fn names() -> Vec<String> {
+        vec!["relay".to_owned(), "direct".to_owned()]
+    }
+
+    #[tokio::test]
+    async fn arms_are_played_there_and_back() {
+        let (mut order, stop) = (Vec::new(), CancellationToken::new());
+        let compared = in_turn(names(), 3, &stop, async |arm, round| {
+            order.push((round, arm));
+            Ok(Results::default())
+        });
+        let compared = compared.await.unwrap();
+        assert_eq!(order, [(1, 0), (1, 1), (2, 1), (2, 0), (3, 0), (3, 1)]);
+        assert!(compared.arms.iter().all(|arm| arm.runs.len() == 3));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_cannot_begin_ends_the_comparison_and_loses_nothing_of_it_unless_it_is_in_the_first_round() {
+        let stop = CancellationToken::new();
+        let compared = in_turn(names(), 3, &stop, async |arm, round| {
+            anyhow::ensure!((round, arm) != (2, 0), "gone");
+            Ok(Results::default())
+        });
+        let compared = compared.await.unwrap();
+        assert_eq!(compared.broken.as_deref(), Some("relay, round 2: gone"));
+        let runs: Vec<usize> = compared.arms.iter().map(|arm| arm.runs.len()).collect();
+        assert_eq!((runs, compared.is_good()), (vec![1, 2], false));
+        assert!(
+            in_turn(names(), 3, &stop, async |_, _| anyhow::bail!("gone"))
+                .await
+                .is_err()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_comparison_that_is_ended_has_what_was_played() {
+        let stop = CancellationToken::new();
+        let compared = in_turn(names(), 3, &stop, async |arm, round| {
+            if (round, arm) == (2, 1) {
+                stop.cancel();
+            }
+            Ok(Results::default())
+        });
+        let runs: Vec<usize> = compared.await.unwrap().arms.iter().map(|arm| arm.runs.len()).collect();
+        assert_eq!(runs, [1, 2]);
     }
 }

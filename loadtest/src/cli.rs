@@ -2,19 +2,26 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use postern_service::admin::{self, Readiness};
+use postern_service::http::{self, Phases};
 use postern_service::program::EXIT_USAGE;
 use postern_service::tls;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Exporter;
 use crate::scenario::READY;
-use crate::view::Terminal;
+use crate::view::{Terminal, Watchers};
 use arguments::Arguments;
 use made::Made;
+use output::Outputs;
 use request::Wanted;
 
 mod arguments;
@@ -136,7 +143,7 @@ fn make(arguments: Arguments, command: String) -> ExitCode {
         .enable_all()
         .build()
         .context("cannot start");
-    let made = match runtime.and_then(|runtime| runtime.block_on(play(wanted, outputs.is_quiet()))) {
+    let made = match runtime.and_then(|runtime| runtime.block_on(play(wanted, &outputs))) {
         Ok(made) => made,
         Err(error) => {
             say(&format!("{error:#}"));
@@ -155,7 +162,12 @@ fn make(arguments: Arguments, command: String) -> ExitCode {
 }
 
 /// Makes it. The first signal ends it early, with what was made; the second at once.
-async fn play(wanted: Wanted, quiet: bool) -> anyhow::Result<Made> {
+async fn play(wanted: Wanted, outputs: &Outputs) -> anyhow::Result<Made> {
+    let mut serving = JoinSet::new();
+    let exporter = match outputs.metrics() {
+        Some(address) => Some(serve(address, &mut serving, outputs.is_quiet()).await?),
+        None => None,
+    };
     let stop = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -172,11 +184,28 @@ async fn play(wanted: Wanted, quiet: bool) -> anyhow::Result<Made> {
             stop.cancel();
         }
     };
-    let mut view = Terminal::new(quiet);
+    let mut view = Watchers {
+        terminal: Terminal::new(outputs.is_quiet()),
+        exporter,
+    };
     tokio::select! {
         made = Made::of(wanted, &stop, &mut view) => made,
         () = signals => bail!("ended at once"),
     }
+}
+
+/// Answers Prometheus for as long as `serving` is there.
+async fn serve(address: SocketAddr, serving: &mut JoinSet<()>, quiet: bool) -> anyhow::Result<Exporter> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("--metrics: cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    let exporter = Exporter::new()?;
+    let app = admin::router(exporter.registry(), Readiness::new());
+    serving.spawn(http::serve(listener, app, http::Options::default(), Phases::default()));
+    if !quiet {
+        say(&format!("metrics at http://{address}/metrics"));
+    }
+    Ok(exporter)
 }
 
 #[cfg(test)]

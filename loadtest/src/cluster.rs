@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::people::Person;
 use crate::scrape::Metrics;
+use crate::sync::lock;
 
 /// For what takes a fraction of a second: beyond it something hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +31,8 @@ pub struct Cluster {
     /// What it says of itself.
     pub about: About,
     http: reqwest::Client,
+    /// The last bind that was read, as mock-dc told it; clones share it.
+    last_bind: Arc<Mutex<Option<String>>>,
 }
 
 /// The line of `postern up --json`, as far as it is used here.
@@ -115,6 +119,11 @@ struct Refused {
     error: String,
 }
 
+/// That of a bind.
+fn number(line: &str) -> Option<u64> {
+    serde_json::from_str::<Value>(line).ok()?.get("seq")?.as_u64()
+}
+
 fn verdict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Verdict, D::Error> {
     let text = String::deserialize(deserializer)?;
     let known = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == text);
@@ -150,7 +159,11 @@ impl Cluster {
             .timeout(PATIENCE)
             .tls_certs_only([reqwest::Certificate::from_pem(&ca)?])
             .build()?;
-        Ok(Self { about, http })
+        Ok(Self {
+            about,
+            http,
+            last_bind: Arc::default(),
+        })
     }
 
     /// For questions to the cluster.
@@ -244,6 +257,24 @@ impl Cluster {
         self.ask(Method::GET, &url, None).await
     }
 
+    /// What mock-dc tells of binds since this was last asked, and perhaps of earlier ones: many runs one after another do
+    /// not each read those of all.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn new_binds(&self) -> anyhow::Result<String> {
+        let last = lock(&self.last_bind).clone();
+        let since = last.as_deref().and_then(number).and_then(|seq| seq.checked_sub(1));
+        let url = format!("{}/binds?since={}", self.directory()?, since.unwrap_or(0));
+        let mut text = self.ask(Method::GET, &url, None).await?;
+        // A directory that was restarted counts from the beginning: it must be the same bind.
+        if since.is_some() && text.lines().next() != last.as_deref() {
+            text = self.binds().await?;
+        }
+        *lock(&self.last_bind) = text.lines().last().map(str::to_owned);
+        Ok(text)
+    }
+
     /// What a relay or an agent counts.
     ///
     /// # Errors
@@ -308,6 +339,7 @@ mod tests {
             let cluster = Cluster {
                 about,
                 http: reqwest::Client::new(),
+                last_bind: Arc::default(),
             };
             cluster.processes().into_iter().map(|(name, _)| name).collect()
         };
@@ -318,5 +350,50 @@ mod tests {
             names(about(r#"[{"name":"dc1","ldaps":"ldaps://dc1"}]"#)),
             ["relay-1", "agent-1"]
         );
+    }
+
+    #[tokio::test]
+    async fn binds_are_read_once_and_all_of_them_again_from_a_directory_that_has_begun_anew() {
+        use axum::extract::State;
+        use axum::http::Uri;
+
+        type Binds = Arc<Mutex<Vec<String>>>;
+        async fn tell(State(binds): State<Binds>, asked: Uri) -> String {
+            let since = asked.query().and_then(|query| query.strip_prefix("since="));
+            let since = since.map_or(0, |since| since.parse().unwrap());
+            lock(&binds)
+                .iter()
+                .skip(since)
+                .map(|line| format!("{line}\n"))
+                .collect()
+        }
+        postern_service::tls::install_provider();
+        let line = |seq: usize, name: &str| format!(r#"{{"seq":{seq},"name":"{name}"}}"#);
+        let binds: Binds = Arc::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut about =
+            json!({"tenant": "t", "ca": "x", "dir": "x", "realm": "r", "control": "x", "relays": [], "agents": []});
+        about["dcs"] = json!([{"name": "dc-1", "control": format!("http://{}", listener.local_addr().unwrap())}]);
+        let app = axum::Router::new()
+            .route("/binds", axum::routing::get(tell))
+            .with_state(binds.clone());
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let cluster = Cluster {
+            about: serde_json::from_value(about).unwrap(),
+            http: reqwest::Client::new(),
+            last_bind: Arc::default(),
+        };
+        let read = async || {
+            let text = cluster.clone().new_binds().await.unwrap();
+            text.lines().filter_map(number).collect::<Vec<_>>()
+        };
+        assert!(read().await.is_empty());
+        lock(&binds).extend([line(1, "a"), line(2, "b"), line(3, "c")]);
+        assert_eq!(read().await, [1, 2, 3]);
+        lock(&binds).push(line(4, "d"));
+        assert_eq!(read().await, [3, 4]);
+        *lock(&binds) = (1..=5).map(|seq| line(seq, "anew")).collect();
+        assert_eq!(read().await, [1, 2, 3, 4, 5]);
     }
 }

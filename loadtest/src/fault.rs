@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::text::{duration, share, told};
 
+mod commands;
 mod player;
 
 pub use player::{Mark, Player};

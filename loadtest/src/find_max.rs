@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::hdr;
 use crate::load::Stage;
 use crate::results::Results;
 use crate::run::{self, Request, View};
@@ -83,38 +84,16 @@ pub async fn look(
     stop: &CancellationToken,
     view: &mut impl View,
 ) -> anyhow::Result<(Found, Vec<Results>)> {
-    let (mut steps, mut runs, mut ended_early) = (Vec::new(), Vec::new(), None);
-    while let Some(rate) = search.next(&steps) {
-        if !steps.is_empty() {
-            stop.run_until_cancelled(sleep(PAUSE)).await;
-        }
-        if stop.is_cancelled() {
-            break;
-        }
+    let play = async |rate: f64, number: usize| {
         let mut step = request.clone();
         step.name = format!("{rate:.0}/s");
         step.load.stages = vec![Stage::constant(rate, search.step)];
-        let results = match run::play(step, stop, view).await {
-            Ok(results) => results,
-            // What was found up to here is not lost for it.
-            Err(error) if !steps.is_empty() => {
-                ended_early = Some(format!("{rate:.0}/s could not be tried: {error:#}"));
-                break;
-            }
-            Err(error) => return Err(error),
-        };
-        steps.push(Step::of(rate, &results));
-        ended_early.clone_from(&results.ended_early);
-        runs.push(results);
-        if ended_early.is_some() {
-            break;
-        }
-    }
-    let mut found = search.found(steps);
-    if let Some(why) = ended_early.or_else(|| stop.is_cancelled().then(|| "it was ended before".to_owned())) {
-        (found.is_whole, found.ended_by) = (false, why);
-    }
-    Ok((found, runs))
+        // By name they are in the order in which they were tried.
+        let log = hdr::file_name(&format!("{number:02}-{rate:.0}-per-second"));
+        step.hdr = step.hdr.map(|path| path.with_file_name(log));
+        run::play(step, stop, view).await
+    };
+    search.look(stop, play).await
 }
 
 impl Step {
@@ -137,6 +116,43 @@ impl Step {
 }
 
 impl Search {
+    /// Tries one rate after another by `play`, which is given the rate and the number of the step.
+    async fn look(
+        &self,
+        stop: &CancellationToken,
+        mut play: impl AsyncFnMut(f64, usize) -> anyhow::Result<Results>,
+    ) -> anyhow::Result<(Found, Vec<Results>)> {
+        let (mut steps, mut runs, mut ended_early) = (Vec::new(), Vec::new(), None);
+        while let Some(rate) = self.next(&steps) {
+            if !steps.is_empty() {
+                stop.run_until_cancelled(sleep(PAUSE)).await;
+            }
+            if stop.is_cancelled() {
+                break;
+            }
+            let results = match play(rate, steps.len() + 1).await {
+                Ok(results) => results,
+                // What was found up to here is not lost for it.
+                Err(error) if !steps.is_empty() => {
+                    ended_early = Some(format!("{rate:.0}/s could not be tried: {error:#}"));
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            steps.push(Step::of(rate, &results));
+            ended_early.clone_from(&results.ended_early);
+            runs.push(results);
+            if ended_early.is_some() {
+                break;
+            }
+        }
+        let mut found = self.found(steps);
+        if let Some(why) = ended_early.or_else(|| stop.is_cancelled().then(|| "it was ended before".to_owned())) {
+            (found.is_whole, found.ended_by) = (false, why);
+        }
+        Ok((found, runs))
+    }
+
     /// The rate to try next; `None` when all is known that is looked for.
     pub fn next(&self, steps: &[Step]) -> Option<f64> {
         let (held, failed) = bounds(steps);
@@ -293,5 +309,72 @@ mod tests {
         );
         let none = found(SEARCH, 1.0, f64::INFINITY);
         assert_eq!((none.rate, none.steps.len()), (None, 5));
+    }
+
+    /// Everything holds up to this rate.
+    fn holds(rate: f64, up_to: f64) -> Results {
+        let mut results = Results {
+            sent: 100,
+            valid: true,
+            ..Results::default()
+        };
+        results.thresholds = vec![crate::require::Threshold {
+            expr: "failed==0".to_owned(),
+            value: Some(0.0),
+            ok: rate <= up_to,
+        }];
+        results
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_step_is_a_run_of_its_own_and_stands_beside_the_answer() {
+        let stop = CancellationToken::new();
+        let mut played = Vec::new();
+        let (found, runs) = SEARCH
+            .look(&stop, async |rate, number| {
+                played.push(number);
+                Ok(holds(rate, 700.0))
+            })
+            .await
+            .unwrap();
+        assert!(
+            found.is_whole && found.rate.is_some_and(|rate| rate <= 700.0),
+            "{found:?}"
+        );
+        assert_eq!((runs.len(), played.len()), (found.steps.len(), found.steps.len()));
+        assert!(played.into_iter().eq(1..=runs.len()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_tried_ends_the_search_and_loses_nothing_of_it_unless_it_is_the_first() {
+        let stop = CancellationToken::new();
+        let (found, runs) = SEARCH
+            .look(&stop, async |rate, number| {
+                anyhow::ensure!(number < 3, "gone");
+                Ok(holds(rate, f64::INFINITY))
+            })
+            .await
+            .unwrap();
+        assert_eq!((found.is_whole, found.rate, runs.len()), (false, Some(1_000.0), 2));
+        assert_eq!(found.ended_by, "2000/s could not be tried: gone");
+        assert!(SEARCH.look(&stop, async |_, _| anyhow::bail!("gone")).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_search_that_is_ended_is_no_whole_one() {
+        let stop = CancellationToken::new();
+        let (found, runs) = SEARCH
+            .look(&stop, async |rate, _| {
+                stop.cancel();
+                let ended_early = Some("it was ended after 1.00 s of 10.0 s".to_owned());
+                Ok(Results {
+                    ended_early,
+                    ..holds(rate, f64::INFINITY)
+                })
+            })
+            .await
+            .unwrap();
+        assert_eq!((found.is_whole, runs.len()), (false, 1));
+        assert!(found.ended_by.starts_with("it was ended after"), "{}", found.ended_by);
     }
 }

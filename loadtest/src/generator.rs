@@ -5,7 +5,7 @@
 //! How late it was all the same is part of what it tells.
 
 use std::fs;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -78,6 +78,7 @@ pub struct Running {
 struct Shared {
     records: Mutex<Vec<Record>>,
     dropped: AtomicU64,
+    under_way: AtomicUsize,
     stop: CancellationToken,
 }
 
@@ -278,10 +279,12 @@ impl Desk {
 
     async fn sign_in(&self, user: u32, kind: Kind, planned: Instant) -> Ended {
         let (name, password) = (self.people.name(kind, user), self.people.password(kind, user));
+        self.shared.under_way.fetch_add(1, Ordering::Relaxed);
         let lag = planned.elapsed();
         let ended = timeout_at(planned + self.patience, self.client.sign_in(&name, &password)).await;
         let latency = planned.elapsed();
         let ended = ended.unwrap_or(Ended::Broken(Broken::NoAnswer));
+        self.shared.under_way.fetch_sub(1, Ordering::Relaxed);
         lock(&self.crowd).ended(kind, user, ended);
         lock(&self.shared.records).push(Record {
             attempt: Attempt {
@@ -308,6 +311,11 @@ impl Running {
     /// Sign-ins not sent so far, though it was their time.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Sign-ins sent and not answered yet.
+    pub fn under_way(&self) -> usize {
+        self.shared.under_way.load(Ordering::Relaxed)
     }
 
     /// Sends nothing more. What is under way goes on to its end.
@@ -371,7 +379,6 @@ mod tests {
     use axum::Router;
     use axum::http::StatusCode;
     use axum::routing::post;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::net::TcpListener;
     use tokio::task::JoinSet;
 

@@ -144,6 +144,20 @@ impl Load {
         self.stages.iter().map(Stage::arrivals).sum()
     }
 
+    /// Sign-ins a second that are planned at this moment; 0 after the end.
+    pub fn rate_at(&self, at: Duration) -> f64 {
+        let mut from = Duration::ZERO;
+        for stage in &self.stages {
+            let end = from + stage.lasts;
+            if at < end {
+                let share = (at - from).as_secs_f64() / stage.lasts.as_secs_f64();
+                return stage.from + (stage.to - stage.from) * share;
+            }
+            from = end;
+        }
+        0.0
+    }
+
     /// The sign-ins, by time.
     pub fn iter(&self) -> Schedule<'_> {
         Schedule {
@@ -284,6 +298,16 @@ mod tests {
             let first = times.iter().filter(|at| **at < Duration::from_secs(5)).count();
             assert!(first.abs_diff(in_first_half) <= 1, "{from} to {to}: {first}");
             assert!(times.is_sorted() && times.iter().all(|at| *at <= Duration::from_secs(10)));
+        }
+    }
+
+    #[test]
+    fn the_planned_rate_follows_the_stages_and_is_nothing_after_the_last() {
+        let ramp: Stage = "10s 100..200".parse().unwrap();
+        let load = load(&[stage(50.0, 2), ramp], Arrivals::Poisson);
+        let at = |seconds| load.rate_at(Duration::from_secs(seconds));
+        for (seconds, rate) in [(0, 50.0), (1, 50.0), (2, 100.0), (7, 150.0), (12, 0.0)] {
+            assert!((at(seconds) - rate).abs() < 1e-9, "{seconds}: {}", at(seconds));
         }
     }
 

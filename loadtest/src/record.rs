@@ -10,6 +10,8 @@ use crate::mix::Kind;
 /// Sent later than this after its time, a sign-in is late.
 pub(crate) const LATE: Duration = Duration::from_millis(5);
 
+const SUCCESS: Outcome = Outcome::Verdict(Verdict::Success);
+
 /// One sign-in, as it was to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
@@ -68,9 +70,38 @@ pub enum Broken {
     /// An answer that is none of a relay's, and by its status or by its body alone somebody is let in: one half of all
     /// callers looks at the one, the other half at the other.
     HalfSuccess,
+    /// The relay told of no key to seal the password to, so that nothing was sent.
+    NoKey,
 }
 
+impl Ended {
+    /// Every way in which a sign-in can end.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let outcomes = Verdict::ALL.into_iter().map(Outcome::Verdict).chain(OTHERS);
+        let outcomes = outcomes.chain(Unavailable::ALL.into_iter().map(Outcome::Unavailable));
+        outcomes.map(Self::Outcome).chain(Broken::ALL.map(Self::Broken))
+    }
+}
+
+/// Outcomes that are neither verdicts nor failures of the service.
+const OTHERS: [Outcome; 5] = [
+    Outcome::BadRequest,
+    Outcome::UnknownRealm,
+    Outcome::StaleKey,
+    Outcome::UnauthorizedCaller,
+    Outcome::TooManyRequests,
+];
+
 impl Broken {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::NoAnswer,
+        Self::Connection,
+        Self::Unreadable,
+        Self::HalfSuccess,
+        Self::NoKey,
+    ];
+
     /// The name in reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,6 +109,7 @@ impl Broken {
             Self::Connection => "connection lost",
             Self::Unreadable => "unreadable answer",
             Self::HalfSuccess => "half a success",
+            Self::NoKey => "no key",
         }
     }
 }
@@ -96,17 +128,21 @@ pub enum Judgement {
 impl Record {
     /// What to think of it.
     pub fn judgement(&self) -> Judgement {
-        match self.ended {
-            Ended::Outcome(outcome) if outcome == self.attempt.kind.expected() => Judgement::Right,
+        Self::judge(self.attempt.kind, self.ended)
+    }
+
+    /// What to think of a sign-in of this kind that ended so.
+    pub fn judge(kind: Kind, ended: Ended) -> Judgement {
+        match ended {
+            Ended::Outcome(outcome) if outcome == kind.expected() => Judgement::Right,
             Ended::Outcome(Outcome::Verdict(_)) => Judgement::Wrong,
-            Ended::Broken(Broken::HalfSuccess) if self.is_false_success() => Judgement::Wrong,
+            Ended::Broken(Broken::HalfSuccess) if kind.expected() != SUCCESS => Judgement::Wrong,
             _ => Judgement::Failed,
         }
     }
 
     /// Somebody was let in who must not be.
     pub fn is_false_success(&self) -> bool {
-        const SUCCESS: Outcome = Outcome::Verdict(Verdict::Success);
         let let_in = matches!(self.ended, Ended::Outcome(SUCCESS) | Ended::Broken(Broken::HalfSuccess));
         let_in && self.attempt.kind.expected() != SUCCESS
     }
@@ -162,13 +198,6 @@ pub(crate) fn read_answer(status: u16, body: &[u8]) -> Ended {
 
 fn outcome(body: &Body<'_>) -> Option<Outcome> {
     let verdicts = Verdict::ALL.into_iter().map(Outcome::Verdict);
-    let others = [
-        Outcome::BadRequest,
-        Outcome::UnknownRealm,
-        Outcome::StaleKey,
-        Outcome::UnauthorizedCaller,
-        Outcome::TooManyRequests,
-    ];
     if let Some(reason) = body.reason {
         let mut reasons = Unavailable::ALL.into_iter();
         let reason = reasons
@@ -176,7 +205,7 @@ fn outcome(body: &Body<'_>) -> Option<Outcome> {
             .map(Outcome::Unavailable)?;
         return (reason.as_str() == body.outcome).then_some(reason);
     }
-    verdicts.chain(others).find(|known| known.as_str() == body.outcome)
+    verdicts.chain(OTHERS).find(|known| known.as_str() == body.outcome)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod arms;
 mod charts;
 mod faults;
 mod figures;
+mod group;
 mod html;
 mod markdown;
 mod markup;
@@ -25,6 +26,7 @@ mod tests;
 mod text;
 mod verdict;
 
+pub use group::Group;
 pub use html::html;
 pub use markdown::markdown;
 pub use text::text;

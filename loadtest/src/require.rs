@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mix::Kind;
+use crate::record::Ended;
 use crate::results::{Counts, Results, per_second};
 use crate::summary::Latency;
-use crate::text::duration;
+use crate::text::{duration, told};
 
 /// How requirements are written, for whoever wrote one otherwise.
 pub const HELP: &str = "a measure, one of < <= == != >= > and a value: p50, p90, p99, p999, max (as 50ms), each also of a kind \
@@ -133,7 +135,68 @@ pub struct Threshold {
     pub ok: bool,
 }
 
+/// What a run can tell of.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// Kinds that its load has.
+    pub kinds: Vec<Kind>,
+    /// Processes that are looked at, by name.
+    pub processes: Vec<String>,
+    /// How long the load is.
+    pub lasts: Duration,
+}
+
 impl Requirement {
+    /// Makes sure that the run can see what it is about: else it cannot hold, and that is better known before.
+    ///
+    /// # Errors
+    /// What the run has not.
+    pub fn check(&self, scope: &Scope) -> Result<(), String> {
+        let cannot = |why: String| Err(format!("requirement {:?}: {why}", self.text));
+        if let Some((from, _)) = self.window
+            && from >= scope.lasts
+        {
+            return cannot(format!("the load is over after {}", told(scope.lasts)));
+        }
+        let Some(of) = self.of.as_deref() else {
+            return Ok(());
+        };
+        let (what, known): (_, Vec<String>) = match self.measure {
+            Measure::Latency(_) => ("the load has no sign-ins of the kind", {
+                let corrected = scope.kinds.contains(&Kind::Typo).then_some(Kind::Corrected);
+                let kinds = scope.kinds.iter().copied().chain(corrected);
+                kinds.map(|kind| kind.to_string()).collect()
+            }),
+            Measure::Outcome => (
+                "there is no outcome",
+                Ended::all().map(|ended| ended.to_string()).collect(),
+            ),
+            Measure::Cpu => ("no process is looked at of the name", scope.processes.clone()),
+            _ => return Ok(()),
+        };
+        if known.iter().any(|known| known == of) {
+            return Ok(());
+        }
+        match known.is_empty() {
+            true => cannot(format!("{what} {of:?}; there are none")),
+            false => cannot(format!("{what} {of:?}; there are: {}", known.join(", "))),
+        }
+    }
+
+    /// The same of a run that goes this many times as long.
+    #[must_use]
+    pub fn stretched(mut self, factor: f64) -> Self {
+        let Some((from, until)) = self.window else { return self };
+        let (from, until) = (from.mul_f64(factor), until.map(|until| until.mul_f64(factor)));
+        let seconds = |time: Duration| format!("{}s", (time.as_secs_f64() * 1e3).round() / 1e3);
+        let written = format!("[{}..{}]", seconds(from), until.map(seconds).unwrap_or_default());
+        if let (Some(open), Some(close)) = (self.text.find('['), self.text.find(']')) {
+            self.text.replace_range(open..=close, &written);
+        }
+        self.window = Some((from, until));
+        self
+    }
+
     /// Whether it holds of a run.
     pub fn judge(&self, results: &Results) -> Threshold {
         let value = self.measured(results);
@@ -345,11 +408,13 @@ impl FromStr for Requirement {
 }
 
 fn value(text: &str) -> Result<(f64, Unit), String> {
+    // Nothing is above what is infinite, and nothing is or is not what is no number.
+    let finite = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
     if let Some(number) = text.strip_suffix('%') {
-        let number = number.trim().parse().map_err(|_| format!("{text:?} is no share"))?;
+        let number = finite(number.trim()).ok_or_else(|| format!("{text:?} is no share"))?;
         return Ok((number, Unit::Percent));
     }
-    if let Ok(number) = text.parse::<f64>() {
+    if let Some(number) = finite(text) {
         return Ok((number, Unit::Number));
     }
     let time = duration(text)?;
@@ -384,115 +449,4 @@ fn number(count: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::binds::BindSummary;
-    use crate::results::{About, Slice};
-
-    fn latency(ms: u64) -> Latency {
-        Latency::of([Duration::from_millis(ms)])
-    }
-
-    fn counts(sent: u64, failed: u64) -> Counts {
-        Counts {
-            sent,
-            right: sent - failed,
-            failed,
-            ..Counts::default()
-        }
-    }
-
-    fn results() -> Results {
-        let slice = |from: u32, failed, ms| Slice {
-            from_s: from.into(),
-            lasts_s: 1.0,
-            outcomes: std::collections::BTreeMap::new(),
-            counts: counts(100, failed),
-            latency: latency(ms),
-        };
-        Results {
-            sent: 300,
-            counts: counts(300, 3),
-            latency_ms: latency(40),
-            about: About {
-                planned_s: 3.0,
-                ..About::default()
-            },
-            outcomes: [("success".to_owned(), 297)].into(),
-            timeline: vec![slice(0, 0, 10), slice(1, 3, 400), slice(2, 0, 12)],
-            binds: Some(BindSummary {
-                binds: 301,
-                ..BindSummary::default()
-            }),
-            ..Results::default()
-        }
-    }
-
-    fn judged(text: &str) -> (Option<f64>, bool) {
-        let threshold = text.parse::<Requirement>().unwrap().judge(&results());
-        (threshold.value, threshold.ok)
-    }
-
-    #[test]
-    fn a_requirement_holds_by_what_was_seen() {
-        for (text, value, ok) in [
-            ("p99<50ms", 40.0, true),
-            ("p99 < 0.04s", 40.0, false),
-            ("p99<=40ms", 40.0, true),
-            ("max[0s..1s]<=10ms", 10.0, true),
-            ("p99[1s..]<=12ms", 400.0, false),
-            ("p99[2s..]<=12ms", 12.0, true),
-            ("failed==0", 3.0, false),
-            ("failed[..1s]==0", 0.0, true),
-            ("failed<=1%", 1.0, true),
-            ("failed<1%", 1.0, false),
-            ("failed[1s..2s]<3%", 3.0, false),
-            ("wrong_outcomes==0", 0.0, true),
-            ("sent>=300", 300.0, true),
-            ("rate>98", 99.0, true),
-            ("rate[2s..3s]==100", 100.0, true),
-            ("outcome(success)!=297", 297.0, false),
-            ("outcome(unavailable/timeout)==0", 0.0, true),
-            ("bound_twice==0", 0.0, true),
-        ] {
-            assert_eq!(judged(text), (Some(value), ok), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_was_not_seen_does_not_hold() {
-        for text in [
-            "failed[9s..]==0",
-            "failed[1200ms..1900ms]==0",
-            "rate[9s..]<5",
-            "binds_per_signin<=1",
-            "p99(wrong)<1s",
-            "cpu_us<100",
-            "p99[9s..]<1s",
-            "failed[9s..]<1%",
-        ] {
-            assert_eq!(judged(text), (None, false), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_requirement_says_why_and_what_there_is() {
-        for (text, why) in [
-            ("p99", "there is no comparison"),
-            ("p99=5ms", "there is no comparison"),
-            ("p98<5ms", r#""p98" is no measure"#),
-            ("p99<5", "a time needs its unit"),
-            ("failed<5ms", "another unit"),
-            ("rate>5%", "another unit"),
-            ("outcome==0", "in brackets"),
-            ("failed(x)==0", "in brackets"),
-            ("late[1s..]==0", "not kept over time"),
-            ("p99[2s..1s]<5ms", "ends before it begins"),
-            ("p99[2s<5ms", "a bracket is open"),
-            ("p99<soon", "is no time"),
-        ] {
-            let error = text.parse::<Requirement>().unwrap_err();
-            assert!(error.contains(why) && error.contains(HELP), "{text}: {error}");
-        }
-    }
-}
+mod tests;

@@ -41,6 +41,9 @@ pub struct Results {
     pub notes: Vec<String>,
     /// How the run ended, when not as planned.
     pub ended_early: Option<String>,
+    /// Why the log of HdrHistogram's is not whole, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_error: Option<String>,
     /// What was to be made, and of what.
     pub about: About,
     /// Sums of all kinds.

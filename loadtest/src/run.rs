@@ -1,5 +1,6 @@
 //! One run from beginning to end: the load, what is done meanwhile, what is seen, and what it came to.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::client::Reach;
 use crate::cluster::Cluster;
 use crate::fault::{Fault, Mark, Player};
 use crate::generator::{Generator, GeneratorReport, Pace};
+use crate::hdr::Log;
 use crate::ledger::{Ledger, Recent};
 use crate::load::{Arrivals, Load};
 use crate::people::People;
@@ -36,6 +38,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// For taking back what was done. A part that restarts may take a while.
 const MEND: Duration = Duration::from_secs(60);
+
+/// What is done this much later than it was to be has been done at another moment of the load.
+const LATE_FAULT: Duration = Duration::from_secs(1);
 
 /// Sign-ins that are kept to be compared with binds: as many as mock-dc keeps binds, unless it is told otherwise.
 const KEPT: usize = 1_000_000;
@@ -67,6 +72,8 @@ pub struct Request {
     pub is_clusters: bool,
     /// The command, as it was typed.
     pub command: String,
+    /// Where a log of HdrHistogram's is written.
+    pub hdr: Option<PathBuf>,
 }
 
 /// How a run stands.
@@ -88,23 +95,36 @@ pub struct Progress {
     pub outcomes: std::collections::BTreeMap<String, u64>,
     /// Not sent so far, though it was their time.
     pub dropped: u64,
+    /// Sent and not answered.
+    pub under_way: usize,
+    /// Sign-ins a second that are to be sent now; 0 in a closed loop.
+    pub planned_rate: f64,
 }
 
 /// Who looks on.
 pub trait View {
     /// When a run begins.
     fn begin(&mut self, about: &About);
+    /// A few times in a second: what has ended since.
+    fn ended(&mut self, _records: &[Record]) {}
     /// Once a second.
     fn progress(&mut self, progress: &Progress);
     /// When something was done to what is tested.
     fn mark(&mut self, mark: &Mark);
+    /// When a run is over, and so many of its sign-ins were not made.
+    fn end(&mut self, _dropped: u64) {}
 }
 
 /// Makes a run. Cancelling `stop` ends it early, with what was made up to then.
 ///
 /// # Errors
-/// When it cannot begin: the people do not suffice, or a fault has nothing to be done to.
+/// When it cannot begin: the people do not suffice, a fault has nothing to be done to, or the log cannot be written.
 pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl View) -> anyhow::Result<Results> {
+    // What a run holds meanwhile is large, and nothing that whoever waits for it has to carry.
+    Box::pin(make(request, stop, view)).await
+}
+
+async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) -> anyhow::Result<Results> {
     let Request {
         name,
         reach,
@@ -118,6 +138,7 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
         requirements,
         is_clusters,
         command,
+        hdr,
     } = request;
     people.suffice(&load.mix, load.expected())?;
     if let Some(fault) = faults.iter().find(|fault| fault.at >= load.lasts()) {
@@ -140,10 +161,20 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
         ..about(name, pace, &load, command)
     };
     let lasts = load.lasts();
+    let mut log = hdr.map(|path| Log::create(&path, patience)).transpose()?;
+    // A closed loop has no rate.
+    let planned = matches!(pace, Pace::Open { .. }).then(|| load.clone());
+    let planned = |at| planned.as_ref().map_or(0.0, |load| load.rate_at(at));
 
     view.begin(&about);
     let mut running = generator.start(load).await?;
     let began = running.began;
+    let began_at = OffsetDateTime::from(running.began_at)
+        .format(&Rfc3339)
+        .unwrap_or_default();
+    if let Some(log) = &mut log {
+        log.begin(&about.name, running.began_at, &began_at)?;
+    }
     let sampler = Sampler::start(cluster.as_ref(), pids.clone(), began);
     let (sender, mut marked) = mpsc::unbounded_channel();
     let mut playing = JoinSet::new();
@@ -154,7 +185,7 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
     }));
 
     let tells = cluster.as_ref().is_some_and(|cluster| cluster.directory().is_ok());
-    let mut seen = Seen::new(is_clusters && tells);
+    let mut seen = Seen::new(is_clusters && tells, log);
     let mut tick = interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut last_told, mut stopped) = (began, false);
@@ -172,7 +203,7 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
             }
             cpu = running.wait() => break cpu?,
             _ = tick.tick() => {
-                seen.add(running.take_records());
+                seen.add(running.take_records(), began.elapsed(), view);
                 if !stopped && let Some(false_success) = seen.false_success.take() {
                     stopped = true;
                     let name = people.name(false_success.attempt.kind, false_success.attempt.user);
@@ -185,14 +216,19 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
                 }
                 let now = Instant::now();
                 if now - last_told >= Duration::from_secs(1) {
-                    view.progress(&seen.progress(now - began, lasts, now - last_told, running.dropped()));
+                    view.progress(&Progress {
+                        dropped: running.dropped(),
+                        under_way: running.under_way(),
+                        planned_rate: planned(now - began),
+                        ..seen.progress(now - began, lasts, now - last_told)
+                    });
                     last_told = now;
                 }
             }
         }
     };
-    seen.add(running.take_records());
     let lasted = began.elapsed();
+    seen.add(running.take_records(), lasted, view);
     let sent = seen.ledger.counts().sent;
     let (processes, agents) = sampler.stop(sent, &pids, lasted);
     // What was done to what is tested is taken back, however the run ended: else it would be there in the next one.
@@ -202,6 +238,7 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
         view.mark(&mark);
         seen.marks.push(mark);
     }
+    view.end(running.dropped());
 
     let mut results = Results {
         generator: GeneratorReport {
@@ -214,9 +251,7 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
             },
         },
         about: About {
-            began_at: OffsetDateTime::from(running.began_at)
-                .format(&Rfc3339)
-                .unwrap_or_default(),
+            began_at,
             lasted_s: lasted.as_secs_f64(),
             planned_s: lasts.as_secs_f64(),
             ..about
@@ -228,8 +263,18 @@ pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl Vi
     if let Some(cluster) = &cluster
         && seen.keeps
     {
-        sleep(SETTLE).await;
-        match binds(cluster, running.began_at, &mut seen.kept, &people).await {
+        let asked = async {
+            sleep(SETTLE).await;
+            binds(cluster, running.began_at, &mut seen.kept, &people).await
+        };
+        // Who has ended the load early waits for this; who has not, and wants an end now, does not.
+        let asked = if stopped {
+            asked.await
+        } else {
+            let asked = stop.run_until_cancelled(asked).await;
+            asked.unwrap_or_else(|| Err(anyhow::anyhow!("it was not waited for")))
+        };
+        match asked {
             Ok((binds, without)) => {
                 if without > 0 {
                     results.notes.push(format!(
@@ -267,7 +312,7 @@ async fn binds(
     people: &People,
 ) -> anyhow::Result<(BindSummary, usize)> {
     anyhow::ensure!(records.len() < KEPT, "there were more than {KEPT} sign-ins");
-    let binds = Binds::read(&cluster.binds().await?, began_at).context("mock-dc's record of binds")?;
+    let binds = Binds::read(&cluster.new_binds().await?, began_at).context("mock-dc's record of binds")?;
     binds.attribute(records, people);
     let verdict = |record: &&Record| matches!(record.ended, Ended::Outcome(Outcome::Verdict(_)));
     let without = records
@@ -315,6 +360,15 @@ fn judge(results: &mut Results, requirements: &[Requirement]) {
     invalid.extend(failed.map(|(what, error)| format!("{what} could not be done: {error}")));
     results.valid = invalid.is_empty();
     results.invalid_because = invalid;
+    let late = results.marks.iter().filter_map(|mark| Some((mark, mark.late()?)));
+    let late = late.filter(|(_, late)| *late > LATE_FAULT).map(|(mark, late)| {
+        let what = &mark.what;
+        format!(
+            "{what} was {} late: what was to be done before it took so long",
+            told(late)
+        )
+    });
+    results.notes.extend(late.collect::<Vec<_>>());
     results.thresholds = requirements
         .iter()
         .map(|requirement| requirement.judge(results))
@@ -331,10 +385,12 @@ struct Seen {
     false_success: Option<Record>,
     marks: Vec<Mark>,
     ended_early: Option<String>,
+    log: Option<Log>,
+    log_error: Option<String>,
 }
 
 impl Seen {
-    fn new(keeps: bool) -> Self {
+    fn new(keeps: bool, log: Option<Log>) -> Self {
         Self {
             ledger: Ledger::default(),
             recent: Recent::default(),
@@ -343,10 +399,18 @@ impl Seen {
             false_success: None,
             marks: Vec::new(),
             ended_early: None,
+            log,
+            log_error: None,
         }
     }
 
-    fn add(&mut self, records: Vec<Record>) {
+    /// What has ended up to `at`.
+    fn add(&mut self, records: Vec<Record>, at: Duration, view: &mut impl View) {
+        view.ended(&records);
+        self.write(|log| {
+            log.add(&records);
+            log.write_up_to(at)
+        });
         for record in records {
             self.ledger.add(&record);
             self.recent.add(&record);
@@ -359,7 +423,15 @@ impl Seen {
         }
     }
 
-    fn progress(&mut self, at: Duration, lasts: Duration, since: Duration, dropped: u64) -> Progress {
+    /// Does something with the log, which ends with the first that cannot be written.
+    fn write(&mut self, write: impl FnOnce(&mut Log) -> anyhow::Result<()>) {
+        if let Some(Err(error)) = self.log.as_mut().map(write) {
+            self.log = None;
+            self.log_error = Some(format!("{error:#}"));
+        }
+    }
+
+    fn progress(&mut self, at: Duration, lasts: Duration, since: Duration) -> Progress {
         let recent = std::mem::take(&mut self.recent);
         Progress {
             at,
@@ -369,11 +441,16 @@ impl Seen {
             since,
             latency: recent.latency(),
             outcomes: recent.outcomes(),
-            dropped,
+            dropped: 0,
+            under_way: 0,
+            planned_rate: 0.0,
         }
     }
 
-    fn results(&self) -> Results {
+    fn results(&mut self) -> Results {
+        if let Some(Err(error)) = self.log.take().map(Log::end) {
+            self.log_error = Some(format!("{error:#}"));
+        }
         let (ledger, counts) = (&self.ledger, self.ledger.counts());
         Results {
             sent: counts.sent,
@@ -382,6 +459,7 @@ impl Seen {
             failed: counts.failed,
             latency_ms: ledger.latency(),
             ended_early: self.ended_early.clone(),
+            log_error: self.log_error.clone(),
             counts,
             service_ms: ledger.service(),
             kinds: ledger.kinds(),
@@ -416,3 +494,6 @@ fn about(name: String, pace: Pace, load: &Load, command: String) -> About {
         ..About::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

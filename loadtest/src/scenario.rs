@@ -84,6 +84,21 @@ impl Scenario {
         Self::read(&stem, &text).with_context(|| name.to_owned())
     }
 
+    /// The same in this many times the time: stages, faults, and the stretches of time in what must hold. Rates stay.
+    #[must_use]
+    pub fn stretched(mut self, factor: f64) -> Self {
+        for stage in &mut self.stages {
+            stage.lasts = stage.lasts.mul_f64(factor);
+        }
+        for fault in &mut self.faults {
+            fault.at = fault.at.mul_f64(factor);
+            fault.lasts = fault.lasts.map(|lasts| lasts.mul_f64(factor));
+        }
+        let require = self.require.into_iter();
+        self.require = require.map(|requirement| requirement.stretched(factor)).collect();
+        self
+    }
+
     fn read(name: &str, text: &str) -> anyhow::Result<Self> {
         let raw: Raw = toml::from_str(text).map_err(|error| anyhow!("{}", error.to_string().trim_end()))?;
         let scenario = Self {
@@ -126,6 +141,18 @@ mod tests {
                 "{name}: {required:?}"
             );
         }
+    }
+
+    #[test]
+    fn in_a_tenth_of_the_time_a_scenario_has_the_same_rates_and_everything_else_sooner() {
+        let whole = Scenario::find("failover").unwrap();
+        let short = whole.clone().stretched(0.1);
+        assert_eq!(short.stages, ["3s 500".parse().unwrap()]);
+        assert_eq!(short.faults, ["1s kill agent-2 for 1s".parse().unwrap()]);
+        let required: Vec<String> = short.require.iter().map(ToString::to_string).collect();
+        assert!(required.contains(&"p99[1.2s..2s]<150ms".to_owned()), "{required:?}");
+        assert!(required.contains(&"max<2s".to_owned()), "{required:?}");
+        assert_eq!(whole.clone().stretched(1.0), whole);
     }
 
     #[test]

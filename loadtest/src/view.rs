@@ -4,6 +4,8 @@ use std::io::{IsTerminal, Stderr, Write};
 use std::time::Duration;
 
 use crate::fault::Mark;
+use crate::metrics::Exporter;
+use crate::record::Record;
 use crate::results::{About, per_second};
 use crate::run::{Progress, View};
 use crate::text::told;
@@ -11,8 +13,47 @@ use crate::text::told;
 /// Where there is no terminal, so often.
 const SELDOM: Duration = Duration::from_secs(10);
 
+/// A fault that comes this late is told as late.
+const WORTH_SAYING: Duration = Duration::from_millis(100);
+
 /// Width of the bar.
 const BAR: usize = 30;
+
+/// A terminal, and counts for Prometheus where they are asked for.
+#[derive(Debug)]
+pub struct Watchers {
+    /// For whoever waits.
+    pub terminal: Terminal,
+    /// For Prometheus.
+    pub exporter: Option<Exporter>,
+}
+
+impl View for Watchers {
+    fn begin(&mut self, about: &About) {
+        self.terminal.begin(about);
+        self.exporter.iter_mut().for_each(|exporter| exporter.begin(about));
+    }
+
+    fn ended(&mut self, records: &[Record]) {
+        self.exporter.iter_mut().for_each(|exporter| exporter.ended(records));
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        self.terminal.progress(progress);
+        self.exporter
+            .iter_mut()
+            .for_each(|exporter| exporter.progress(progress));
+    }
+
+    fn mark(&mut self, mark: &Mark) {
+        self.terminal.mark(mark);
+        self.exporter.iter_mut().for_each(|exporter| exporter.mark(mark));
+    }
+
+    fn end(&mut self, dropped: u64) {
+        self.exporter.iter_mut().for_each(|exporter| exporter.end(dropped));
+    }
+}
 
 /// Standard error.
 #[derive(Debug)]
@@ -84,10 +125,16 @@ impl View for Terminal {
     fn mark(&mut self, mark: &Mark) {
         let at = told(Duration::try_from_secs_f64(mark.ordered_s).unwrap_or_default());
         match &mark.error {
-            None => self.say(&format!("{at:>8}  {}", mark.what)),
+            None => self.say(&format!("{at:>8}  {}{}", mark.what, late(mark))),
             Some(error) => self.say(&format!("{at:>8}  {}: COULD NOT BE DONE: {error}", mark.what)),
         }
     }
+}
+
+/// Said of what was done at another moment than it was to be.
+fn late(mark: &Mark) -> String {
+    let late = mark.late().filter(|late| *late >= WORTH_SAYING);
+    late.map(|late| format!(" ({} late)", told(late))).unwrap_or_default()
 }
 
 fn not_made(dropped: u64) -> String {
@@ -134,6 +181,7 @@ fn standing(name: &str, progress: &Progress) -> Vec<String> {
         latency,
         outcomes,
         dropped,
+        ..
     } = progress;
     let share = (at.as_secs_f64() / lasts.as_secs_f64().max(0.001)).clamp(0.0, 1.0);
     #[expect(
@@ -203,6 +251,8 @@ mod tests {
             latency: Latency::of([Duration::from_millis(2)]),
             outcomes: [("success".to_owned(), 499), ("unavailable/timeout".to_owned(), 1)].into(),
             dropped: 3,
+            under_way: 0,
+            planned_rate: 100.0,
         }
     }
 

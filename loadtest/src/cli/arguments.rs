@@ -66,6 +66,9 @@ pub(super) struct Arguments {
     /// One stage after another: "30s 500", or "30s 100..500" for a ramp
     #[arg(long, value_name = "STAGE", conflicts_with = "duration", help_heading = "The load")]
     pub(super) stage: Vec<Stage>,
+    /// All times of the scenario, of its faults and of what it requires, times this; rates stay
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "scenario", value_parser = rate, help_heading = "The load")]
+    pub(super) scale_time: f64,
     /// All rates times this
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = rate, help_heading = "The load")]
     pub(super) scale: f64,

@@ -1,13 +1,22 @@
 //! What was made of what was wanted: a run, a comparison, or the highest rate.
 
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::request::Wanted;
 use crate::arms::{self, Comparison};
 use crate::find_max::{self, Found};
-use crate::report;
+use crate::report::{self, Group};
 use crate::results::Results;
 use crate::run::{self, View};
+
+/// A search with each step's run, as it is written.
+#[derive(Serialize)]
+struct Search<'a> {
+    #[serde(flatten)]
+    found: &'a Found,
+    runs: &'a [Results],
+}
 
 /// What was made.
 #[derive(Debug)]
@@ -57,7 +66,7 @@ impl Made {
         match self {
             Self::Run(results) => serde_json::to_string_pretty(results),
             Self::Arms(comparison) => serde_json::to_string_pretty(comparison),
-            Self::FindMax(found, _) => serde_json::to_string_pretty(found),
+            Self::FindMax(found, runs) => serde_json::to_string_pretty(&Search { found, runs }),
         }
     }
 
@@ -70,12 +79,30 @@ impl Made {
         }
     }
 
-    /// The runs that stand for it.
-    pub(super) fn runs(&self) -> Vec<Results> {
+    /// Every run that was made.
+    pub(super) fn runs(&self) -> Vec<&Results> {
         match self {
-            Self::Run(results) => vec![(**results).clone()],
-            Self::Arms(comparison) => comparison.typical(),
-            Self::FindMax(_, runs) => runs.clone(),
+            Self::Run(results) => vec![results],
+            Self::Arms(comparison) => comparison.arms.iter().flat_map(|arm| &arm.runs).collect(),
+            Self::FindMax(_, runs) => runs.iter().collect(),
+        }
+    }
+
+    /// As a page.
+    pub(super) fn html(&self) -> String {
+        report::html(&self.group())
+    }
+
+    /// For a pull request.
+    pub(super) fn markdown(&self) -> String {
+        report::markdown(&self.group())
+    }
+
+    fn group(&self) -> Group {
+        match self {
+            Self::Run(results) => Group::of_runs(std::slice::from_ref(results)),
+            Self::Arms(comparison) => Group::of_comparison(comparison),
+            Self::FindMax(found, runs) => Group::of_search(found, runs),
         }
     }
 }

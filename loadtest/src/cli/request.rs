@@ -11,10 +11,11 @@ use crate::client::{Authorities, Protocol, Reach, Sealing, Target, Token};
 use crate::cluster::Cluster;
 use crate::find_max::Search;
 use crate::generator::Pace;
+use crate::hdr;
 use crate::load::{Arrivals, Load, Stage};
 use crate::mix::Kind;
 use crate::people::{Pattern, People};
-use crate::require::Requirement;
+use crate::require::{Requirement, Scope};
 use crate::run::Request;
 use crate::scenario::Scenario;
 
@@ -49,6 +50,8 @@ impl Arguments {
     /// What is wrong with it.
     pub(super) fn wanted(self, command: String) -> anyhow::Result<Wanted> {
         let scenario = self.scenario.as_deref().map(Scenario::find).transpose()?;
+        let scenario = scenario.map(|scenario| scenario.stretched(self.scale_time));
+        self.check_arms()?;
         let cluster = self.cluster.as_deref().map(Cluster::open).transpose()?;
         if self.arm.is_empty() {
             let targets = match (&cluster, self.target.as_slice()) {
@@ -59,10 +62,17 @@ impl Arguments {
             return Ok(match self.find_max {
                 true => {
                     let search = Search {
-                        from: self.rate.unwrap_or(FIRST_RATE),
+                        from: self.rate.unwrap_or(FIRST_RATE) * self.scale,
                         up_to: self.up_to,
                         step: self.duration.unwrap_or(STEP),
                     };
+                    if search.up_to < search.from {
+                        bail!(
+                            "--up-to {} is below {}, where the search begins; begin lower with --rate",
+                            search.up_to,
+                            search.from
+                        );
+                    }
                     Wanted::FindMax(Box::new(request), search)
                 }
                 false => Wanted::Run(Box::new(request)),
@@ -98,6 +108,23 @@ impl Arguments {
             arms.push(request);
         }
         Ok(Wanted::Arms(arms, self.rounds.into()))
+    }
+
+    /// Arms are told apart by their names, and compared with another.
+    fn check_arms(&self) -> anyhow::Result<()> {
+        let names: Vec<&str> = self.arm.iter().map(|arm| arm.name.as_str()).collect();
+        if let [only] = names.as_slice() {
+            bail!("the arm {only} alone is compared with nothing; give another --arm");
+        }
+        for (index, name) in names.iter().enumerate() {
+            if name.trim().is_empty() {
+                bail!("an arm has no name; write it as NAME=WHAT");
+            }
+            if names.iter().take(index).any(|before| before == name) {
+                bail!("there are two arms of the name {name}");
+            }
+        }
+        Ok(())
     }
 
     fn request(
@@ -146,8 +173,21 @@ impl Arguments {
                  leave `empty` out with --mix"
             );
         }
+        let requirements = self.requirements(scenario)?;
+        let watched = cluster.iter().flat_map(Cluster::processes).chain(self.process.clone());
+        let scope = Scope {
+            kinds: load.mix.kinds().collect(),
+            processes: watched.map(|(name, _)| name).collect(),
+            lasts: load.lasts(),
+        };
+        for requirement in &requirements {
+            requirement.check(&scope).map_err(anyhow::Error::msg)?;
+        }
+        let name = scenario.map_or_else(|| "run".to_owned(), |scenario| scenario.name.clone());
+        let hdr = self.outputs.hdr();
         Ok(Request {
-            name: scenario.map_or_else(|| "run".to_owned(), |scenario| scenario.name.clone()),
+            hdr: hdr.map(|folder| folder.join(hdr::file_name(&name))),
+            name,
             reach,
             people: Arc::new(people),
             pace: match self.closed {
@@ -167,7 +207,7 @@ impl Arguments {
                 Some(scenario) if self.fault.is_empty() => scenario.faults.clone(),
                 _ => self.fault.clone(),
             },
-            requirements: self.requirements(scenario)?,
+            requirements,
             is_clusters,
             command,
         })

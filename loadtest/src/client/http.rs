@@ -125,6 +125,9 @@ impl Relay {
             Ok(keys) => keys,
             Err(ended) => return ended,
         };
+        if keys.is_empty() {
+            return Ended::Broken(Broken::NoKey);
+        }
         let Some(jwe) = sealer.seal(name, password, &keys) else {
             // What cannot be a password cannot be sealed, and goes to nobody. A relay says the same of none at all.
             return self.post(name, Secret::Password("")).await;

@@ -1,6 +1,8 @@
 //! Passwords that the caller seals itself, so that the relay never has them: to the keys that it tells, as any caller
 //! would.
 
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +18,12 @@ use crate::sync::lock;
 
 /// Keys change when agents come and go, and old ones open for two minutes more; they are asked for again after this.
 const REFRESH: Duration = Duration::from_secs(5);
+
+/// A relay that does not tell them, or tells of none, is asked again after this.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// For so long the last ones are good where no others can be had: less than the two minutes that old ones open for.
+const KEEP: Duration = Duration::from_secs(60);
 
 /// How long an envelope is good for: longer than any deadline, and shorter than the 60 s that a relay takes.
 const EXPIRY_MS: u64 = 30_000;
@@ -33,9 +41,18 @@ pub struct Sealing {
 #[derive(Debug)]
 pub(super) struct Sealer {
     whom: Sealing,
-    keys: Mutex<Option<Arc<Keys>>>,
+    known: Mutex<Known>,
+    /// Somebody was told that a key is none.
+    has_warned: AtomicBool,
     /// The keys are asked for by one at a time.
     asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: Option<Arc<Keys>>,
+    /// Others are asked for from then on.
+    ask_at: Option<Instant>,
 }
 
 /// A realm's keys, when they were asked for.
@@ -63,7 +80,8 @@ impl Sealer {
     pub(super) fn new(whom: Sealing) -> Self {
         Self {
             whom,
-            keys: Mutex::default(),
+            known: Mutex::default(),
+            has_warned: AtomicBool::new(false),
             asking: tokio::sync::Mutex::default(),
         }
     }
@@ -73,34 +91,64 @@ impl Sealer {
     /// # Errors
     /// What became of asking, which then becomes of the sign-in.
     pub(super) async fn keys(&self, ask: impl Future<Output = Result<Answer, Broken>>) -> Result<Arc<Keys>, Ended> {
-        let known = lock(&self.keys).clone();
-        if let Some(keys) = known.clone().filter(|keys| keys.at.elapsed() < REFRESH) {
-            return Ok(keys);
-        }
+        let known = {
+            let known = lock(&self.known);
+            let is_fresh = known.ask_at.is_some_and(|at| Instant::now() < at);
+            match &known.keys {
+                Some(keys) if is_fresh => return Ok(keys.clone()),
+                keys => keys.clone(),
+            }
+        };
         // One asks. The others go on with what is known, or wait for it.
-        let _asking = match (self.asking.try_lock(), known) {
+        let _asking = match (self.asking.try_lock(), known.clone()) {
             (Ok(asking), _) => asking,
             (Err(_), Some(keys)) => return Ok(keys),
             (Err(_), None) => {
                 let asking = self.asking.lock().await;
-                if let Some(keys) = lock(&self.keys).clone() {
+                let known = lock(&self.known).keys.clone();
+                if let Some(keys) = known {
                     return Ok(keys);
                 }
                 asking
             }
         };
+        // Before it is asked: whoever asks may be gone before the answer is there.
+        lock(&self.known).ask_at = Some(Instant::now() + AGAIN);
+        match (self.ask(ask).await, known) {
+            (Ok(keys), _) => {
+                let keys = Arc::new(keys);
+                let rest = if keys.is_empty() { AGAIN } else { REFRESH };
+                *lock(&self.known) = Known {
+                    keys: Some(keys.clone()),
+                    ask_at: Some(keys.at + rest),
+                };
+                Ok(keys)
+            }
+            (Err(_), Some(keys)) if keys.at.elapsed() < KEEP => Ok(keys),
+            (Err(ended), _) => Err(ended),
+        }
+    }
+
+    async fn ask(&self, ask: impl Future<Output = Result<Answer, Broken>>) -> Result<Keys, Ended> {
         let (status, body) = ask.await.map_err(Ended::Broken)?;
         if !status.is_success() {
             return Err(read_answer(status.as_u16(), &body));
         }
-        let keys = Arc::new(Keys::read(&body).ok_or(Ended::Broken(Broken::Unreadable))?);
-        *lock(&self.keys) = Some(keys.clone());
+        let (keys, bad) = Keys::read(&body).ok_or(Ended::Broken(Broken::Unreadable))?;
+        if bad > 0 && !self.has_warned.swap(true, Ordering::Relaxed) {
+            let realm = &self.whom.realm;
+            // Nobody may read it; the sign-ins tell all the same.
+            let _ = writeln!(
+                std::io::stderr(),
+                "postern-loadtest: of the keys of {realm} {bad} cannot be read, and nothing is sealed to them"
+            );
+        }
         Ok(keys)
     }
 
     /// These keys were answered with `stale_key`: the next sign-in asks for others.
     pub(super) fn forget(&self, stale: &Arc<Keys>) {
-        lock(&self.keys).take_if(|keys| Arc::ptr_eq(keys, stale));
+        lock(&self.known).keys.take_if(|keys| Arc::ptr_eq(keys, stale));
     }
 
     /// An envelope for one sign-in; `None` for what cannot be a password.
@@ -119,14 +167,24 @@ impl Sealer {
 }
 
 impl Keys {
-    fn read(body: &[u8]) -> Option<Self> {
+    /// With how many of them are none. One that is none is an agent's own fault, and no reason to seal to nobody; where all
+    /// are none, there is no set.
+    fn read(body: &[u8]) -> Option<(Self, usize)> {
         let set: KeySet = serde_json::from_slice(body).ok()?;
-        let keys = set.keys.iter().map(|key| SealingKey::from_jwk(&key.n, &key.e));
-        Some(Self {
-            keys: keys.collect::<Result<_, _>>().ok()?,
+        let keys = set.keys.iter();
+        let keys: Vec<SealingKey> = keys
+            .filter_map(|key| SealingKey::from_jwk(&key.n, &key.e).ok())
+            .collect();
+        let bad = set.keys.len() - keys.len();
+        if keys.is_empty() && bad > 0 {
+            return None;
+        }
+        let keys = Self {
+            keys,
             now_ms: set.now,
             at: Instant::now(),
-        })
+        };
+        Some((keys, bad))
     }
 
     /// Whether nobody could open what is sealed to them.

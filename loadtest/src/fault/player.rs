@@ -4,35 +4,41 @@
 //! change is made to what is known of it and sent whole.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::process::Command;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::commands::Commands;
 use super::{Action, DirectoryFault, Fault, Link, LinkFault, Order};
 use crate::cluster::{Cluster, DIRECTORY};
 use crate::sampler::Pids;
 use crate::sync::lock;
-
-/// A command may take so long. What comes after it waits.
-const LONGEST_COMMAND: Duration = Duration::from_secs(60);
 
 /// Something that was done to what is tested. It happened somewhere between the two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
     /// What.
     pub what: String,
+    /// When it was to be; `None` for what is taken back at the end of the run, whenever that is.
+    #[serde(default)]
+    pub planned_s: Option<f64>,
     /// When it was ordered, in seconds from the beginning of the run.
     pub ordered_s: f64,
     /// When it was carried out.
     pub done_s: f64,
     /// Why it was not, if so.
     pub error: Option<String>,
+}
+
+impl Mark {
+    /// How much later than it was to be it was ordered.
+    pub fn late(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.ordered_s - self.planned_s?).ok()
+    }
 }
 
 /// Plays faults.
@@ -46,6 +52,7 @@ pub struct Player {
     /// What goes wrong in the directory apart from the faults.
     usual: Vec<Value>,
     directory: Vec<(DirectoryFault, Option<String>)>,
+    commands: Commands,
 }
 
 /// A fault's beginning or its end.
@@ -69,6 +76,7 @@ impl Player {
             links: BTreeMap::new(),
             usual: Vec::new(),
             directory: Vec::new(),
+            commands: Commands::default(),
         };
         for fault in faults {
             player
@@ -139,7 +147,11 @@ impl Player {
                 steps.push_front(step);
                 break;
             }
-            done(self.make(&step, began).await);
+            let mark = self.make(&step, began).await;
+            done(Mark {
+                planned_s: Some(step.at.as_secs_f64()),
+                ..mark
+            });
             if step.ends {
                 if let Some(index) = in_force.iter().rposition(|action| *action == step.action) {
                     in_force.remove(index);
@@ -152,6 +164,7 @@ impl Player {
         for step in steps.iter().filter(|step| !step.ends) {
             done(Mark {
                 what: step.action.to_string(),
+                planned_s: Some(step.at.as_secs_f64()),
                 ordered_s: step.at.as_secs_f64(),
                 done_s: step.at.as_secs_f64(),
                 error: Some("the run was over before".to_owned()),
@@ -176,6 +189,7 @@ impl Player {
             } else {
                 step.action.to_string()
             },
+            planned_s: None,
             ordered_s: ordered.as_secs_f64(),
             done_s: began.elapsed().as_secs_f64(),
             error: result.err().map(|error| format!("{error:#}")),
@@ -184,7 +198,7 @@ impl Player {
 
     async fn step(&mut self, step: &Step) -> anyhow::Result<()> {
         match &step.action {
-            Action::Exec(command) => exec(command).await,
+            Action::Exec(command) => self.commands.run(command).await,
             Action::Part(order, part) => self.order(*order, part, step.ends).await,
             Action::Link(fault, link) => self.link(*fault, link, step.ends).await,
             Action::Directory(fault, dc) => self.directory(*fault, dc, step.ends).await,
@@ -240,23 +254,6 @@ impl Player {
     }
 }
 
-async fn exec(command: &str) -> anyhow::Result<()> {
-    let mut shell = Command::new("/bin/sh");
-    shell
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true);
-    let output = timeout(LONGEST_COMMAND, shell.output()).await;
-    let output = output.context("it takes more than a minute; let it go on by itself (setsid … &)")?;
-    let output = output.context("cannot start a shell")?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{}: {}", output.status, said.trim());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +275,13 @@ mod tests {
         assert_eq!((marks[0].what.as_str(), &marks[0].error), ("exec true", &None));
         assert!(marks[0].ordered_s >= 0.01 && marks[0].done_s >= marks[0].ordered_s);
         assert_eq!(marks[1].error.as_deref(), Some("exit status: 3: no"));
+    }
+
+    #[tokio::test]
+    async fn what_comes_late_because_of_what_was_before_it_says_by_how_much() {
+        let marks = marks(&["0s exec 'sleep 0.3'", "100ms exec true"]).await;
+        assert_eq!(marks[1].planned_s, Some(0.1));
+        assert!(marks[1].late().unwrap() >= Duration::from_millis(190), "{marks:?}");
     }
 
     #[tokio::test]

@@ -10,14 +10,14 @@ use super::plot::{Key, Plot, ReadOut};
 use super::scale::{Scale, tick_ms};
 use super::svg::{Field, Point};
 use super::verdict::Verdict;
-use super::{View, name_of};
-use crate::results::Results;
+use super::{Group, View, name_of};
 
 /// More arms than these are in the table only.
 const MOST_COLOURS: usize = 7;
 
 /// The table and charts of all arms.
-pub(super) fn write(html: &mut String, runs: &[Results], views: &[View<'_>]) -> fmt::Result {
+pub(super) fn write(html: &mut String, group: &Group, views: &[View<'_>]) -> fmt::Result {
+    let runs = group.shown.as_slice();
     html.push_str("<section class=\"part\">\n<div class=\"wide\"><table class=\"numbers arms\">\n<thead><tr><th></th>");
     for (index, run) in runs.iter().enumerate() {
         let number = index + 1;
@@ -38,7 +38,7 @@ pub(super) fn write(html: &mut String, runs: &[Results], views: &[View<'_>]) -> 
     }
     html.push_str("</tr>\n");
     for measure in &MEASURES {
-        let Some(compared) = measure.compared(runs) else {
+        let Some(compared) = measure.compared(&group.rounds) else {
             continue;
         };
         write!(html, "<tr><th>{}</th>", measure.name)?;

@@ -4,8 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::markup::Text;
 use super::verdict::{Verdict, sentence};
-use super::{View, agents, arms, charts, name_of, processes, tables};
-use crate::results::Results;
+use super::{Group, View, agents, arms, charts, name_of, processes, tables};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -33,20 +32,21 @@ const PARTS: [(&str, &str, Write); 9] = [
     ("faults", "Faults, and what came of them", tables::faults),
 ];
 
-/// One page of a run, or of several that are arms of one comparison. It is complete in itself.
-pub fn html(runs: &[Results]) -> String {
+/// One page of a run, or of several together. It is complete in itself.
+pub fn html(group: &Group) -> String {
     let mut html = String::with_capacity(256 * 1024);
     // Writing to a string cannot fail.
-    let _ = write_page(&mut html, runs);
+    let _ = write_page(&mut html, group);
     html
 }
 
-fn write_page(html: &mut String, runs: &[Results]) -> fmt::Result {
+fn write_page(html: &mut String, group: &Group) -> fmt::Result {
+    let runs = group.shown.as_slice();
     let names: Vec<String> = runs.iter().zip(1..).map(|(run, number)| name_of(run, number)).collect();
     let title = match (runs, names.as_slice()) {
         ([run], [name]) => format!("{name}: {}", Verdict::of(run).title),
         ([], _) => "no runs".to_owned(),
-        (_, names) => names.join(" / "),
+        (_, names) => format!("{}: {}", group.heading, names.join(" / ")),
     };
     write!(
         html,
@@ -76,8 +76,11 @@ fn write_page(html: &mut String, runs: &[Results]) -> fmt::Result {
         [] => html.push_str("<h1>Load test</h1>\n<p>There are no runs to show.</p>\n"),
         [view] => write_run(html, view, "h1", "h2")?,
         views => {
-            writeln!(html, "<h1>Load test: {} arms compared</h1>", views.len())?;
-            arms::write(html, runs, views)?;
+            writeln!(html, "<h1>Load test: {}</h1>", Text(&group.heading))?;
+            if let Some(lead) = &group.lead {
+                writeln!(html, "<p>{}</p>", Text(lead))?;
+            }
+            arms::write(html, group, views)?;
             for view in views {
                 write_run(html, view, "h2", "h3")?;
             }

@@ -7,14 +7,14 @@ use super::figures;
 use super::measures::{Compared, MEASURES};
 use super::numbers::{count, percent, seconds, seen};
 use super::verdict::{Tone, Verdict, sentence};
-use super::{is_unfit, name_of};
+use super::{Group, is_unfit, name_of};
 use crate::results::Results;
 
-/// A summary of one run, or of several that are arms of one comparison.
-pub fn markdown(runs: &[Results]) -> String {
+/// A summary of one run, or of several together.
+pub fn markdown(group: &Group) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = write(&mut text, runs);
+    let _ = write(&mut text, group);
     text
 }
 
@@ -51,9 +51,10 @@ fn code(text: &str) -> String {
     format!("{fence}{space}{text}{space}{fence}")
 }
 
-fn write(text: &mut String, runs: &[Results]) -> fmt::Result {
+fn write(text: &mut String, group: &Group) -> fmt::Result {
+    let runs = group.shown.as_slice();
     if runs.len() > 1 {
-        write_arms(text, runs)?;
+        write_arms(text, group)?;
     }
     for (run, number) in runs.iter().zip(1..) {
         if number > 1 || runs.len() > 1 {
@@ -64,14 +65,19 @@ fn write(text: &mut String, runs: &[Results]) -> fmt::Result {
     Ok(())
 }
 
-fn write_arms(text: &mut String, runs: &[Results]) -> fmt::Result {
-    write!(text, "### Load test: {} arms compared\n\n|", runs.len())?;
+fn write_arms(text: &mut String, group: &Group) -> fmt::Result {
+    let runs = group.shown.as_slice();
+    write!(text, "### Load test: {}\n\n", plain(&group.heading))?;
+    if let Some(lead) = &group.lead {
+        write!(text, "{}\n\n", plain(lead))?;
+    }
+    text.push('|');
     for (run, number) in runs.iter().zip(1..) {
         write!(text, " | {}", plain(&name_of(run, number)))?;
     }
     writeln!(text, " |\n|---{}|", "|---:".repeat(runs.len()))?;
     for measure in &MEASURES {
-        let Some(compared) = measure.compared(runs) else {
+        let Some(compared) = measure.compared(&group.rounds) else {
             continue;
         };
         write!(text, "| {}", measure.name)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::numbers::{NOTHING, count, digits, fine, rate, ratio, real, times};
+use crate::arms::median;
 use crate::results::Results;
 use crate::text::told;
 
@@ -81,29 +82,33 @@ impl Measure {
         Self { more: None, ..self }
     }
 
-    /// In each arm; `None` where no arm knows it, or it is nothing in all.
-    pub(super) fn compared(&self, runs: &[Results]) -> Option<Vec<Compared>> {
-        let values: Vec<Option<f64>> = runs.iter().map(self.of).collect();
-        let first = values.first().copied().flatten();
-        let any = values.iter().flatten().any(|value| *value > 0.0);
+    /// In each arm, by the medians of its rounds; `None` where no arm knows it, or it is nothing in all.
+    pub(super) fn compared(&self, arms: &[Vec<Results>]) -> Option<Vec<Compared>> {
+        let values: Vec<Vec<Option<f64>>> = arms.iter().map(|rounds| rounds.iter().map(self.of).collect()).collect();
+        let any = values.iter().flatten().flatten().any(|value| *value > 0.0);
+        let first = values.first().cloned().unwrap_or_default();
         any.then(|| {
-            values
-                .iter()
-                .enumerate()
-                .map(|(index, value)| self.beside(first, index, *value))
-                .collect()
+            let arms = values.iter().enumerate();
+            arms.map(|(index, values)| self.beside(&first, index, values)).collect()
         })
     }
 
-    fn beside(&self, first: Option<f64>, index: usize, value: Option<f64>) -> Compared {
-        let Some(value) = value else {
+    fn beside(&self, firsts: &[Option<f64>], index: usize, values: &[Option<f64>]) -> Compared {
+        let Some(value) = middle(values.iter().copied().flatten().collect()) else {
             return Compared {
                 value: NOTHING.to_owned(),
                 ratio: None,
                 better: None,
             };
         };
-        let ratio = first.filter(|_| index > 0).and_then(|first| ratio(value, first));
+        // Round by round: what made one round slow for all is no difference between them.
+        let rounds = firsts.iter().zip(values).filter(|_| index > 0);
+        let mut ratios: Vec<f64> = rounds
+            .filter_map(|(first, value)| ratio((*value)?, (*first)?))
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        let first = middle(firsts.iter().copied().flatten().collect());
+        let ratio = middle(ratios.clone());
         let more = match (ratio, first) {
             _ if index == 0 => None,
             (Some(ratio), _) => ((ratio - 1.0).abs() > SAME).then_some(ratio > 1.0),
@@ -111,10 +116,20 @@ impl Measure {
             (None, Some(_)) => (value > 0.0).then_some(true),
             (None, None) => None,
         };
+        let spread = match ratios.as_slice() {
+            [lowest, .., highest] => format!(", {lowest:.2} to {highest:.2}"),
+            _ => String::new(),
+        };
         Compared {
             value: (self.told)(value),
-            ratio: ratio.map(times),
+            ratio: ratio.map(|ratio| times(ratio) + &spread),
             better: more.zip(self.more).map(|(more, wanted)| more == wanted),
         }
     }
+}
+
+/// The median.
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    median(&values)
 }

@@ -1,6 +1,10 @@
 //! What every report must have, must never have, and copes with.
 
 use super::*;
+use crate::arms::{Arm, Comparison};
+use crate::find_max::{Found, Step};
+use crate::results::About;
+use std::time::Duration;
 
 pub(crate) mod sample;
 
@@ -36,6 +40,14 @@ fn nasty() -> Results {
     run
 }
 
+fn page_of(runs: &[Results]) -> String {
+    html(&Group::of_runs(runs))
+}
+
+fn summary_of(runs: &[Results]) -> String {
+    markdown(&Group::of_runs(runs))
+}
+
 fn pages() -> Vec<String> {
     let runs = [
         vec![sample::failover()],
@@ -48,7 +60,7 @@ fn pages() -> Vec<String> {
         vec![nasty(), nasty()],
         Vec::new(),
     ];
-    runs.iter().map(|runs| html(runs)).collect()
+    runs.iter().map(|runs| page_of(runs)).collect()
 }
 
 /// Names of all elements in order, after making sure that each that is opened is closed in its turn.
@@ -133,7 +145,7 @@ fn what_scripts_read_is_json_whatever_things_are_called() {
 
 #[test]
 fn a_page_has_the_verdict_first_and_all_parts_of_a_failover() {
-    let page = html(&[sample::failover()]);
+    let page = page_of(&[sample::failover()]);
     let places = [
         "Missed: 1 of 6 thresholds not kept",
         "15,000 sign-ins in 30 s: 99.79 % right, 32 failed, none wrong.",
@@ -163,7 +175,7 @@ fn a_page_has_the_verdict_first_and_all_parts_of_a_failover() {
 
 #[test]
 fn false_successes_and_what_is_not_valid_come_before_any_figure() {
-    let page = html(&[sample::disaster()]);
+    let page = page_of(&[sample::disaster()]);
     let figures = page.find(">Key figures<").unwrap();
     for first in [
         "3 FALSE SUCCESSES",
@@ -179,16 +191,16 @@ fn false_successes_and_what_is_not_valid_come_before_any_figure() {
 
 #[test]
 fn arms_are_compared_with_the_first() {
-    let page = html(&sample::arms());
+    let page = page_of(&sample::arms());
     assert!(page.contains("3 arms compared") && page.contains("id=\"run-3\""));
     assert!(page.contains("24.1 ms<small>× 7.51 worse</small>"), "{page}");
-    let text = markdown(&sample::arms());
+    let text = summary_of(&sample::arms());
     assert!(text.contains("24.1 ms (× 7.51) **worse**"), "{text}");
 }
 
 #[test]
 fn parts_that_there_are_not_are_left_out_or_said() {
-    let page = html(&[Results::default()]);
+    let page = page_of(&[Results::default()]);
     assert!(page.contains("Nothing was sent"));
     for absent in ["Latency over time", "Share of each agent", "NaN", "inf"] {
         assert!(!page.contains(&format!(">{absent}")), "{absent}");
@@ -200,7 +212,7 @@ fn parts_that_there_are_not_are_left_out_or_said() {
     run.agents.clear();
     run.binds = None;
     run.binds_per_signin = None;
-    let page = html(&[run]);
+    let page = page_of(&[run]);
     assert!(page.contains("Nothing was kept over time"));
     for absent in [
         "Latency over time",
@@ -214,14 +226,14 @@ fn parts_that_there_are_not_are_left_out_or_said() {
 
 #[test]
 fn a_huge_run_makes_a_page_that_a_browser_takes() {
-    let page = html(&[sample::huge()]);
+    let page = page_of(&[sample::huge()]);
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
     assert!(page.contains("93 others") && page.contains("80 others") && page.contains("other failures"));
 }
 
 #[test]
 fn a_summary_for_a_pull_request_has_the_essentials_and_no_markup_from_outside() {
-    let text = markdown(&[sample::failover()]);
+    let text = summary_of(&[sample::failover()]);
     for part in [
         "### ❌ agent-killed: Missed: 1 of 6 thresholds not kept",
         "| `failed<0.1%` | 0.213 % | **missed** |",
@@ -231,7 +243,7 @@ fn a_summary_for_a_pull_request_has_the_essentials_and_no_markup_from_outside() 
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
-    let text = markdown(&[nasty()]);
+    let text = summary_of(&[nasty()]);
     assert!(
         !text.contains("<script") || text.matches("<script").count() == text.matches("``").count() / 2,
         "{text}"
@@ -239,7 +251,7 @@ fn a_summary_for_a_pull_request_has_the_essentials_and_no_markup_from_outside() 
     for line in text.lines().filter(|line| line.starts_with('|')) {
         assert!(line.ends_with('|'), "{line}");
     }
-    assert!(!markdown(&[Results::default()]).is_empty() && markdown(&[]).is_empty());
+    assert!(!summary_of(&[Results::default()]).is_empty() && summary_of(&[]).is_empty());
 }
 
 #[test]
@@ -281,9 +293,69 @@ fn reports_to_look_at_are_written_where_somebody_wants_them() {
     ];
     std::fs::create_dir_all(&directory).unwrap();
     for (name, runs) in samples {
-        std::fs::write(directory.join(name).with_extension("html"), html(&runs)).unwrap();
-        std::fs::write(directory.join(name).with_extension("md"), markdown(&runs)).unwrap();
+        std::fs::write(directory.join(name).with_extension("html"), page_of(&runs)).unwrap();
+        std::fs::write(directory.join(name).with_extension("md"), summary_of(&runs)).unwrap();
         let texts: Vec<String> = runs.iter().map(text).collect();
         std::fs::write(directory.join(name).with_extension("txt"), texts.concat()).unwrap();
     }
+}
+
+#[test]
+fn arms_are_compared_round_by_round_and_not_by_the_run_that_is_shown() {
+    let run = |name: &str, p50: u64| {
+        let mut run = sample::failover();
+        run.about.name = name.to_owned();
+        run.latency_ms.p50 = Duration::from_millis(p50);
+        run
+    };
+    let arm = |name: &str, p50s: [u64; 3]| Arm {
+        name: name.to_owned(),
+        runs: p50s.map(|p50| run(name, p50)).into(),
+    };
+    // Every round is twice as slow as that of the first arm, whatever the machine did meanwhile.
+    let comparison = Comparison {
+        arms: vec![arm("old", [10, 40, 20]), arm("new", [20, 80, 40])],
+        ..Comparison::default()
+    };
+    let group = Group::of_comparison(&comparison);
+    let text = markdown(&group);
+    let p50 = text.lines().find(|line| line.starts_with("| p50")).unwrap();
+    assert_eq!(p50, "| p50 | 20.0 ms | 40.0 ms (× 2.00, 2.00 to 2.00) **worse** |");
+    assert!(text.contains("Played 3 times each"), "{text}");
+    assert!(html(&group).contains("× 2.00, 2.00 to 2.00"));
+}
+
+#[test]
+fn a_search_names_its_answer_and_shows_rates_in_their_order() {
+    let step = |rate: f64, ok| Step {
+        rate,
+        goodput: rate,
+        p50_ms: 1.0,
+        p99_ms: 5.0,
+        failed: 0,
+        wrong: 0,
+        cpu_us_per_signin: None,
+        ok,
+        valid: true,
+    };
+    let run = |name: &str| Results {
+        about: About {
+            name: name.to_owned(),
+            ..About::default()
+        },
+        ..sample::failover()
+    };
+    let found = Found {
+        rate: Some(700.0),
+        is_whole: true,
+        ended_by: "at 1400/s something that is required does not hold".to_owned(),
+        steps: vec![step(1_400.0, false), step(700.0, true)],
+    };
+    let group = Group::of_search(&found, &[run("1400/s"), run("700/s")]);
+    let (page, text) = (html(&group), markdown(&group));
+    assert!(page.contains("<h1>Load test: 700/s is the highest rate that holds</h1>"));
+    assert!(text.starts_with("### Load test: 700/s is the highest rate that holds\n\n2 rates were tried; at 1400/s"));
+    assert!(text.find("| 700/s | 1400/s |").is_some(), "{text}");
+    let none = Group::of_search(&Found { rate: None, ..found }, &[]);
+    assert!(none.heading.contains("no rate held"));
 }

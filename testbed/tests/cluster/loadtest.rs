@@ -4,28 +4,34 @@
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::harness::{Cluster, PATIENCE, Scratch, Setup};
 
 /// A folder with the cluster's line, for runs against it.
-struct Bench {
+pub(crate) struct Bench {
     cluster: Cluster,
     folder: Scratch,
 }
 
 impl Bench {
-    async fn start(arguments: &[&str]) -> Self {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
         let cluster = Setup::new(arguments).start().await;
         let folder = Scratch::new();
         std::fs::write(folder.path().join("cluster.json"), &cluster.line).unwrap();
         Self { cluster, folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -49,7 +55,7 @@ impl Bench {
         command
     }
 
-    async fn run(&self, arguments: &str) -> Output {
+    pub(crate) async fn run(&self, arguments: &str) -> Output {
         timeout(PATIENCE * 2, self.command(arguments).output())
             .await
             .unwrap()
@@ -178,6 +184,70 @@ async fn faults_are_played_at_their_times_and_taken_back_and_thresholds_decide_t
 }
 
 #[tokio::test]
+async fn while_it_goes_on_prometheus_is_answered_and_a_log_of_histograms_is_written() {
+    let bench = Bench::start(&["--agents", "1", "--dcs", "1"]).await;
+    let mut command = bench.command("--rate 50 --duration 4s --metrics 0 --hdr logs/of/mine");
+    let mut running = command.args(["--fault", "1s exec true"]).spawn().unwrap();
+    let mut stderr = BufReader::new(running.stderr.take().unwrap()).lines();
+    let told = timeout(PATIENCE, stderr.next_line()).await.unwrap().unwrap().unwrap();
+    let url = told.strip_prefix("postern-loadtest: metrics at ").unwrap().to_owned();
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    let answered =
+        "postern_loadtest_signins_total{expected=\"success\",judgement=\"right\",kind=\"right\",outcome=\"success\"}";
+    let metrics = loop {
+        let text = bench.cluster.http.get(&url).send().await.unwrap().text().await.unwrap();
+        if text.contains(answered) && text.contains("postern_loadtest_faults_total{result=\"done\"} 1") {
+            break text;
+        }
+    };
+    for series in [
+        "postern_loadtest_build_info{",
+        "postern_loadtest_latency_seconds_bucket{kind=\"wrong\",le=",
+        "postern_loadtest_signins_in_flight ",
+        "postern_loadtest_planned_rate 50",
+        "postern_loadtest_dropped_total 0",
+        "postern_loadtest_late_total ",
+        "postern_loadtest_runs_total 1",
+    ] {
+        assert!(metrics.contains(series), "{series}: {metrics}");
+    }
+    assert!(!metrics.contains("user0"), "{metrics}");
+    // What is not read would be waited for.
+    while timeout(PATIENCE, stderr.next_line()).await.unwrap().unwrap().is_some() {}
+    timeout(PATIENCE, running.wait_with_output()).await.unwrap().unwrap();
+
+    let results: Value = serde_json::from_slice(&std::fs::read(bench.path("out.json")).unwrap()).unwrap();
+    let log = std::fs::read(bench.path("logs/of/mine/run.hlog")).unwrap();
+    let mut sum = Histogram::<u64>::new(3).unwrap();
+    let mut seconds = 0;
+    for entry in IntervalLogIterator::new(&log) {
+        if let LogEntry::Interval(interval) = entry.unwrap()
+            && interval.tag().is_none()
+        {
+            let bytes = BASE64.decode(interval.encoded_histogram()).unwrap();
+            sum.add(
+                Deserializer::new()
+                    .deserialize::<u64, _>(&mut bytes.as_slice())
+                    .unwrap(),
+            )
+            .unwrap();
+            seconds += 1;
+        }
+    }
+    assert_eq!((seconds, Some(sum.len())), (4, results["sent"].as_u64()), "{results}");
+    for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)] {
+        #[expect(clippy::cast_precision_loss, reason = "a minute of nanoseconds")]
+        let in_log = sum.value_at_quantile(share) as f64 / 1e6;
+        let told = results["latency_ms"][name].as_f64().unwrap();
+        // Of microseconds the one has three digits, of nanoseconds the other.
+        assert!(
+            (in_log - told).abs() <= 0.002 + told * 0.002,
+            "{name}: {in_log} ms, {results}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn ended_by_a_signal_it_reports_what_was_done() {
     let bench = Bench::start(&["--agents", "1", "--dcs", "1"]).await;
     let running = bench.command("--rate 50 --duration 10m").spawn().unwrap();
@@ -215,6 +285,8 @@ async fn what_cannot_be_is_told_before_any_load_with_what_to_do() {
     let bench = Bench::start(&["--tls-api", "--agents", "1", "--dcs", "1"]).await;
     let api = bench.cluster.about["relays"][0]["api"].as_str().unwrap().to_owned();
     let ldaps = bench.cluster.about["dcs"][0]["ldaps"].as_str().unwrap().to_owned();
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = port.local_addr().unwrap().to_string();
     let patterns = "--user user%06d@corp.example.com --password Postern-%06d --rate 5 --duration 1s";
     for (arguments, code, words) in [
         ("--rate 5".to_owned(), 64, "say how much"),
@@ -235,6 +307,33 @@ async fn what_cannot_be_is_told_before_any_load_with_what_to_do() {
             1,
             "accounts would be locked",
         ),
+        (
+            "--rate 5 --duration 1s --require outcome(sucess)>1".to_owned(),
+            64,
+            "there is no outcome",
+        ),
+        (
+            "--rate 5 --duration 1s --mix right=1 --require p99(wrong)<1s".to_owned(),
+            64,
+            "no sign-ins of the kind",
+        ),
+        (
+            "--rate 5 --duration 1s --arm a=relay".to_owned(),
+            64,
+            "compared with nothing",
+        ),
+        (
+            "--rate 5 --duration 1s --arm a=relay --arm a=directory".to_owned(),
+            64,
+            "two arms of the name a",
+        ),
+        ("--find-max --up-to 100".to_owned(), 64, "--up-to 100 is below 500"),
+        (
+            "--rate 5 --duration 1s --hdr /dev/null/x".to_owned(),
+            64,
+            "cannot write into",
+        ),
+        (format!("--rate 5 --duration 1s --metrics {taken}"), 1, taken.as_str()),
         (format!("--target http://127.0.0.1:1 {patterns}"), 1, "127.0.0.1:1"),
         (format!("--target {api} {patterns}"), 1, "authorit"),
         (

@@ -26,6 +26,7 @@ mod people;
 mod pki;
 mod prompt;
 mod prove;
+mod scenarios;
 mod secrets;
 mod sign_ins;
 mod supervision;

@@ -25,6 +25,8 @@ struct State {
     agents: [OpeningKey; 2],
     /// Only the second agent is there.
     has_changed: AtomicBool,
+    /// What the relay answers to who asks for keys, when it is not what it should.
+    spoilt: Mutex<Option<(StatusCode, String)>>,
     asked_for_keys: AtomicUsize,
     /// What was opened, as whom; nothing for what came unsealed.
     opened: Mutex<Vec<Option<(String, AuthenticatedData)>>>,
@@ -41,6 +43,7 @@ impl Realm {
         let state = Arc::new(State {
             agents: [OpeningKey::generate().unwrap(), OpeningKey::generate().unwrap()],
             has_changed: AtomicBool::new(false),
+            spoilt: Mutex::default(),
             asked_for_keys: AtomicUsize::new(0),
             opened: Mutex::default(),
         });
@@ -83,8 +86,15 @@ impl State {
         &self.agents[gone..=gone]
     }
 
-    fn keys(&self) -> String {
+    fn keys(&self) -> (StatusCode, String) {
         self.asked_for_keys.fetch_add(1, Ordering::SeqCst);
+        if let Some(spoilt) = lock(&self.spoilt).clone() {
+            return spoilt;
+        }
+        (StatusCode::OK, self.key_set())
+    }
+
+    fn key_set(&self) -> String {
         let set = JwkSet {
             keys: self.agents().iter().map(|agent| agent.public().jwk().clone()).collect(),
             now: now_ms(),
@@ -163,4 +173,58 @@ async fn a_realm_without_keys_is_told_before_the_run() {
         error.contains("/v1/realms/plant/keys") && error.contains("realm's name?"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn one_key_that_is_none_keeps_nobody_from_sealing_to_the_others() {
+    let realm = Realm::start().await;
+    let mut set: Value = serde_json::from_str(&realm.state.key_set()).unwrap();
+    let mut bad = set["keys"][0].clone();
+    bad["n"] = "AQAB".into();
+    set["keys"].as_array_mut().unwrap().insert(0, bad.clone());
+    *lock(&realm.state.spoilt) = Some((StatusCode::OK, set.to_string()));
+    assert_eq!(realm.client().await.sign_in("ada", "s3cret").await, SUCCESS);
+    // All of them none is no set of keys.
+    let client = realm.client().await;
+    set["keys"] = Value::Array(vec![bad]);
+    *lock(&realm.state.spoilt) = Some((StatusCode::OK, set.to_string()));
+    let ended = client.sign_in("ada", "s3cret").await;
+    assert_eq!(ended, Ended::Broken(Broken::Unreadable));
+}
+
+#[tokio::test]
+async fn where_nobody_could_open_it_nothing_is_sent_and_that_is_said() {
+    let realm = Realm::start().await;
+    let client = realm.client().await;
+    let none = format!(r#"{{"keys":[],"now":{}}}"#, now_ms());
+    *lock(&realm.state.spoilt) = Some((StatusCode::OK, none));
+    assert_eq!(client.sign_in("ada", "s3cret").await, Ended::Broken(Broken::NoKey));
+    assert!(lock(&realm.state.opened).is_empty());
+}
+
+#[tokio::test]
+async fn the_last_keys_are_good_for_a_while_where_no_others_can_be_had() {
+    let realm = Realm::start().await;
+    let client = realm.client().await;
+    assert_eq!(client.sign_in("ada", "s3cret").await, SUCCESS);
+    let broken = (StatusCode::INTERNAL_SERVER_ERROR, String::new());
+    *lock(&realm.state.spoilt) = Some(broken);
+    let asked = realm.state.asked_for_keys.load(Ordering::SeqCst);
+    for (seconds, ended, asks) in [
+        (6, SUCCESS, 1),
+        // It was asked a moment ago.
+        (0, SUCCESS, 1),
+        (30, SUCCESS, 2),
+        (30, Ended::Broken(Broken::Unreadable), 3),
+    ] {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+        assert_eq!(client.sign_in("ada", "s3cret").await, ended, "{seconds}");
+        assert_eq!(
+            realm.state.asked_for_keys.load(Ordering::SeqCst) - asked,
+            asks,
+            "{seconds}"
+        );
+    }
 }

@@ -52,6 +52,7 @@ fn threshold(expr: &str, value: f64, ok: bool) -> Threshold {
 fn mark(what: &str, ordered_s: f64, took_s: f64) -> Mark {
     Mark {
         what: what.to_owned(),
+        planned_s: None,
         ordered_s,
         done_s: ordered_s + took_s,
         error: None,

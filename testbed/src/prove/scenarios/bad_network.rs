@@ -28,7 +28,7 @@ const CONNECTIONS: i64 = 64;
 pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let mut reports = Vec::new();
     for reorder in [false, true] {
-        reports.push(one(context, reorder).await?);
+        reports.push(Box::pin(one(context, reorder)).await?);
     }
     Ok(reports)
 }

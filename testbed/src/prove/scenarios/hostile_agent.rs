@@ -41,7 +41,7 @@ const MOST_SESSIONS: u64 = 4;
 pub(super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let mut reports = Vec::new();
     for mischief in Mischief::ALL {
-        reports.push(one(context, mischief).await?);
+        reports.push(Box::pin(one(context, mischief)).await?);
     }
     Ok(reports)
 }

@@ -98,7 +98,7 @@ impl Policy {
 pub(in super::super) async fn play(context: &Context) -> anyhow::Result<Vec<Report>> {
     let mut reports = Vec::new();
     for policy in [Policy::RetryOnce, Policy::Fail] {
-        reports.push(one(context, policy).await?);
+        reports.push(Box::pin(one(context, policy)).await?);
     }
     Ok(reports)
 }

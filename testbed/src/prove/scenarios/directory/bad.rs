@@ -27,7 +27,7 @@ pub(in super::super) async fn play(context: &Context) -> anyhow::Result<Vec<Repo
     ];
     let mut reports = Vec::new();
     for (number, (how, fault)) in kinds.into_iter().enumerate() {
-        reports.push(one(context, number, how, fault).await?);
+        reports.push(Box::pin(one(context, number, how, fault)).await?);
     }
     Ok(reports)
 }
