@@ -58,7 +58,10 @@ fn with(links: u32, rate: &str, plan: Plan) -> anyhow::Result<Figures> {
     let told = BufReader::new(simulator.stderr.take().context("no standard error")?);
     let mut lines = told.lines();
     // It says when all are up and it has seen what they cost at rest.
-    let up = lines.by_ref().map_while(Result::ok).any(|line| line.contains("sign-ins may begin"));
+    let up = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .any(|line| line.contains("sign-ins may begin"));
     ensure!(up, "the links did not come up");
     // Nobody may have to wait for this program to read what is said.
     let rest = std::thread::spawn(move || lines.count());
@@ -66,7 +69,16 @@ fn with(links: u32, rate: &str, plan: Plan) -> anyhow::Result<Figures> {
     std::thread::sleep(std::time::Duration::from_secs(5));
     let idle = cluster.cpu().since(&before).0["relay"] / 5.0;
     let duration = plan.duration();
-    let load = ["--cluster", "CLUSTER", "--mix", "right=1", "--rate", rate, "--duration", &duration];
+    let load = [
+        "--cluster",
+        "CLUSTER",
+        "--mix",
+        "right=1",
+        "--rate",
+        rate,
+        "--duration",
+        &duration,
+    ];
     let mut figures = play(&cluster, &load)?;
     let output = simulator.wait_with_output()?;
     let _ = rest.join();
