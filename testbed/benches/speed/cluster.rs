@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -25,27 +26,23 @@ pub(crate) struct Cluster {
     /// The file with that line.
     pub(crate) file: PathBuf,
     folder: PathBuf,
+    replaced: Option<Running>,
 }
 
 impl Cluster {
-    /// Brings one up, with these further arguments and settings of the environment.
-    pub(crate) fn up(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Self> {
+    /// Brings one up, with these further arguments.
+    pub(crate) fn up(arguments: &[&str]) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("postern-speed-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let settings: String = environment
-            .iter()
-            .map(|(name, value)| format!("{name}={value} "))
-            .collect();
         let typed = ["up", "--json", "--users", "20000"].iter().chain(arguments);
         say(&format!(
-            "    $ {settings}postern {} > cluster.json &",
+            "    $ postern {} > cluster.json &",
             typed.clone().copied().collect::<Vec<_>>().join(" ")
         ));
         let mut child = Command::new(POSTERN)
             .args(typed)
             .arg("--dir")
             .arg(folder.join("cluster"))
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -65,7 +62,37 @@ impl Cluster {
             line: parsed,
             file,
             folder,
+            replaced: None,
         })
+    }
+
+    /// Puts another relay in the place of the first, with this setting of the environment.
+    pub(crate) fn relay_with(mut self, name: &str, value: &str) -> anyhow::Result<Self> {
+        let relay = &mut self.line["relays"][0];
+        let argv: Vec<String> = serde_json::from_value(relay["argv"].clone())?;
+        let argv: Vec<&String> = argv
+            .iter()
+            .filter(|argument| *argument != "--end-with-parent")
+            .collect();
+        let old = relay["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        let old = old.and_then(rustix::process::Pid::from_raw).context("no pid")?;
+        rustix::process::kill_process(old, rustix::process::Signal::KILL)?;
+        std::thread::sleep(Duration::from_millis(500));
+        let (program, arguments) = argv.split_first().context("no argv")?;
+        say(&format!("    $ kill RELAY; {name}={value} postern relay --config …"));
+        let child = Command::new(program)
+            .args(arguments)
+            .env(name, value)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start the relay")?;
+        relay["pid"] = child.id().into();
+        fs::write(&self.file, self.line.to_string())?;
+        self.replaced = Some(Running(child));
+        // Agents dial again within seconds.
+        std::thread::sleep(Duration::from_secs(4));
+        Ok(self)
     }
 
     /// The first relay's API.
@@ -109,6 +136,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        drop(self.replaced.take());
         if let Some(pid) = i32::try_from(self.child.id())
             .ok()
             .and_then(rustix::process::Pid::from_raw)

@@ -17,7 +17,7 @@ pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
     let (_server, address) = serve()?;
     let url = format!("http://{address}");
     // For a folder, and nothing else of it.
-    let cluster = Cluster::up(&[], &[])?;
+    let cluster = Cluster::up(&[])?;
     let (duration, at_once) = (plan.duration(), CONNECTIONS.to_string());
     let people = [
         "--user",

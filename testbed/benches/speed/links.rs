@@ -39,7 +39,7 @@ pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
 
 /// A load on a relay with so many links.
 fn with(links: u32, rate: &str, plan: Plan) -> anyhow::Result<Figures> {
-    let cluster = Cluster::up(&["--agents", "0"], &[])?;
+    let cluster = Cluster::up(&["--agents", "0"])?;
     // With few links each needs room for all.
     let (count, slots) = (links.to_string(), (6_000 / links).clamp(4, 200).to_string());
     let stays = (BEFORE_S + plan.seconds + 10).to_string() + "s";

@@ -110,7 +110,7 @@ pub(crate) fn play(what: &str, cluster: &Cluster, load: &[&str], plan: Plan) -> 
 }
 
 fn peak(plan: Plan) -> anyhow::Result<()> {
-    let cluster = Cluster::up(&[], &[])?;
+    let cluster = Cluster::up(&[])?;
     for at_once in ["1", "8", "64"] {
         play(&format!("{at_once} at once"), &cluster, &["--closed", at_once], plan)?;
     }
@@ -118,7 +118,7 @@ fn peak(plan: Plan) -> anyhow::Result<()> {
 }
 
 fn open(plan: Plan) -> anyhow::Result<()> {
-    let cluster = Cluster::up(&[], &[])?;
+    let cluster = Cluster::up(&[])?;
     for rate in ["500", "3000", "6000", "9000", "12000"] {
         play(&format!("{rate}/s"), &cluster, &["--rate", rate], plan)?;
     }
@@ -126,7 +126,7 @@ fn open(plan: Plan) -> anyhow::Result<()> {
 }
 
 fn by_wrk(plan: Plan) -> anyhow::Result<()> {
-    let cluster = Cluster::up(&[], &[])?;
+    let cluster = Cluster::up(&[])?;
     for connections in [1, 8, 64] {
         say(&format!(
             "    $ wrk -t1 -c{connections} -d{} --latency -s sign-ins.lua API",
@@ -140,7 +140,7 @@ fn by_wrk(plan: Plan) -> anyhow::Result<()> {
 
 /// Each round has both, one after the other, and the differences are of a round.
 fn added(plan: Plan) -> anyhow::Result<()> {
-    let cluster = Cluster::up(&[], &[])?;
+    let cluster = Cluster::up(&[])?;
     let (_, ca) = cluster.ldaps()?;
     let (ca, duration) = (ca.to_string_lossy().into_owned(), plan.duration());
     let directory = cluster.line["dcs"][0]["ldaps"].as_str().unwrap_or_default().to_owned();
@@ -150,9 +150,10 @@ fn added(plan: Plan) -> anyhow::Result<()> {
         .into_iter()
         .chain(common)
         .collect();
-    say(
-        "    $ postern loadtest run --cluster cluster.json --mix right=1 --rate 500 --duration 20s [--target LDAPS-URL --ca CA]",
-    );
+    say(&format!(
+        "    $ postern loadtest run --cluster cluster.json --mix right=1 --rate 500 --duration {duration} \
+         [--target LDAPS-URL --ca CA]"
+    ));
     let figures = medians(plan.rounds, || {
         let (direct, mut through) = (run(&cluster, &direct)?, run(&cluster, &through)?);
         for name in ["p50", "p99"] {
@@ -174,7 +175,7 @@ fn added(plan: Plan) -> anyhow::Result<()> {
 
 fn sealed(plan: Plan) -> anyhow::Result<()> {
     {
-        let cluster = Cluster::up(&[], &[])?;
+        let cluster = Cluster::up(&[])?;
         play(
             "sealed by the caller, 64 at once",
             &cluster,
@@ -188,7 +189,7 @@ fn sealed(plan: Plan) -> anyhow::Result<()> {
             plan,
         )?;
     }
-    let cluster = Cluster::up(&[], &[("POSTERN_SIGN_IN__EPOCH_MS", "0")])?;
+    let cluster = Cluster::up(&[])?.relay_with("POSTERN_SIGN_IN__EPOCH_MS", "0")?;
     play("a key for each, 64 at once", &cluster, &["--closed", "64"], plan)?;
     play("a key for each, 500/s", &cluster, &["--rate", "500"], plan)
 }

@@ -18,7 +18,7 @@ use crate::measures::{self, Plan};
 use crate::say;
 
 pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
-    let cluster = Cluster::up(&[], &[])?;
+    let cluster = Cluster::up(&[])?;
     measures::play("Postern, 64 at once", &cluster, &["--closed", "64"], plan)?;
     let (ldaps, ca) = cluster.ldaps()?;
     let ca = ca.to_string_lossy().into_owned();
