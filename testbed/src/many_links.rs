@@ -1,8 +1,8 @@
 //! `postern links`: many agents' links to one relay from one process, to see what they cost it.
 //!
-//! A link ([`link`]) speaks an agent's protocol with a certificate of the cluster's PKI ([`identities`]), and answers success
+//! A link (`link`) speaks an agent's protocol with a certificate of the cluster's PKI (`identities`), and answers success
 //! to every sign-in at once, unopened and unasked: this is for a relay in a testbed and nothing else. The links come up
-//! first; then idle ones are measured ([`board`]), so that what sign-ins cost can be told apart ([`summary`]).
+//! first; then idle ones are measured (`board`), so that what sign-ins cost can be told apart (`summary`).
 
 use std::io::Write as _;
 use std::net::SocketAddr;
