@@ -101,8 +101,8 @@ impl Broker {
         (Self { driver, context }, access)
     }
 
-    /// Takes agents into session, each on one of `threads`, and brings them sign-ins. Returns when it was told to end and the last packets have
-    /// left; before that only by a defect.
+    /// Takes agents into session, each on one of `threads`, and brings them sign-ins. Returns when it was told to end and
+    /// the last packets have left; before that only by a defect.
     pub async fn run(self, endpoint: quinn::Endpoint, threads: Threads) {
         let stop = CancellationToken::new();
         let mut driver = JoinSet::new();
@@ -110,12 +110,14 @@ impl Broker {
         tokio::select! {
             biased;
             _ = driver.join_next() => return,
-            () = listener::accept(endpoint.clone(), self.context, threads) => {}
+            () = listener::accept(endpoint.clone(), self.context, &threads) => {}
         }
         endpoint.close(CloseCode::Done.to_varint(), b"");
         stop.cancel();
         while driver.join_next().await.is_some() {}
         endpoint.wait_idle().await;
+        // Not before: the connections' own tasks are there, and what they still have to send.
+        drop(threads);
     }
 }
 

@@ -47,7 +47,7 @@ impl RawConfig for DenySection {
 /// When the handler for SIGHUP cannot be installed.
 pub async fn watch(path: PathBuf, deny: watch::Sender<DenyList>) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut taken_over = content(&path);
+    let mut taken_over = content(&path).await;
     let mut reported = None;
     let mut tick = tokio::time::interval(INTERVAL);
     loop {
@@ -58,11 +58,11 @@ pub async fn watch(path: PathBuf, deny: watch::Sender<DenyList>) -> std::io::Res
             _ = tick.tick() => false,
         };
         // The content, not its time: a mounted ConfigMap changes by the exchange of a symbolic link.
-        let present = content(&path);
+        let present = content(&path).await;
         if !asked && present == taken_over {
             continue;
         }
-        match reload(&path, &deny) {
+        match reload(&path, &deny).await {
             Ok(()) => (taken_over, reported) = (present, None),
             Err(error) if asked || reported.as_ref() != Some(&error) => {
                 tracing::error!(%error, "the deny list cannot be read again; the one before stays in force");
@@ -73,12 +73,16 @@ pub async fn watch(path: PathBuf, deny: watch::Sender<DenyList>) -> std::io::Res
     }
 }
 
-fn content(path: &Path) -> Option<Vec<u8>> {
-    std::fs::read(path).ok()
+/// Read elsewhere, as all here: the thread that serves must not wait for a disk, nor for a mount that hangs.
+async fn content(path: &Path) -> Option<Vec<u8>> {
+    tokio::fs::read(path).await.ok()
 }
 
-fn reload(path: &Path, deny: &watch::Sender<DenyList>) -> Result<(), String> {
-    let (list, _) = read_config::<DenySection>(path).map_err(|error| error.to_string())?;
+async fn reload(path: &Path, deny: &watch::Sender<DenyList>) -> Result<(), String> {
+    let path = path.to_owned();
+    let read = move || read_config::<DenySection>(&path).map_err(|error| error.to_string());
+    let read = tokio::task::spawn_blocking(read).await;
+    let (list, _) = read.map_err(|_| "the relay is ending".to_owned())??;
     let entries = list.len();
     let changed = deny.send_if_modified(|present| std::mem::replace(present, list) != *present);
     tracing::info!(

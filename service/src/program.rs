@@ -130,6 +130,7 @@ where
 {
     harden::refuse_memory_dumps().map_err(|error| format!("cannot protect the process's memory: {error}"))?;
     telemetry::install(R::log(&config)).map_err(|error| error.to_string())?;
+    let _written = telemetry::Flush;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -160,7 +161,6 @@ where
         finished.map_err(|error| error.to_string())
     });
     runtime.shutdown_background();
-    telemetry::flush();
     result
 }
 

@@ -128,6 +128,16 @@ pub fn install(config: &LogConfig) -> Result<(), TelemetryError> {
     Ok(())
 }
 
+/// Writes what is still to be written when it is dropped, also by a panic: before the process ends.
+#[derive(Debug)]
+pub struct Flush;
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
 /// Writes what is still to be written. To be called before the process ends.
 pub fn flush() {
     if let Some(lines) = LINES.get() {

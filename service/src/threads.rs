@@ -6,8 +6,8 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -56,12 +56,18 @@ impl Threads {
         let guard = end.clone().drop_guard();
         let mut runtimes = Vec::with_capacity(count.get() - 1);
         for number in 1..count.get() {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            runtimes.push(runtime.handle().clone());
+            let (started, handle) = mpsc::sync_channel(1);
             let end = end.clone();
-            std::thread::Builder::new()
-                .name(format!("{name}-{number}"))
-                .spawn(move || runtime.block_on(end.cancelled()))?;
+            // Made where it will end: a runtime must not be dropped inside of another.
+            std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
+                let runtime = Builder::new_current_thread().enable_all().build();
+                let _ = started.send(runtime.as_ref().map(|runtime| runtime.handle().clone()).map_err(io::Error::kind));
+                if let Ok(runtime) = runtime {
+                    runtime.block_on(end.cancelled());
+                }
+            })?;
+            let handle = handle.recv().map_err(|_| io::ErrorKind::Other)?;
+            runtimes.push(handle?);
         }
         Ok(Self::new(runtimes, Some(guard)))
     }

@@ -1,7 +1,7 @@
 //! The content key: A256GCM over one password (or, within an epoch, several, each with an IV of its own).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use rand::{RngCore, rng};
+use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
 use super::{CannotOpen, CryptoFailure, PROTECTED_HEADER_BASE64};
@@ -34,7 +34,7 @@ impl ContentKey {
     /// [`CryptoFailure`].
     pub fn generate() -> Result<Self, CryptoFailure> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        aws_lc_rs::rand::fill(&mut *bytes)?;
+        rand::fill(&mut *bytes)?;
         Self::from_bytes(bytes).ok_or(CryptoFailure)
     }
 
@@ -60,9 +60,9 @@ impl ContentKey {
     /// [`CryptoFailure`].
     pub fn seal(&self, password: &Password, aad: &str) -> Result<Sealed, CryptoFailure> {
         let mut iv = [0; 12];
-        // ChaCha12, seeded by the operating system and again every 64 KiB: a call of the system for each costs more than
-        // the sealing.
-        rng().fill_bytes(&mut iv);
+        // From the system each time, though that costs more than the sealing: a generator in this memory would give the same
+        // again under the same key, were the machine resumed twice from one snapshot.
+        rand::fill(&mut iv)?;
         let authenticated = authenticated_bytes(PROTECTED_HEADER_BASE64, aad);
         let mut ciphertext = vec![0; password.expose().len()];
         let mut tag = [0; 16];

@@ -207,6 +207,16 @@ mod tests {
         assert!(parse(b"{\"username\":\"a@b\",\"password\":\"\xff\"}").is_err());
     }
 
+    #[test]
+    fn a_body_that_did_not_say_its_length_grows_whole() {
+        let mut bytes = Zeroizing::new(Vec::new());
+        let pieces: Vec<Vec<u8>> = (0..200u8).map(|n| vec![n; usize::from(n) + 1]).collect();
+        for piece in &pieces {
+            append(&mut bytes, piece);
+        }
+        assert_eq!(*bytes, pieces.concat());
+    }
+
     #[tokio::test]
     async fn a_body_above_the_limit_is_not_read_to_its_end() {
         let endless = Body::from(vec![b' '; MAX_BYTES_WITH_JWE + 1]);

@@ -34,7 +34,7 @@ enum Credit {
 }
 
 impl Core {
-    /// An agent is about to send the bind. A hint that it is alive; safety does not rest on it.
+    /// An agent is at a bind that takes its time. A hint that it is alive; safety does not rest on it.
     pub fn handle_started(&mut self, now: Moment, id: SessionId, flight: FlightId, attempt: AttemptNumber) {
         self.hear(now, id);
         let Some(state) = self.flights.get_mut(&flight) else {

@@ -36,6 +36,25 @@ pub(super) const SUSPECT_PATIENCE: Duration = Duration::from_secs(1);
 /// Draws from all before all are looked at. Where half of the agents may have the sign-in, one case in thirty needs that.
 const DRAWS: usize = 8;
 
+/// Of those that begin slowly, who has a lot in the draws for one sign-in. One that is new has one only now and then; not a
+/// higher cost, by which it would get nothing at all. Decided once, whichever way leads to the choice.
+#[derive(Debug, Default)]
+pub(super) struct Lots(Vec<(SessionId, bool)>);
+
+impl Lots {
+    fn has(&mut self, session: SessionId, share: f64, random: &mut impl Rng) -> bool {
+        if share >= 1.0 {
+            return true;
+        }
+        if let Some((_, has)) = self.0.iter().find(|(known, _)| *known == session) {
+            return *has;
+        }
+        let has = random.random::<f64>() < share;
+        self.0.push((session, has));
+        has
+    }
+}
+
 /// What stands for an agent in the draw: the session of its that would get the sign-in.
 #[derive(Debug, Clone, Copy)]
 struct Lot {
@@ -63,12 +82,11 @@ impl Choice<'_> {
     /// The agent that gets `flight` now, where nobody is ejected and each agent has one session, so that all but the
     /// usual draw is out of the question. `None` where it takes a look at all of them to tell. Gives each agent the
     /// chance that [`Self::agent_for`] does.
-    pub(super) fn drawn_from_all(&self, flight: &Flight, random: &mut impl Rng) -> Option<SessionId> {
+    pub(super) fn drawn_from_all(&self, flight: &Flight, lots: &mut Lots, random: &mut impl Rng) -> Option<SessionId> {
         let mut drawn: Vec<SessionId> = Vec::with_capacity(DRAWS);
         let mut first: Option<(SessionId, f64)> = None;
         for _ in 0..DRAWS {
             let (session, agent) = self.agents.any(self.realm, random)?;
-            // Each once, whatever came of it: one that begins slowly must not have a second chance.
             if drawn.contains(&session) {
                 continue;
             }
@@ -78,12 +96,15 @@ impl Choice<'_> {
             if !there(agent) || !self.may_have(flight, session, agent) || flight.was_refused_by(agent) {
                 continue;
             }
-            if rests(agent) && self.are_few(there, rests) || random.random::<f64>() >= agent.breaker.share(self.now) {
+            let passed_over = rests(agent) && self.are_few(there, rests);
+            if passed_over || !lots.has(session, agent.breaker.share(self.now), random) {
                 continue;
             }
             let cost = if agent.is_suspiciously_fast(self.now, self.usual) {
-                self.cost(agent)
-                    .max(self.in_hand_of_trusted(flight, |agent| there(agent) && !rests(agent)))
+                let rests_count = self.are_few(there, rests);
+                let well = |agent: &Agent| there(agent) && !(rests_count && rests(agent));
+                let others = |agent: &Agent| well(agent) && !flight.was_refused_by(agent);
+                self.cost(agent).max(self.in_hand_of_trusted(flight, others))
             } else {
                 self.cost(agent)
             };
@@ -109,7 +130,7 @@ impl Choice<'_> {
     }
 
     /// The agent that gets `flight` now; `None` if there is nobody who may have it.
-    pub(super) fn agent_for(&self, flight: &Flight, random: &mut impl Rng) -> Option<SessionId> {
+    pub(super) fn agent_for(&self, flight: &Flight, lots: &mut Lots, random: &mut impl Rng) -> Option<SessionId> {
         self.candidates(flight, |_| true).next()?;
         if flight.is_fresh()
             && let Some(probe) = self.first(flight, |agent| agent.breaker.wants_probe(self.now))
@@ -126,9 +147,12 @@ impl Choice<'_> {
         let well = |agent: &Agent| !agent.liveness.is_suspect() && !passed_over(agent);
         // One that has just said that it could not begin is asked again only if there is no other.
         let others = |agent: &Agent| well(agent) && !flight.was_refused_by(agent);
-        self.draw(flight, random, others)
-            .or_else(|| flight.refusal.as_ref().and_then(|_| self.draw(flight, random, well)))
-            .or_else(|| self.suspect(flight))
+        if let Some(session) = self.draw(flight, lots, random, others) {
+            return Some(session);
+        }
+        let refused = flight.refusal.is_some();
+        let again = refused.then(|| self.draw(flight, lots, random, well)).flatten();
+        again.or_else(|| self.suspect(flight))
     }
 
     /// Whether `such` are no more than half of the agents `among` which they are. An agent is one of them when all its
@@ -158,7 +182,13 @@ impl Choice<'_> {
     }
 
     /// Two agents are drawn, and the cheaper one gets it. Agents and not sessions: one with several has no more lots.
-    fn draw(&self, flight: &Flight, random: &mut impl Rng, also: impl Fn(&Agent) -> bool) -> Option<SessionId> {
+    fn draw(
+        &self,
+        flight: &Flight,
+        has_lot: &mut Lots,
+        random: &mut impl Rng,
+        also: impl Fn(&Agent) -> bool,
+    ) -> Option<SessionId> {
         let mut agents: BTreeMap<&str, (Lot, u32)> = BTreeMap::new();
         for (session, agent) in self.candidates(flight, also) {
             let (cost, share) = (self.cost(agent), agent.breaker.share(self.now));
@@ -187,8 +217,10 @@ impl Choice<'_> {
             cost: if lot.too_fast { lot.cost.max(least) } else { lot.cost },
             ..*lot
         });
-        // One that is new has a lot only now and then; not a higher cost, by which it would get nothing at all.
-        let mut lots: Vec<Lot> = all.clone().filter(|lot| random.random::<f64>() < lot.share).collect();
+        let mut lots: Vec<Lot> = all
+            .clone()
+            .filter(|lot| has_lot.has(lot.session, lot.share, random))
+            .collect();
         if lots.is_empty() {
             lots.extend(all);
         }

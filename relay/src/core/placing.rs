@@ -5,7 +5,7 @@ use std::time::Duration;
 use postern_protocol::{Moment, Outcome, Unavailable};
 
 use super::agents::InHand;
-use super::balance::Choice;
+use super::balance::{Choice, Lots};
 use super::flight::{Attempt, Phase};
 use super::queue::{Full, Walk};
 use super::{Command, Core, FlightId, PATIENCE, Realm, RealmIndex, SessionId, Shed, USUAL_LIFE};
@@ -81,8 +81,9 @@ impl Core {
             usual,
             now,
         };
-        let drawn = plain.then(|| choice.drawn_from_all(flight, &mut self.random)).flatten();
-        drawn.or_else(|| choice.agent_for(flight, &mut self.random))
+        let (mut lots, random) = (Lots::default(), &mut self.random);
+        let drawn = plain.then(|| choice.drawn_from_all(flight, &mut lots, random)).flatten();
+        drawn.or_else(|| choice.agent_for(flight, &mut lots, random))
     }
 
     /// The outcome of a flight that no agent in session could take, however long it waited; `None` if one could.

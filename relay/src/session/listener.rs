@@ -88,7 +88,7 @@ pub fn server_config(config: &Config) -> Result<quinn::ServerConfig, ListenError
 }
 
 /// Accepts agents until it is time to say goodbye or to stop; returns when every session has ended.
-pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>, threads: Threads) {
+pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>, threads: &Threads) {
     let tasks = TaskTracker::new();
     let handshakes = Arc::new(Handshakes::default());
     loop {

@@ -490,3 +490,35 @@ async fn a_draining_relay_settles_what_it_took_and_says_goodbye() {
     assert_eq!((status, code), (200, Some(CloseCode::Done)));
     relay.join_next().await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn on_several_threads_sign_ins_are_served_and_every_agent_hears_of_the_end() {
+    let mut rig = Rig::start_changed(|config| config.replace("[relay]\n", "[relay]\nthreads = 3\n"));
+    let mut agents = Vec::new();
+    for number in 1..=60 {
+        agents.push(rig.agent(&format!("agent-{number}")).await);
+    }
+    let mut served = JoinSet::new();
+    for agent in agents {
+        served.spawn(async move {
+            let answer = async {
+                loop {
+                    agent.request().await.answer(verdict(Verdict::Success)).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                end = closed(&agent.connection) => end.0,
+                () = answer => None,
+            }
+        });
+    }
+    for number in 0..30 {
+        let (status, body) = rig.sign_in(&format!("user{number}@corp.example.com"), "right").await;
+        assert_eq!((status, body["outcome"].as_str()), (200, Some("success")));
+    }
+    rig.shutdown.drain.cancel();
+    let ends = served.join_all().await;
+    assert!(ends.iter().all(|end| *end == Some(CloseCode::Done)), "{ends:?}");
+    rig.relay.join_next().await.unwrap().unwrap().unwrap();
+}

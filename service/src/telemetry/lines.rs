@@ -3,6 +3,9 @@
 //!
 //! A line after a pause is written at once, and so is everything from `warn` up, behind what was gathered before it.
 //! What follows within [`GATHER`] waits for the end of it. A process that is killed outright loses no more than that.
+//!
+//! Nobody waits for what the log's own thread is writing: where standard error takes nothing, lines are gathered, and beyond
+//! [`MOST_HELD`] dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +19,12 @@ const GATHER: Duration = Duration::from_millis(50);
 
 /// With so much gathered it is written before: some 400 lines.
 const MOST: usize = 64 * 1024;
+
+/// So much is held for a standard error that takes nothing.
+const MOST_HELD: usize = 1024 * 1024;
+
+/// What is written with one call: a pipe that several processes write to takes so much in one piece (`PIPE_BUF`).
+const PIECE: usize = 4_096;
 
 /// Where lines go. Cheap to clone.
 #[derive(Debug)]
@@ -32,38 +41,46 @@ impl<W> Clone for Lines<W> {
 
 #[derive(Debug)]
 struct Shared<W> {
-    state: Mutex<State<W>>,
+    state: Mutex<State>,
+    /// Taken before the state, by whoever writes.
+    out: Mutex<W>,
     gathering: Condvar,
 }
 
-#[derive(Debug)]
-struct State<W> {
-    out: W,
+#[derive(Debug, Default)]
+struct State {
     gathered: Vec<u8>,
+    /// Lines for which there was no room.
+    dropped: u64,
     /// The last time that something was written.
     written: Option<Instant>,
 }
 
-impl<W: Write> State<W> {
-    fn write_out(&mut self, now: Instant) {
-        if !self.gathered.is_empty() {
-            // Nothing can be done about a closed standard error.
-            let _ = self.out.write_all(&self.gathered);
-            self.gathered.clear();
-        }
-        self.written = Some(now);
-    }
-
-    /// Whether the line was written, and not gathered.
+impl State {
+    /// Takes a line in. Whether it is to be written at once.
     fn line(&mut self, line: &[u8], urgent: bool, now: Instant) -> bool {
+        if self.gathered.len() + line.len() > MOST_HELD {
+            self.dropped += 1;
+            return false;
+        }
         let pause = self.written.is_none_or(|written| now - written >= GATHER);
         let first = self.gathered.is_empty();
         self.gathered.extend_from_slice(line);
-        let at_once = urgent || first && pause || self.gathered.len() >= MOST;
-        if at_once {
-            self.write_out(now);
+        urgent || first && pause || self.gathered.len() >= MOST
+    }
+
+    /// What is to be written now.
+    fn take(&mut self, now: Instant) -> Vec<u8> {
+        let mut lines = std::mem::take(&mut self.gathered);
+        if self.dropped > 0 {
+            let told = format!("{} lines of the log were dropped: standard error took none\n", self.dropped);
+            lines.extend_from_slice(told.as_bytes());
+            self.dropped = 0;
         }
-        at_once
+        if !lines.is_empty() {
+            self.written = Some(now);
+        }
+        lines
     }
 }
 
@@ -73,14 +90,7 @@ impl<W: Write + Send + 'static> Lines<W> {
     /// # Errors
     /// When the operating system gives no thread.
     pub(super) fn to(out: W) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                out,
-                gathered: Vec::new(),
-                written: None,
-            }),
-            gathering: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(out));
         let writer = shared.clone();
         std::thread::Builder::new()
             .name("log".to_owned())
@@ -90,25 +100,62 @@ impl<W: Write + Send + 'static> Lines<W> {
 
     /// Writes what was gathered.
     pub(super) fn flush(&self) {
-        self.shared.lock().write_out(Instant::now());
+        self.shared.write_out(lock(&self.shared.out), Instant::now());
     }
 }
 
 impl<W: Write> Shared<W> {
-    fn lock(&self) -> MutexGuard<'_, State<W>> {
-        // Half a line at the worst, if the output panicked in the middle of it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new(out: W) -> Self {
+        Self {
+            state: Mutex::default(),
+            out: Mutex::new(out),
+            gathering: Condvar::new(),
+        }
+    }
+
+    fn line(&self, line: &[u8], urgent: bool, now: Instant) {
+        let at_once = lock(&self.state).line(line, urgent, now);
+        match self.out.try_lock() {
+            Ok(out) if at_once => self.write_out(out, now),
+            // It is being written to, or there is time: the log's own thread takes it with the others.
+            _ => self.gathering.notify_one(),
+        }
+    }
+
+    fn write_out(&self, mut out: MutexGuard<'_, W>, now: Instant) {
+        let lines = lock(&self.state).take(now);
+        for piece in pieces(&lines) {
+            // Nothing can be done about a closed standard error.
+            let _ = out.write_all(piece);
+        }
     }
 
     fn write_for_ever(&self) {
         loop {
-            let state = self.lock();
+            let state = lock(&self.state);
             let waiting = self.gathering.wait_while(state, |state| state.gathered.is_empty());
             drop(waiting);
             std::thread::sleep(GATHER);
-            self.lock().write_out(Instant::now());
+            self.write_out(lock(&self.out), Instant::now());
         }
     }
+}
+
+/// Whole lines, as many as fit into [`PIECE`]; a longer one by itself.
+fn pieces(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let end = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
+        let first = lines.get(..PIECE).map_or(Some(lines.len()), end);
+        let length = first.or_else(|| lines.iter().position(|byte| *byte == b'\n').map(|at| at + 1));
+        let (piece, rest) = lines.split_at(length.unwrap_or(lines.len()));
+        lines = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Half a line at the worst, if the output panicked in the middle of it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One line on its way.
@@ -139,13 +186,7 @@ impl<'a, W: Write + 'static> MakeWriter<'a> for Lines<W> {
 impl<W: Write> Write for Line<'_, W> {
     /// Takes a whole line, as tracing gives it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut state = self.lines.shared.lock();
-        let gathering = !state.gathered.is_empty();
-        let written = state.line(line, self.urgent, Instant::now());
-        drop(state);
-        if !written && !gathering {
-            self.lines.shared.gathering.notify_one();
-        }
+        self.lines.shared.line(line, self.urgent, Instant::now());
         Ok(line.len())
     }
 
@@ -179,45 +220,54 @@ mod tests {
         }
     }
 
-    fn state(out: &Out) -> State<Out> {
-        State {
-            out: out.clone(),
-            gathered: Vec::new(),
-            written: None,
-        }
-    }
-
     #[test]
     fn a_line_after_a_pause_is_written_at_once_and_those_behind_it_are_gathered() {
         let (out, start) = (Out::default(), Instant::now());
-        let mut state = state(&out);
-        assert!(state.line(b"a\n", false, start));
-        assert!(!state.line(b"b\n", false, start));
-        assert!(!state.line(b"c\n", false, start + GATHER / 2));
+        let shared = Shared::new(out.clone());
+        shared.line(b"a\n", false, start);
+        shared.line(b"b\n", false, start);
+        shared.line(b"c\n", false, start + GATHER / 2);
         assert_eq!(out.writes(), ["a\n"]);
-        state.write_out(start + GATHER);
+        shared.write_out(lock(&shared.out), start + GATHER);
         assert_eq!(out.writes(), ["a\n", "b\nc\n"]);
-        assert!(state.line(b"d\n", false, start + 2 * GATHER));
+        shared.line(b"d\n", false, start + 2 * GATHER);
+        assert_eq!(out.writes(), ["a\n", "b\nc\n", "d\n"]);
     }
 
     #[test]
     fn what_an_operator_must_see_waits_for_nothing_and_overtakes_nothing() {
         let (out, start) = (Out::default(), Instant::now());
-        let mut state = state(&out);
-        state.line(b"a\n", false, start);
-        state.line(b"b\n", false, start);
-        assert!(state.line(b"trouble\n", true, start));
+        let shared = Shared::new(out.clone());
+        shared.line(b"a\n", false, start);
+        shared.line(b"b\n", false, start);
+        shared.line(b"trouble\n", true, start);
         assert_eq!(out.writes(), ["a\n", "b\ntrouble\n"]);
     }
 
     #[test]
-    fn what_is_gathered_is_bounded() {
+    fn nobody_waits_for_an_output_that_takes_nothing_and_what_is_held_for_it_is_bounded() {
         let (out, start) = (Out::default(), Instant::now());
-        let mut state = state(&out);
-        state.line(b"a\n", false, start);
-        let long = [b'x'; MOST / 4];
-        let written: Vec<bool> = (0..4).map(|_| state.line(&long, false, start)).collect();
-        assert_eq!(written, [false, false, false, true]);
+        let shared = Shared::new(out.clone());
+        let blocked = lock(&shared.out);
+        let line = [b'x'; 1_023].iter().chain(b"\n").copied().collect::<Vec<u8>>();
+        for _ in 0..MOST_HELD / 1_024 + 7 {
+            shared.line(&line, true, start);
+        }
+        assert!(out.writes().is_empty());
+        shared.write_out(blocked, start);
+        let written = out.writes().concat();
+        assert!(written.len() < MOST_HELD + 1_024);
+        assert!(written.ends_with("x\n7 lines of the log were dropped: standard error took none\n"));
+    }
+
+    #[test]
+    fn lines_are_written_whole_and_in_pieces_that_a_pipe_takes_at_once() {
+        let long = "y".repeat(2 * PIECE) + "\n";
+        let text = "a line of the log\n".repeat(500) + &long + "the last\n" + "an end";
+        let all: Vec<&[u8]> = pieces(text.as_bytes()).collect();
+        assert_eq!(all.concat(), text.as_bytes());
+        let whole = all.iter().rev().skip(1).all(|piece| piece.ends_with(b"\n"));
+        assert!(whole && all.iter().all(|piece| piece.len() <= PIECE || *piece == long.as_bytes()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use super::super::balance::Choice;
+use super::super::balance::{Choice, Lots};
 use super::super::latency::Usual;
 use super::*;
 
@@ -65,11 +65,11 @@ impl Rig {
         let mut chosen = [BTreeMap::new(), BTreeMap::new()];
         let mut missed = 0;
         for _ in 0..DRAWS {
-            match choice.drawn_from_all(&flight, &mut random) {
+            match choice.drawn_from_all(&flight, &mut Lots::default(), &mut random) {
                 Some(session) => *chosen[0].entry(session).or_default() += 1,
                 None => missed += 1,
             }
-            let session = choice.agent_for(&flight, &mut random).unwrap();
+            let session = choice.agent_for(&flight, &mut Lots::default(), &mut random).unwrap();
             *chosen[1].entry(session).or_default() += 1;
         }
         assert!(missed < DRAWS / 20, "all had to be looked at for {missed} of {DRAWS}");
@@ -116,4 +116,35 @@ fn where_all_are_busy_a_sign_in_waits_and_is_sent_when_one_is_not() {
     assert_eq!(rig.core.queued(REALM), 1);
     rig.core.handle_status(rig.now, SessionId(40), 10, true);
     assert_eq!(rig.sent().1, SessionId(40));
+}
+
+#[test]
+fn of_two_agents_the_one_that_begins_slowly_gets_no_second_chance() {
+    let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
+    rig.pass(Duration::from_secs(5));
+    rig.up(2);
+    let sign_in = SignIn {
+        realm: REALM,
+        user: 1,
+        deadline: rig.now + DEADLINE,
+        bytes: 100,
+        recipients: None,
+    };
+    let flight = Flight::new(sign_in);
+    let choice = Choice {
+        agents: &rig.core.agents,
+        realm: REALM,
+        usual: &Usual::default(),
+        now: rig.now,
+    };
+    let mut random = SmallRng::seed_from_u64(3);
+    let mut new = 0;
+    for _ in 0..20_000 {
+        let mut lots = Lots::default();
+        let drawn = choice.drawn_from_all(&flight, &mut lots, &mut random);
+        let chosen = drawn.or_else(|| choice.agent_for(&flight, &mut lots, &mut random));
+        new += u32::from(chosen == Some(SessionId(2)));
+    }
+    // A tenth of the draws has it beside the other, as good as that: half of these are its own.
+    assert!((800..1_200).contains(&new), "{new} of 20,000");
 }

@@ -1,6 +1,6 @@
 //! A naive model of three controllers, ticking second by second, which the domain must agree with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -51,6 +51,9 @@ struct Model {
     set_at: Vec<u64>,
     /// The version that each controller goes by.
     known: [usize; DCS],
+    /// The versions that each controller was ever told, or wrote: what it can tell others. One that it went past, having heard of
+    /// a later one first, is not among them.
+    heard: BTreeSet<(usize, usize)>,
     /// Seconds left until a controller learns a version.
     on_the_way: BTreeMap<(usize, usize), u64>,
     away: [bool; DCS],
@@ -67,9 +70,9 @@ impl Model {
     /// Who can be told by somebody now.
     fn spread(&mut self) {
         for version in 0..self.versions.len() {
-            let told_by_somebody = (0..DCS).any(|dc| self.has_heard(dc, version) && !self.away[dc]);
+            let told_by_somebody = (0..DCS).any(|dc| self.heard.contains(&(dc, version)) && !self.away[dc]);
             for dc in 0..DCS {
-                if self.has_heard(dc, version) || self.away[dc] || !told_by_somebody {
+                if self.heard.contains(&(dc, version)) || self.away[dc] || !told_by_somebody {
                     self.on_the_way.remove(&(dc, version));
                 } else {
                     self.on_the_way.entry((dc, version)).or_insert(DELAY);
@@ -78,9 +81,10 @@ impl Model {
         }
     }
 
-    /// A controller that knows a later version does not need this one.
-    fn has_heard(&self, dc: usize, version: usize) -> bool {
-        self.known[dc] >= version
+    /// A controller goes by the latest version that it has heard of.
+    fn hear(&mut self, dc: usize, version: usize) {
+        self.heard.insert((dc, version));
+        self.known[dc] = self.known[dc].max(version);
     }
 
     fn tick(&mut self) {
@@ -95,7 +99,7 @@ impl Model {
             .map(|(key, _)| *key)
             .collect();
         for (dc, version) in arrived {
-            self.known[dc] = self.known[dc].max(version);
+            self.hear(dc, version);
         }
         self.spread();
     }
@@ -116,9 +120,9 @@ impl Model {
         passwords.extend(&self.versions[self.known[from]]);
         self.versions.push(passwords);
         self.set_at.push(self.now);
-        self.known[dc] = number;
+        self.hear(dc, number);
         if self.reaches_pdc(dc) {
-            self.known[0] = number;
+            self.hear(0, number);
         }
         self.spread();
     }
@@ -227,6 +231,7 @@ proptest! {
     fn the_domain_agrees_with_the_model(steps in steps(), old_allowed in prop::sample::select(vec![0, 600])) {
         let domain = several_that_take_old_ones(DCS, Duration::from_secs(old_allowed));
         let mut model = Model { old_allowed, versions: vec![vec![0]], set_at: vec![0], ..Model::default() };
+        (0..DCS).for_each(|dc| model.hear(dc, 0));
         for step in steps {
             let now = NOW.after(Duration::from_secs(model.now));
             match step {
