@@ -78,11 +78,14 @@ async fn content(path: &Path) -> Option<Vec<u8>> {
     tokio::fs::read(path).await.ok()
 }
 
-async fn reload(path: &Path, deny: &watch::Sender<DenyList>) -> Result<(), String> {
+async fn read<R: RawConfig<Config: Send + 'static>>(path: &Path) -> Result<R::Config, String> {
     let path = path.to_owned();
-    let read = move || read_config::<DenySection>(&path).map_err(|error| error.to_string());
-    let read = tokio::task::spawn_blocking(read).await;
-    let (list, _) = read.map_err(|_| "the relay is ending".to_owned())??;
+    let read = tokio::task::spawn_blocking(move || read_config::<R>(&path).map_err(|error| error.to_string()));
+    read.await.unwrap_or_else(|_| Err("the relay is ending".to_owned()))
+}
+
+async fn reload(path: &Path, deny: &watch::Sender<DenyList>) -> Result<(), String> {
+    let (list, _) = read::<DenySection>(path).await?;
     let entries = list.len();
     let changed = deny.send_if_modified(|present| std::mem::replace(present, list) != *present);
     tracing::info!(
@@ -90,7 +93,7 @@ async fn reload(path: &Path, deny: &watch::Sender<DenyList>) -> Result<(), Strin
         entries,
         "deny list read again; other settings take effect with a restart"
     );
-    if let Err(error) = read_config::<Raw>(path) {
+    if let Err(error) = read::<Raw>(path).await {
         tracing::warn!(%error, "with this configuration the relay would not start again");
     }
     Ok(())
@@ -100,8 +103,8 @@ async fn reload(path: &Path, deny: &watch::Sender<DenyList>) -> Result<(), Strin
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_deny_list_is_taken_over_though_the_rest_is_not_valid_and_a_bad_one_changes_nothing() {
+    #[tokio::test]
+    async fn a_deny_list_is_taken_over_though_the_rest_is_not_valid_and_a_bad_one_changes_nothing() {
         let path = std::env::temp_dir().join(format!("postern-relay-reload-{}.toml", std::process::id()));
         let (sender, receiver) = watch::channel(DenyList::default());
         std::fs::write(
@@ -109,14 +112,14 @@ mod tests {
             "[quic]\ncertificate = \"missing.pem\"\n[deny]\nagents = [\"a/b/c\"]\n",
         )
         .unwrap();
-        reload(&path, &sender).unwrap();
+        reload(&path, &sender).await.unwrap();
         assert_eq!(receiver.borrow().len(), 1);
         for bad in ["[deny]\nagents = [\"c\"]\n", "[deny\n", "[deny]\nagent = []\n"] {
             std::fs::write(&path, bad).unwrap();
-            assert!(reload(&path, &sender).is_err(), "{bad}");
+            assert!(reload(&path, &sender).await.is_err(), "{bad}");
             assert_eq!(receiver.borrow().len(), 1);
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(reload(&path, &sender).is_err());
+        assert!(reload(&path, &sender).await.is_err());
     }
 }

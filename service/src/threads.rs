@@ -59,13 +59,20 @@ impl Threads {
             let (started, handle) = mpsc::sync_channel(1);
             let end = end.clone();
             // Made where it will end: a runtime must not be dropped inside of another.
-            std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
-                let runtime = Builder::new_current_thread().enable_all().build();
-                let _ = started.send(runtime.as_ref().map(|runtime| runtime.handle().clone()).map_err(io::Error::kind));
-                if let Ok(runtime) = runtime {
-                    runtime.block_on(end.cancelled());
-                }
-            })?;
+            std::thread::Builder::new()
+                .name(format!("{name}-{number}"))
+                .spawn(move || {
+                    let runtime = Builder::new_current_thread().enable_all().build();
+                    let _ = started.send(
+                        runtime
+                            .as_ref()
+                            .map(|runtime| runtime.handle().clone())
+                            .map_err(io::Error::kind),
+                    );
+                    if let Ok(runtime) = runtime {
+                        runtime.block_on(end.cancelled());
+                    }
+                })?;
             let handle = handle.recv().map_err(|_| io::ErrorKind::Other)?;
             runtimes.push(handle?);
         }

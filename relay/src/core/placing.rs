@@ -82,7 +82,9 @@ impl Core {
             now,
         };
         let (mut lots, random) = (Lots::default(), &mut self.random);
-        let drawn = plain.then(|| choice.drawn_from_all(flight, &mut lots, random)).flatten();
+        let drawn = plain
+            .then(|| choice.drawn_from_all(flight, &mut lots, random))
+            .flatten();
         drawn.or_else(|| choice.agent_for(flight, &mut lots, random))
     }
 

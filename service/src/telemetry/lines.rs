@@ -73,7 +73,10 @@ impl State {
     fn take(&mut self, now: Instant) -> Vec<u8> {
         let mut lines = std::mem::take(&mut self.gathered);
         if self.dropped > 0 {
-            let told = format!("{} lines of the log were dropped: standard error took none\n", self.dropped);
+            let told = format!(
+                "{} lines of the log were dropped: standard error took none\n",
+                self.dropped
+            );
             lines.extend_from_slice(told.as_bytes());
             self.dropped = 0;
         }
@@ -267,7 +270,12 @@ mod tests {
         let all: Vec<&[u8]> = pieces(text.as_bytes()).collect();
         assert_eq!(all.concat(), text.as_bytes());
         let whole = all.iter().rev().skip(1).all(|piece| piece.ends_with(b"\n"));
-        assert!(whole && all.iter().all(|piece| piece.len() <= PIECE || *piece == long.as_bytes()));
+        assert!(
+            whole
+                && all
+                    .iter()
+                    .all(|piece| piece.len() <= PIECE || *piece == long.as_bytes())
+        );
     }
 
     #[test]
