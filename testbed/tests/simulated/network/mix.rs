@@ -13,8 +13,8 @@ use super::plan::{Control, Plan, RELAY, agent};
 use super::report::Report;
 use super::udp::Link;
 
-/// Seeds of a usual run: a second each.
-const SEEDS: u64 = 12;
+/// Seeds of a usual run: an eighth of a second each, and enough that some fault hits a sign-in under way.
+const SEEDS: u64 = 40;
 
 /// Faults of a simulation.
 const FAULTS: usize = 8;
