@@ -6,6 +6,9 @@ use std::net::{TcpListener, TcpStream};
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 74\r\n\r\n\
 {\"outcome\":\"success\",\"request_id\":\"00000000-0000-7000-8000-000000000000\"}\n";
 
+/// What a relay says to those that only look whether it is there.
+const WRONG_METHOD: &[u8] = b"HTTP/1.1 405 Method Not Allowed\r\nallow: POST\r\ncontent-length: 0\r\n\r\n";
+
 /// Serves on `address`, a thread for each connection, until the process is ended.
 pub(crate) fn serve(address: &str) -> anyhow::Result<()> {
     for stream in TcpListener::bind(address)?.incoming() {
@@ -25,9 +28,10 @@ fn answer(mut stream: TcpStream) -> Option<()> {
         let Some(length) = request(buffer.get(..held)?) else {
             continue;
         };
+        let answer = if buffer.starts_with(b"POST") { ANSWER } else { WRONG_METHOD };
         buffer.copy_within(length..held, 0);
         held -= length;
-        stream.write_all(ANSWER).ok()?;
+        stream.write_all(answer).ok()?;
     }
 }
 
