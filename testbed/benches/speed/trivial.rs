@@ -28,7 +28,11 @@ fn answer(mut stream: TcpStream) -> Option<()> {
         let Some(length) = request(buffer.get(..held)?) else {
             continue;
         };
-        let answer = if buffer.starts_with(b"POST") { ANSWER } else { WRONG_METHOD };
+        let answer = if buffer.starts_with(b"POST") {
+            ANSWER
+        } else {
+            WRONG_METHOD
+        };
         buffer.copy_within(length..held, 0);
         held -= length;
         stream.write_all(answer).ok()?;
