@@ -19,7 +19,7 @@ use postern_protocol::{AgentIdentity, NotStarted, RealmKey, TrustDomain};
 use postern_service::shutdown::Shutdown;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::greeting::{Greeted, check_slots, greet};
 use super::registry::{Predecessor, Registry};
@@ -34,6 +34,10 @@ use crate::metrics::Metrics;
 
 /// How long an older session of the same agent may take to show that it lives.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the agent's certificate has ended, at least, by the wall clock: one long sleep would
+/// miss a clock that is set.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
 
 /// Control frames that wait to be written. An agent that does not read them is closed, not waited for.
 const CONTROL_QUEUE: usize = 256;
@@ -234,7 +238,7 @@ impl Link {
     /// What ends a session from outside: its certificate's end, the deny list, a successor, the process's end.
     async fn outside_events(&self, probe: &tokio::sync::Notify) -> End {
         let mut deny = self.context.deny.clone();
-        let mut second = interval(Duration::from_secs(1));
+        let mut certificate = std::pin::pin!(sleep(Duration::ZERO));
         let mut probed: Option<Instant> = None;
         loop {
             tokio::select! {
@@ -245,7 +249,7 @@ impl Link {
                     let reason = "the relay is draining".to_owned();
                     let _ = self.control.try_send(Control::GoAway(GoAway { reason }));
                     // The frame needs a moment on the wire before the close overtakes it.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    sleep(Duration::from_millis(50)).await;
                     return End::new(CloseCode::Done, "the relay has drained");
                 }
                 changed = deny.changed() => {
@@ -256,13 +260,15 @@ impl Link {
                         return End::new(CloseCode::Denied, reason);
                     }
                 }
-                // By the wall clock each time: one long sleep would miss a clock that is set.
-                _ = second.tick() => {
+                () = certificate.as_mut() => {
                     let now = i64::try_from(unix_ms() / 1000).unwrap_or(i64::MAX);
-                    if now > self.facts.not_after {
+                    let left = self.facts.not_after.saturating_sub(now);
+                    let Ok(left) = u64::try_from(left) else {
                         let reason = "the agent's certificate has expired; renew it";
                         return End::new(CloseCode::CertificateExpired, reason);
-                    }
+                    };
+                    let again = Duration::from_secs(left.saturating_add(1)).min(CERTIFICATE_CHECK);
+                    certificate.as_mut().reset(Instant::now() + again);
                 }
                 () = sleep_until(probed.unwrap_or_else(Instant::now)), if probed.is_some() => {
                     probed = None;

@@ -18,7 +18,7 @@ use crate::say;
 const BEFORE_S: u32 = 8;
 
 pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
-    for (rate, counts) in [("500", [1, 40, 1_000]), ("3000", [3, 40, 1_000])] {
+    for (rate, counts) in [("500", [1, 40, 1_000]), ("6000", [3, 40, 1_000])] {
         for links in counts {
             let figures = medians(plan.rounds, || with(links, rate, plan))?;
             let of = |name: &str| figures.get(name).copied().unwrap_or(f64::NAN);

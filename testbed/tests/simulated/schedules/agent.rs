@@ -19,7 +19,7 @@ use super::wire::{Lane, ToAgent, ToRelay};
 use super::world::{Happening, World};
 pub(super) use sign_in::{Job, Step};
 
-const PING_INTERVAL: Duration = Duration::from_millis(500);
+const PING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Pings one tick apart at the start and after a gap.
 const BURST: u32 = 3;
