@@ -143,6 +143,8 @@ impl Liveness {
         match self.owed_silence() {
             _ if self.is_suspect() => self.heard.max(pinged) + SUSPECTED,
             Some(since) => since.max(pinged) + PING_AFTER,
+            // It is about to be a suspect.
+            None if self.unanswered >= UNANSWERED => Moment(u64::MAX),
             None => (self.heard + IDLE).max(pinged + IDLE_AGAIN),
         }
     }
@@ -206,6 +208,17 @@ mod tests {
         let mut liveness = Liveness::new(Moment(0));
         let (pings, suspected) = watch(&mut liveness, 2_000);
         assert_eq!((pings, suspected), (vec![1_150, 1_350, 1_550], Some(1_800)));
+    }
+
+    #[test]
+    fn an_idle_one_on_a_long_link_is_suspected_all_the_same() {
+        let mut liveness = Liveness::new(Moment(0));
+        let rtt = Duration::from_millis(400);
+        for at in [1_150, 1_350, 1_550] {
+            assert!(liveness.look(Moment(at * MS), rtt).ping);
+        }
+        assert_eq!(liveness.next_look(rtt), Moment(2_450 * MS));
+        assert!(liveness.look(Moment(2_450 * MS), rtt).suspected);
     }
 
     #[test]
