@@ -40,6 +40,8 @@ pub(super) struct Liveness {
     pinged: Option<Moment>,
     /// Pings since the last sign of life.
     unanswered: u32,
+    /// The last of as many of them as make a suspect; later ones do not put it off.
+    deaf_since: Option<Moment>,
     suspected: Option<Moment>,
 }
 
@@ -60,6 +62,7 @@ impl Liveness {
             owes_since: None,
             pinged: None,
             unanswered: 0,
+            deaf_since: None,
             suspected: None,
         }
     }
@@ -67,7 +70,7 @@ impl Liveness {
     /// A sign of life. True when that ends a suspicion.
     pub(super) fn heard(&mut self, now: Moment) -> bool {
         self.heard = self.heard.max(now);
-        self.unanswered = 0;
+        (self.unanswered, self.deaf_since) = (0, None);
         self.suspected.take().is_some()
     }
 
@@ -96,6 +99,9 @@ impl Liveness {
     pub(super) fn note_ping(&mut self, now: Moment) {
         self.pinged = Some(now);
         self.unanswered = self.unanswered.saturating_add(1);
+        if self.unanswered == UNANSWERED {
+            self.deaf_since = Some(now);
+        }
     }
 
     /// It owes something from now on.
@@ -111,7 +117,7 @@ impl Liveness {
     /// The relay stood still until `now`: nobody could have been heard. What was suspected before stays so.
     pub(super) fn forgive(&mut self, now: Moment) {
         self.heard = self.heard.max(now);
-        self.unanswered = 0;
+        (self.unanswered, self.deaf_since) = (0, None);
     }
 
     /// Looks at the silence; `rtt` is the link's round-trip time.
@@ -144,7 +150,7 @@ impl Liveness {
             _ if self.is_suspect() => self.heard.max(pinged) + SUSPECTED,
             Some(since) => since.max(pinged) + PING_AFTER,
             // It is about to be a suspect.
-            None if self.unanswered >= UNANSWERED => Moment(u64::MAX),
+            None if self.deaf_since.is_some() => Moment(u64::MAX),
             None => (self.heard + IDLE).max(pinged + IDLE_AGAIN),
         }
     }
@@ -153,10 +159,7 @@ impl Liveness {
         // On a long link the answer to the ping needs its time.
         let silence = SILENCE.max(PING_AFTER + rtt * 2);
         let owed = self.owed_silence().map(|since| since + silence);
-        let idle = self
-            .pinged
-            .filter(|_| self.unanswered >= UNANSWERED)
-            .map(|pinged| pinged + silence);
+        let idle = self.deaf_since.map(|since| since + silence);
         match (owed, idle) {
             (Some(owed), Some(idle)) => Some(owed.min(idle)),
             (owed, idle) => owed.or(idle),

@@ -7,7 +7,7 @@
 //! the bind; clocks are seconds apart and drift; frames are dropped, late, repeated and overtaken; the relay stands
 //! still; a hostile agent lies and answers what it was never asked.
 //!
-//! `model` is written from DESIGN 5 and 6. It hears what the core hears, sees every command, and says which rule does
+//! `model` is written from ARCHITECTURE.md. It hears what the core hears, sees every command, and says which rule does
 //! not hold. `ledger` has what neither relay nor agent knows: the binds that really began. The rules, by name:
 //!
 //! | about | rules |

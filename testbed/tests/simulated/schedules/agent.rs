@@ -24,7 +24,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// Pings one tick apart at the start and after a gap.
 const BURST: u32 = 3;
 
-/// A process that stands still for longer notices it (DESIGN 5), whatever its clock's drift.
+/// A process that stands still for longer notices it, whatever its clock's drift.
 const NOTICED: Duration = Duration::from_millis(251);
 
 pub(super) struct Process {

@@ -135,6 +135,15 @@ const BREAKAGES: [Breakage; 21] = [
         caught_by: &["callers-harm-no-agent"],
     },
     Breakage {
+        what: "later pings put off the suspicion of an idle agent",
+        edits: &[(
+            "relay/src/core/liveness.rs",
+            "self.deaf_since.map(|since| since + silence)",
+            "self.pinged.filter(|_| self.deaf_since.is_some()).map(|pinged| pinged + silence)",
+        )],
+        caught_by: &["idle-silence-makes-suspects"],
+    },
+    Breakage {
         what: "suspects get work as anybody does",
         edits: &[(
             "relay/src/core/balance.rs",

@@ -14,7 +14,7 @@ pub(super) struct LocalClock {
     ppm: i64,
 }
 
-/// What both clocks together may err by (DESIGN 5).
+/// What both clocks together may err by.
 const DRIFT_PPM: i64 = 200;
 
 impl LocalClock {

@@ -10,7 +10,7 @@ use super::ledger::ProcessId;
 use super::world::{Happening, World};
 use postern_relay::core::FlightId;
 
-/// An agent waits no longer for a bind (DESIGN 5).
+/// An agent waits no longer for a bind.
 const BIND_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use super::ledger::ProcessId;
 use super::relay::Event;
 use super::world::World;
 
-/// The longest that the relay stands still. DESIGN 6 has it suspect nobody then.
+/// The longest that the relay stands still. It suspects nobody then.
 const STALL_MS: u64 = 1_000;
 
 impl World {

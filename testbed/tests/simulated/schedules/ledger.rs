@@ -1,6 +1,6 @@
 //! What really happened at the domain controllers, which no relay and no agent knows: every bind, by the fence's word.
 //!
-//! Holds the rules of DESIGN 3 and 5 that can only be judged from there: how often a password was tried, when, and what
+//! Holds the rules of ARCHITECTURE.md that can only be judged from there: how often a password was tried, when, and what
 //! the directory said of it.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! What a relay may do, written down plainly from DESIGN 5 and 6, and nothing of how it does it.
+//! What a relay may do, written down plainly from ARCHITECTURE.md, and nothing of how it does it.
 //!
 //! The model hears every event that the core hears, before the core does, and sees every command. It decides nothing:
 //! where the design leaves a choice, every choice is right. What is wrong is a [`Broken`] rule.
@@ -310,7 +310,7 @@ impl Model {
         self.attempt(flight, id, number, |attempt| attempt.end = Some(end));
     }
 
-    /// Whether the answer says nothing of the agent, whatever it is: the caller brought it about (DESIGN 5).
+    /// Whether the answer says nothing of the agent, whatever it is: the caller brought it about.
     pub(super) fn is_callers_doing(&self, flight: FlightId, answer: &Answer) -> bool {
         let sealed = |view: &View| view.facts.recipients.is_some();
         match answer {

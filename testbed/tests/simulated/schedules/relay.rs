@@ -417,5 +417,5 @@ fn is_worse(before: &Health, after: &Health) -> bool {
     })
 }
 
-/// A relay that looks at its timers so late has not been there (DESIGN 6).
+/// A relay that looks at its timers so late has not been there.
 const LATE: Duration = Duration::from_millis(100);

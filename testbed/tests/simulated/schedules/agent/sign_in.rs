@@ -15,7 +15,7 @@ use crate::schedules::model::Broken;
 use crate::schedules::wire::{Failure, Last, Request, Stream, ToRelay};
 use crate::schedules::world::{Happening, World};
 
-/// For a free connection; the agent does not queue (DESIGN 3).
+/// For a free connection; the agent does not queue.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Until no check of expiry lets an envelope pass again.

@@ -1,4 +1,4 @@
-//! The rules of what the relay thinks of agents (DESIGN 6), and of how often it hands on (DESIGN 5).
+//! The rules of what the relay thinks of agents, and of how often it hands on.
 
 use std::collections::BTreeSet;
 
@@ -144,9 +144,15 @@ impl Model {
         Ok(false)
     }
 
-    /// Whoever owes something and is silent is pinged, and then suspected. To be asked when all timers have run.
+    /// Whoever owes something and is silent is pinged, and then suspected; an idle one later. To be asked when all timers
+    /// have run.
     pub(super) fn silence_is_noticed(&self, now: Moment) -> Result<(), Broken> {
         for (id, session) in self.sessions.iter().filter(|(_, session)| !session.suspect) {
+            let idle = now.since(session.heard.max(session.excused));
+            if idle >= session.idle_patience() {
+                let text = format!("{id:?} is silent for {idle:?}, whether it owes something or not");
+                return Err(Broken::of_all("idle-silence-makes-suspects", now, text));
+            }
             let Some(since) = session.silent_since() else { continue };
             let silent = now.since(since);
             if silent >= session.patience() {

@@ -9,7 +9,7 @@ use postern_relay::core::{AttemptNumber, FlightId, SessionId};
 use super::session::Session;
 use super::{Attempt, Broken, End, Model};
 
-/// All hand-offs included (DESIGN 5).
+/// All hand-offs included.
 const MAX_ATTEMPTS: usize = 3;
 
 /// What an agent that is there owes its answer within.
@@ -218,7 +218,7 @@ impl Model {
     }
 }
 
-/// Whether nobody has to wait any longer for the attempt (DESIGN 5): its session is lost; or its window is past, a
+/// Whether nobody has to wait any longer for the attempt: its session is lost; or its window is past, a
 /// `Cancel` was sent unless it said that it began, and its agent is silent, or there and without a word for 2 s.
 fn may_be_given_up(attempt: &Attempt, now: Moment, session: Option<&Session>) -> bool {
     let (None, Some(session)) = (attempt.end, session) else {

@@ -7,11 +7,16 @@ use std::time::Duration;
 use postern_protocol::Moment;
 use postern_relay::core::{AgentSession, AttemptNumber, FlightId, SignIn};
 
-/// After so much silence an agent that owes something is pinged (DESIGN 6).
+/// After so much silence an agent that owes something is pinged.
 pub(super) const PING_AFTER: Duration = Duration::from_millis(100);
 
 /// After so much it is a suspect, where the link is short.
 const SILENCE: Duration = Duration::from_millis(250);
+
+/// After so much one that owes nothing is a suspect, where the link is short; it is pinged for the third time
+/// after so much at the latest.
+const IDLE_SILENCE: Duration = Duration::from_secs(2);
+const LAST_IDLE_PING: Duration = Duration::from_millis(1_552);
 
 /// The longest round-trip time that the relay believes.
 const LONGEST_RTT: Duration = Duration::from_millis(300);
@@ -204,6 +209,12 @@ impl Session {
         let patience = SILENCE.max(PING_AFTER + self.rtt * 2);
         // Moments are whole microseconds.
         Duration::from_micros(u64::try_from(patience.as_micros()).unwrap())
+    }
+
+    /// The silence that makes a suspect of one that owes nothing: two seconds, and on a long link what the answer to the
+    /// third ping may take.
+    pub(super) fn idle_patience(&self) -> Duration {
+        IDLE_SILENCE.max(LAST_IDLE_PING + self.patience())
     }
 
     /// Whether it may be called a suspect.

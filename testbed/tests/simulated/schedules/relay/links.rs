@@ -14,7 +14,7 @@ use crate::schedules::ledger::ProcessId;
 use crate::schedules::wire::{Failure, Lane, Last, Request, Stream, ToAgent, ToRelay};
 use crate::schedules::world::{Happening, World};
 
-/// Without a packet for so long the connection is lost (DESIGN 3).
+/// Without a packet for so long the connection is lost.
 pub(in crate::schedules) const IDLE: Duration = Duration::from_secs(3);
 
 /// How long a session may take to show that it lives when a newer one of the same agent has come.
