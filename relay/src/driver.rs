@@ -252,9 +252,13 @@ impl Driver {
     /// Runs until `stop`, or until nobody is left who could send an event.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tick_at = tokio::time::Instant::now();
         loop {
+            // Not left to the choice below: where events never end, it would never come to it.
+            if tokio::time::Instant::now() >= tick_at {
+                self.tick();
+                tick_at = tokio::time::Instant::now() + TICK;
+            }
             let timeout = self.core.next_timeout().map(|at| self.around.clock.instant(at));
             tokio::select! {
                 biased;
@@ -279,7 +283,7 @@ impl Driver {
                         self.carry_out(now);
                     }
                 }
-                _ = tick.tick() => self.tick(),
+                () = tokio::time::sleep_until(tick_at) => {}
             }
             self.carry_out(self.around.clock.now());
         }

@@ -4,8 +4,9 @@
 //! at their most verbose levels, and what passes through here includes passwords: those are held at `warn`, whatever
 //! the configuration asks for.
 
-use std::io::{IsTerminal, Stderr};
+use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde::Deserialize;
 use tracing::{Level, Metadata};
@@ -18,7 +19,7 @@ use lines::Lines;
 mod lines;
 
 /// The process's log.
-static LINES: OnceLock<Lines<Stderr>> = OnceLock::new();
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Crates that see passwords in the clear: their debug and trace events are never let through.
 const SEES_PASSWORDS: [&str; 4] = ["h2", "hyper", "axum", "rustls"];
@@ -110,7 +111,9 @@ pub enum TelemetryError {
 /// [`TelemetryError`].
 pub fn install(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = config.filter().map_err(TelemetryError::Level)?;
-    let lines = Lines::to(std::io::stderr())?;
+    // In the log's own format, and behind the lines that are there.
+    let tell_dropped = |count| tracing::error!(count, "lines of the log were dropped: standard error took none");
+    let lines = Lines::to(std::io::stderr(), tell_dropped)?;
     let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
     let layer = match config.format {
         LogFormat::Human => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
@@ -138,10 +141,13 @@ impl Drop for Flush {
     }
 }
 
+/// How long the end of the process waits for a standard error that takes nothing.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Writes what is still to be written. To be called before the process ends.
 pub fn flush() {
     if let Some(lines) = LINES.get() {
-        lines.flush();
+        lines.flush(LAST_LINES);
     }
 }
 

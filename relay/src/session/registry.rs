@@ -21,6 +21,8 @@ pub struct Registry {
 struct State {
     last: u64,
     sessions: BTreeMap<(AgentIdentity, SessionId), Entry>,
+    /// Agents with more than one.
+    duplicates: usize,
     /// Connections without a session. None is 0.
     greeting: BTreeMap<AgentIdentity, usize>,
 }
@@ -134,6 +136,7 @@ impl Registry {
         if predecessors.len() >= MOST_PER_AGENT {
             return Err(Refusal::TooMany);
         }
+        state.duplicates += usize::from(predecessors.len() == 1);
         state.last += 1;
         let id = SessionId(state.last);
         let probe = Arc::new(Notify::new());
@@ -154,7 +157,10 @@ impl Registry {
 
     /// The session has ended.
     pub fn remove(&self, agent: &AgentIdentity, id: SessionId) {
-        self.lock().sessions.remove(&(agent.clone(), id));
+        let mut state = self.lock();
+        if state.sessions.remove(&(agent.clone(), id)).is_some() && state.of(agent).count() == 1 {
+            state.duplicates -= 1;
+        }
     }
 
     /// Sessions in all.
@@ -169,12 +175,7 @@ impl Registry {
 
     /// Agents with more than one session.
     pub fn duplicates(&self) -> usize {
-        let state = self.lock();
-        let mut counts = BTreeMap::<&AgentIdentity, usize>::new();
-        for (agent, _) in state.sessions.keys() {
-            *counts.entry(agent).or_default() += 1;
-        }
-        counts.values().filter(|&&count| count > 1).count()
+        self.lock().duplicates
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -228,6 +229,14 @@ mod tests {
         assert_eq!(registry.duplicates(), 1);
         registry.remove(&agent(), old.id);
         assert_eq!((registry.len(), registry.duplicates()), (1, 0));
+        // A third and a fourth make no more of it, and one who is gone already no less.
+        let third = registry.admit(&agent(), [3; 16], address(3)).unwrap();
+        registry.admit(&agent(), [4; 16], address(4)).unwrap();
+        assert_eq!(registry.duplicates(), 1);
+        for (id, duplicates) in [(third.id, 1), (third.id, 1), (new.id, 0), (new.id, 0)] {
+            registry.remove(&agent(), id);
+            assert_eq!(registry.duplicates(), duplicates);
+        }
     }
 
     #[test]

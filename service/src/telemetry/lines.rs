@@ -4,8 +4,8 @@
 //! A line after a pause is written at once, and so is everything from `warn` up, behind what was gathered before it.
 //! What follows within [`GATHER`] waits for the end of it. A process that is killed outright loses no more than that.
 //!
-//! Nobody waits for what the log's own thread is writing: where standard error takes nothing, lines are gathered, and beyond
-//! [`MOST_HELD`] dropped and counted.
+//! Only the log's own thread writes, so nobody waits for a standard error that takes nothing (a full pipe whose reader has
+//! stopped): lines are gathered, and beyond [`MOST_HELD`] dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,29 +27,27 @@ const MOST_HELD: usize = 1024 * 1024;
 const PIECE: usize = 4_096;
 
 /// Where lines go. Cheap to clone.
-#[derive(Debug)]
-pub(super) struct Lines<W> {
-    shared: Arc<Shared<W>>,
+#[derive(Debug, Clone)]
+pub(super) struct Lines {
+    shared: Arc<Shared>,
 }
 
-impl<W> Clone for Lines<W> {
-    fn clone(&self) -> Self {
-        let shared = self.shared.clone();
-        Self { shared }
-    }
-}
-
-#[derive(Debug)]
-struct Shared<W> {
+#[derive(Debug, Default)]
+struct Shared {
     state: Mutex<State>,
-    /// Taken before the state, by whoever writes.
-    out: Mutex<W>,
-    gathering: Condvar,
+    /// There is something to gather, or to write at once.
+    more: Condvar,
+    /// Something was written.
+    less: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     gathered: Vec<u8>,
+    /// What was gathered is to be written now.
+    at_once: bool,
+    /// What was gathered before is being written.
+    writing: bool,
     /// Lines for which there was no room.
     dropped: u64,
     /// The last time that something was written.
@@ -57,7 +55,7 @@ struct State {
 }
 
 impl State {
-    /// Takes a line in. Whether it is to be written at once.
+    /// Takes a line in. Whether the log's thread is to know.
     fn line(&mut self, line: &[u8], urgent: bool, now: Instant) -> bool {
         if self.gathered.len() + line.len() > MOST_HELD {
             self.dropped += 1;
@@ -66,80 +64,80 @@ impl State {
         let pause = self.written.is_none_or(|written| now - written >= GATHER);
         let first = self.gathered.is_empty();
         self.gathered.extend_from_slice(line);
-        urgent || first && pause || self.gathered.len() >= MOST
+        let at_once = urgent || first && pause || self.gathered.len() >= MOST;
+        let news = first || at_once && !self.at_once;
+        self.at_once |= at_once;
+        news
     }
 
-    /// What is to be written now.
-    fn take(&mut self, now: Instant) -> Vec<u8> {
-        let mut lines = std::mem::take(&mut self.gathered);
-        if self.dropped > 0 {
-            let told = format!(
-                "{} lines of the log were dropped: standard error took none\n",
-                self.dropped
-            );
-            lines.extend_from_slice(told.as_bytes());
-            self.dropped = 0;
-        }
-        if !lines.is_empty() {
-            self.written = Some(now);
-        }
-        lines
+    /// What is to be written now, and how many lines were dropped behind it.
+    fn take(&mut self, now: Instant) -> (Vec<u8>, u64) {
+        self.at_once = false;
+        self.written = Some(now);
+        (std::mem::take(&mut self.gathered), std::mem::take(&mut self.dropped))
     }
 }
 
-impl<W: Write + Send + 'static> Lines<W> {
-    /// Lines to `out`, with a thread that writes what was gathered when its time is over.
+impl Lines {
+    /// Lines to `out`, by a thread that writes them. `tell_dropped` is told of so many lines that there was no room for,
+    /// and may make a line of it.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub(super) fn to(out: W) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(out));
+    pub(super) fn to(out: impl Write + Send + 'static, tell_dropped: fn(u64)) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
         let writer = shared.clone();
         std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || writer.write_for_ever())?;
+            .spawn(move || writer.write_for_ever(out, tell_dropped))?;
         Ok(Self { shared })
     }
 
-    /// Writes what was gathered.
-    pub(super) fn flush(&self) {
-        self.shared.write_out(lock(&self.shared.out), Instant::now());
+    /// Waits until what was gathered is written, as long as `patience` at the most.
+    pub(super) fn flush(&self, patience: Duration) {
+        let mut state = self.shared.lock();
+        state.at_once = true;
+        self.shared.more.notify_one();
+        let pending = |state: &mut State| state.writing || !state.gathered.is_empty();
+        let _ = self.shared.less.wait_timeout_while(state, patience, pending);
     }
 }
 
-impl<W: Write> Shared<W> {
-    fn new(out: W) -> Self {
-        Self {
-            state: Mutex::default(),
-            out: Mutex::new(out),
-            gathering: Condvar::new(),
-        }
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Half a line at the worst, if a line's maker panicked in the middle of it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line(&self, line: &[u8], urgent: bool, now: Instant) {
-        let at_once = lock(&self.state).line(line, urgent, now);
-        match self.out.try_lock() {
-            Ok(out) if at_once => self.write_out(out, now),
-            // It is being written to, or there is time: the log's own thread takes it with the others.
-            _ => self.gathering.notify_one(),
+        if self.lock().line(line, urgent, now) {
+            self.more.notify_one();
         }
     }
 
-    fn write_out(&self, mut out: MutexGuard<'_, W>, now: Instant) {
-        let lines = lock(&self.state).take(now);
-        for piece in pieces(&lines) {
-            // Nothing can be done about a closed standard error.
-            let _ = out.write_all(piece);
-        }
-    }
-
-    fn write_for_ever(&self) {
+    fn write_for_ever(&self, mut out: impl Write, tell_dropped: fn(u64)) {
         loop {
-            let state = lock(&self.state);
-            let waiting = self.gathering.wait_while(state, |state| state.gathered.is_empty());
-            drop(waiting);
-            std::thread::sleep(GATHER);
-            self.write_out(lock(&self.out), Instant::now());
+            let state = self.lock();
+            let nothing = |state: &mut State| state.gathered.is_empty();
+            let state = self
+                .more
+                .wait_while(state, nothing)
+                .unwrap_or_else(PoisonError::into_inner);
+            let in_time = |state: &mut State| !state.at_once;
+            let gathered = self.more.wait_timeout_while(state, GATHER, in_time);
+            let (mut state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+            let (lines, dropped) = state.take(Instant::now());
+            state.writing = true;
+            drop(state);
+            for piece in pieces(&lines) {
+                // Nothing can be done about a closed standard error.
+                let _ = out.write_all(piece);
+            }
+            if dropped > 0 {
+                tell_dropped(dropped);
+            }
+            self.lock().writing = false;
+            self.less.notify_all();
         }
     }
 }
@@ -156,20 +154,15 @@ fn pieces(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Half a line at the worst, if the output panicked in the middle of it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// One line on its way.
 #[derive(Debug)]
-pub(super) struct Line<'a, W> {
-    lines: &'a Lines<W>,
+pub(super) struct Line<'a> {
+    lines: &'a Lines,
     urgent: bool,
 }
 
-impl<'a, W: Write + 'static> MakeWriter<'a> for Lines<W> {
-    type Writer = Line<'a, W>;
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
         Line {
@@ -186,7 +179,7 @@ impl<'a, W: Write + 'static> MakeWriter<'a> for Lines<W> {
     }
 }
 
-impl<W: Write> Write for Line<'_, W> {
+impl Write for Line<'_> {
     /// Takes a whole line, as tracing gives it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.lines.shared.line(line, self.urgent, Instant::now());
@@ -202,19 +195,20 @@ impl<W: Write> Write for Line<'_, W> {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Clone, Default)]
-    struct Out(Arc<Mutex<Vec<String>>>);
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
-    impl Out {
-        /// What was written so far, a text for each call.
-        fn writes(&self) -> Vec<String> {
-            self.0.lock().unwrap().clone()
-        }
+    /// What each call writes goes here; a call waits until it is allowed, for ever where nobody will.
+    struct Out {
+        writes: Sender<String>,
+        allowed: Option<Receiver<()>>,
     }
 
     impl Write for Out {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
+            if let Some(allowed) = &self.allowed {
+                allowed.recv().map_err(io::Error::other)?;
+            }
+            let _ = self.writes.send(String::from_utf8(bytes.to_vec()).unwrap());
             Ok(bytes.len())
         }
 
@@ -223,44 +217,61 @@ mod tests {
         }
     }
 
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn text(taken: (Vec<u8>, u64)) -> String {
+        String::from_utf8(taken.0).unwrap()
+    }
+
     #[test]
     fn a_line_after_a_pause_is_written_at_once_and_those_behind_it_are_gathered() {
-        let (out, start) = (Out::default(), Instant::now());
-        let shared = Shared::new(out.clone());
-        shared.line(b"a\n", false, start);
-        shared.line(b"b\n", false, start);
-        shared.line(b"c\n", false, start + GATHER / 2);
-        assert_eq!(out.writes(), ["a\n"]);
-        shared.write_out(lock(&shared.out), start + GATHER);
-        assert_eq!(out.writes(), ["a\n", "b\nc\n"]);
-        shared.line(b"d\n", false, start + 2 * GATHER);
-        assert_eq!(out.writes(), ["a\n", "b\nc\n", "d\n"]);
+        let (mut state, start) = (State::default(), Instant::now());
+        assert!(state.line(b"a\n", false, start) && state.at_once);
+        assert_eq!(text(state.take(start)), "a\n");
+        assert!(state.line(b"b\n", false, start) && !state.at_once);
+        assert!(!state.line(b"c\n", false, start + GATHER / 2) && !state.at_once);
+        assert_eq!(text(state.take(start + GATHER)), "b\nc\n");
+        assert!(state.line(b"d\n", false, start + 2 * GATHER) && state.at_once);
     }
 
     #[test]
     fn what_an_operator_must_see_waits_for_nothing_and_overtakes_nothing() {
-        let (out, start) = (Out::default(), Instant::now());
-        let shared = Shared::new(out.clone());
-        shared.line(b"a\n", false, start);
-        shared.line(b"b\n", false, start);
-        shared.line(b"trouble\n", true, start);
-        assert_eq!(out.writes(), ["a\n", "b\ntrouble\n"]);
+        let (mut state, start) = (State::default(), Instant::now());
+        state.take(start);
+        state.line(b"a\n", false, start);
+        assert!(!state.at_once);
+        assert!(state.line(b"trouble\n", true, start) && state.at_once);
+        assert_eq!(text(state.take(start)), "a\ntrouble\n");
     }
 
     #[test]
     fn nobody_waits_for_an_output_that_takes_nothing_and_what_is_held_for_it_is_bounded() {
-        let (out, start) = (Out::default(), Instant::now());
-        let shared = Shared::new(out.clone());
-        let blocked = lock(&shared.out);
+        static DROPPED: Mutex<u64> = Mutex::new(0);
+        let ((writes, written), (allow, allowed)) = (channel(), channel());
+        let out = Out {
+            writes,
+            allowed: Some(allowed),
+        };
+        let lines = Lines::to(out, |dropped| *DROPPED.lock().unwrap() += dropped).unwrap();
         let line = [b'x'; 1_023].iter().chain(b"\n").copied().collect::<Vec<u8>>();
-        for _ in 0..MOST_HELD / 1_024 + 7 {
-            shared.line(&line, true, start);
+        lines.shared.line(&line, true, Instant::now());
+        // The thread has it, and stands.
+        while !lines.shared.lock().writing {
+            std::thread::yield_now();
         }
-        assert!(out.writes().is_empty());
-        shared.write_out(blocked, start);
-        let written = out.writes().concat();
-        assert!(written.len() < MOST_HELD + 1_024);
-        assert!(written.ends_with("x\n7 lines of the log were dropped: standard error took none\n"));
+        for _ in 0..MOST_HELD / 1_024 + 7 {
+            lines.shared.line(&line, true, Instant::now());
+        }
+        lines.flush(Duration::from_millis(20));
+        assert!(written.try_recv().is_err());
+        assert_eq!(lines.shared.lock().gathered.len(), MOST_HELD);
+        // Now it takes all.
+        for _ in 0..=MOST_HELD / PIECE {
+            allow.send(()).unwrap();
+        }
+        lines.flush(LONG);
+        let all: usize = written.try_iter().map(|text| text.len()).sum();
+        assert_eq!((all, *DROPPED.lock().unwrap()), (MOST_HELD + 1_024, 7));
     }
 
     #[test]
@@ -279,20 +290,20 @@ mod tests {
     }
 
     #[test]
-    fn gathered_lines_are_written_though_nothing_follows_them() {
-        let out = Out::default();
-        let lines = Lines::to(out.clone()).unwrap();
-        for line in ["a\n", "b\n", "c\n"] {
-            let mut writer = Line {
-                lines: &lines,
-                urgent: false,
-            };
-            writer.write_all(line.as_bytes()).unwrap();
+    fn gathered_lines_are_written_though_nothing_follows_them_and_flushed_at_the_end() {
+        let (writes, written) = channel();
+        let lines = Lines::to(Out { writes, allowed: None }, |_| ()).unwrap();
+        let line = |text: &str| {
+            let (lines, urgent) = (&lines, false);
+            Line { lines, urgent }.write_all(text.as_bytes()).unwrap();
+        };
+        ["a\n", "b\n", "c\n"].into_iter().for_each(line);
+        let mut all = String::new();
+        while all != "a\nb\nc\n" {
+            all += &written.recv_timeout(LONG).unwrap();
         }
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while out.writes().concat() != "a\nb\nc\n" {
-            assert!(Instant::now() < deadline, "{:?}", out.writes());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        line("d\n");
+        lines.flush(LONG);
+        assert_eq!(written.try_iter().collect::<String>(), "d\n");
     }
 }

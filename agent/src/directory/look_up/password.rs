@@ -7,6 +7,7 @@ use postern_protocol::Password;
 use tokio::sync::watch;
 
 use crate::config::{AccountConfig, PasswordFileError};
+use crate::workshop::Workshop;
 
 /// How often the file is read: it is small, and who changes it waits for the effect.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -39,7 +40,7 @@ impl Passwords {
                     "every user of this machine can read the service account's password; take the right from others",
                 );
             }
-            passwords.read(account, &mut None);
+            passwords.take(account.read_password(), &mut None);
         }
         passwords
     }
@@ -60,20 +61,24 @@ impl Passwords {
     }
 
     /// Reads the file again and again until dropped.
-    pub(super) async fn watch(&self) {
+    pub(super) async fn watch(&self, workshop: Workshop) {
         let Some(account) = &self.account else {
             return std::future::pending().await;
         };
         let mut told = None;
         loop {
             tokio::time::sleep(INTERVAL).await;
-            self.read(account, &mut told);
+            let file = account.clone();
+            // A file may be slow to read, or never be: nobody else may wait for it.
+            if let Some(read) = workshop.run(move || file.read_password()).await {
+                self.take(read, &mut told);
+            }
         }
     }
 
     /// The old password stays while the file cannot be read: it may be about to be replaced.
-    fn read(&self, account: &AccountConfig, told: &mut Option<String>) {
-        match account.read_password() {
+    fn take(&self, read: Result<Password, PasswordFileError>, told: &mut Option<String>) {
+        match read {
             Ok(password) => {
                 *told = None;
                 self.current.send_if_modified(|current| {

@@ -18,7 +18,7 @@ struct Breakage {
 /// In this file, this text, which is there once, becomes that.
 type Edit = (&'static str, &'static str, &'static str);
 
-const BREAKAGES: [Breakage; 21] = [
+const BREAKAGES: [Breakage; 22] = [
     Breakage {
         what: "an agent that may have bound it gets it again",
         edits: &[(
