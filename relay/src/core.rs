@@ -27,6 +27,7 @@ mod latency;
 mod liveness;
 mod placing;
 mod queue;
+mod roster;
 #[cfg(test)]
 mod tests;
 mod vocabulary;

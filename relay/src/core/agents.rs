@@ -11,6 +11,7 @@ use super::breaker::Breaker;
 use super::flight::Flight;
 use super::latency::{Latency, Usual};
 use super::liveness::Liveness;
+use super::roster::Roster;
 use super::{AttemptNumber, FlightId, RealmIndex, SessionId};
 
 /// What a link may claim as its round-trip time, at most: an agent that acknowledges late must not buy patience with it.
@@ -100,8 +101,6 @@ pub struct Agent {
     pub(super) timer: Moment,
     /// What of it is in its realm's counts.
     counted: Counts,
-    /// Its place among its realm's sessions.
-    place: usize,
 }
 
 impl Agent {
@@ -117,7 +116,6 @@ impl Agent {
             latency: Latency::default(),
             timer: Moment(u64::MAX),
             counted: Counts::default(),
-            place: 0,
         }
     }
 
@@ -128,7 +126,7 @@ impl Agent {
             slots: slots_if(serves),
             ready_slots: slots_if(ready),
             free: u64::from(serves && self.has_free_slot()),
-            ejected: u64::from(self.breaker.is_ejected()),
+            is_ejected: self.breaker.is_ejected(),
         }
     }
 
@@ -210,8 +208,8 @@ struct Counts {
     ready_slots: u64,
     /// Sessions that serve and have a slot free.
     free: u64,
-    /// Sessions that are ejected.
-    ejected: u64,
+    /// Of a session: it is ejected. Not summed.
+    is_ejected: bool,
 }
 
 impl Counts {
@@ -220,18 +218,27 @@ impl Counts {
         exchange(&mut self.slots, old.slots, new.slots);
         exchange(&mut self.ready_slots, old.ready_slots, new.ready_slots);
         exchange(&mut self.free, old.free, new.free);
-        exchange(&mut self.ejected, old.ejected, new.ejected);
     }
 }
 
 /// The sessions of one realm.
 #[derive(Debug, Default)]
 struct OfRealm {
-    /// In no order, so that one can be drawn.
-    ids: Vec<SessionId>,
+    roster: Roster,
     counts: Counts,
-    /// How many sessions each agent has.
-    names: BTreeMap<Arc<str>, u32>,
+}
+
+impl OfRealm {
+    /// Counts a session as it is now.
+    fn count(&mut self, id: SessionId, name: &Arc<str>, old: Counts, new: Counts) {
+        self.counts.exchange(old, new);
+        if old.free != new.free {
+            self.roster.set_free(name, new.free > 0);
+        }
+        if old.is_ejected != new.is_ejected {
+            self.roster.set_ejected(id, new.is_ejected);
+        }
+    }
 }
 
 /// All sessions, by id and by realm.
@@ -253,8 +260,8 @@ impl Agents {
         let realm = agent.session.realm;
         self.left.retain(|_, (_, left)| now.since(*left) < MEMORY);
         let ended = self.left.remove(&(realm, agent.name().clone()));
-        let others = self.of(realm).map(|(_, other)| other);
-        let others = others.filter(|other| other.name() == agent.name());
+        let others = self.sessions_of(realm, agent.name());
+        let others = others.iter().filter_map(|other| self.of_realm(realm, *other));
         let known = ended.map(|(breaker, _)| breaker);
         let known = known.into_iter().chain(others.map(|other| other.breaker.clone()));
         if let Some(breaker) = known.max_by_key(Breaker::ejected_until) {
@@ -262,10 +269,7 @@ impl Agents {
             agent.breaker.resume(now);
         }
         let ejected = agent.breaker.is_ejected();
-        let of_realm = self.realms.entry(realm).or_default();
-        agent.place = of_realm.ids.len();
-        of_realm.ids.push(id);
-        *of_realm.names.entry(agent.name().clone()).or_default() += 1;
+        self.realms.entry(realm).or_default().roster.join(agent.name(), id);
         self.realm_of.insert(id, realm);
         self.sessions.insert((realm, id), agent);
         self.count(id);
@@ -278,7 +282,7 @@ impl Agents {
         self.count_changed();
         let realm = self.realm_of.remove(&id)?;
         let mut agent = self.sessions.remove(&(realm, id))?;
-        self.leave_realm(realm, &agent);
+        self.leave_realm(realm, id, &agent);
         for in_hand in agent.in_hand.values().filter(|in_hand| !in_hand.counted) {
             agent.breaker.failed(now, in_hand.user, in_hand.probe);
         }
@@ -341,19 +345,29 @@ impl Agents {
         self.counts(realm).free > 0
     }
 
-    /// Whether a draw among all sessions is one among agents that are used as usual: nobody is ejected, and each has one
-    /// session.
-    pub(super) fn are_plain(&mut self, realm: RealmIndex) -> bool {
-        let ejected = self.counts(realm).ejected;
-        let of_realm = self.realms.get(&realm);
-        ejected == 0 && of_realm.is_some_and(|of_realm| of_realm.names.len() == of_realm.ids.len())
+    /// Sessions that are ejected.
+    pub(super) fn ejected(&mut self, realm: RealmIndex) -> impl Iterator<Item = (SessionId, &Agent)> {
+        self.count_changed();
+        let agents = &*self;
+        let of_realm = agents.realms.get(&realm);
+        let ejected = of_realm.into_iter().flat_map(|of_realm| of_realm.roster.ejected());
+        ejected.filter_map(move |id| Some((id, agents.of_realm(realm, id)?)))
     }
 
-    /// Any session of the realm, each as likely.
-    pub(super) fn any(&self, realm: RealmIndex, random: &mut impl Rng) -> Option<(SessionId, &Agent)> {
-        let ids = &self.realms.get(&realm)?.ids;
-        let id = *ids.get(random.random_range(0..ids.len().max(1)))?;
-        Some((id, self.sessions.get(&(realm, id))?))
+    /// The sessions of any agent of which one serves and has a slot free, each agent as likely. As counted last:
+    /// [`Self::any_free`] counts.
+    pub(super) fn draw(&self, realm: RealmIndex, random: &mut impl Rng) -> Option<&[SessionId]> {
+        self.realms.get(&realm)?.roster.draw(random)
+    }
+
+    /// A session of this realm.
+    pub(super) fn of_realm(&self, realm: RealmIndex, id: SessionId) -> Option<&Agent> {
+        self.sessions.get(&(realm, id))
+    }
+
+    fn sessions_of(&self, realm: RealmIndex, name: &str) -> &[SessionId] {
+        let of_realm = self.realms.get(&realm);
+        of_realm.map_or(&[], |of_realm| of_realm.roster.sessions_of(name))
     }
 
     fn counts(&mut self, realm: RealmIndex) -> Counts {
@@ -375,30 +389,18 @@ impl Agents {
         let agent = self.sessions.get_mut(&(*realm, id));
         if let (Some(agent), Some(of_realm)) = (agent, self.realms.get_mut(realm)) {
             let new = agent.counts();
-            of_realm.counts.exchange(agent.counted, new);
+            of_realm.count(id, &agent.session.name, agent.counted, new);
             agent.counted = new;
         }
     }
 
     /// Takes a session that is gone out of its realm's lists.
-    fn leave_realm(&mut self, realm: RealmIndex, agent: &Agent) {
+    fn leave_realm(&mut self, realm: RealmIndex, id: SessionId, agent: &Agent) {
         let Some(of_realm) = self.realms.get_mut(&realm) else {
             return;
         };
-        of_realm.counts.exchange(agent.counted, Counts::default());
-        of_realm.ids.swap_remove(agent.place);
-        // Another one has its place now.
-        if let Some(moved) = of_realm.ids.get(agent.place)
-            && let Some(moved) = self.sessions.get_mut(&(realm, *moved))
-        {
-            moved.place = agent.place;
-        }
-        if let Some(sessions) = of_realm.names.get_mut(agent.name()) {
-            *sessions -= 1;
-            if *sessions == 0 {
-                of_realm.names.remove(agent.name());
-            }
-        }
+        of_realm.count(id, agent.name(), agent.counted, Counts::default());
+        of_realm.roster.leave(agent.name(), id);
     }
 }
 
@@ -411,15 +413,15 @@ mod tests {
         pub(in crate::core) fn assert_counted(&mut self) {
             self.count_changed();
             for (realm, of_realm) in &self.realms {
-                let (mut counts, mut names) = (Counts::default(), BTreeMap::<_, u32>::new());
+                let (mut counts, mut agents) = (Counts::default(), BTreeMap::<_, Vec<_>>::new());
                 for (id, agent) in self.of(*realm) {
-                    counts.exchange(Counts::default(), agent.counts());
-                    *names.entry(agent.name().clone()).or_default() += 1;
-                    assert_eq!(of_realm.ids.get(agent.place), Some(&id), "not at its place");
+                    let of_agent = agent.counts();
+                    counts.exchange(Counts::default(), of_agent);
+                    let session = (id, of_agent.free > 0, of_agent.is_ejected);
+                    agents.entry(agent.name().clone()).or_default().push(session);
                 }
                 assert_eq!(of_realm.counts, counts);
-                assert_eq!(of_realm.names, names);
-                assert_eq!(of_realm.ids.len(), self.of(*realm).count());
+                of_realm.roster.assert_is(&agents);
             }
         }
     }

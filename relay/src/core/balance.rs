@@ -8,8 +8,9 @@
 //! One that answers suspiciously fast may be making its answers up. It costs at least what one of the usual speed would
 //! that has in hand as much as the others on average, and so gets about its even share.
 //!
-//! Two are mostly found by drawing from all, however many there are: whoever is hit and may not have the sign-in is drawn
-//! again. All are looked at only where that finds nobody, or where one is hit of whom the others decide.
+//! Two are mostly found by drawing from all with a slot free, however many there are: whoever is hit and may not have the
+//! sign-in is drawn again. All are looked at only where that finds nobody, where an ejected one is to be probed, or where
+//! one is hit of whom the others decide (ejected, resting, suspiciously fast).
 //!
 //! An ejected agent whose time is over gets the next sign-in, whatever it costs: nothing but a sign-in can show that
 //! it is well again. Agents that are ejected, or rest, are passed over, but not where they are more than half of those
@@ -66,8 +67,52 @@ struct Lot {
     too_fast: bool,
 }
 
-fn in_hand(agent: &Agent) -> f64 {
-    f64::from(agent.outstanding() + 1)
+/// The lot of an agent: of several sessions (two machines with one certificate both serve) the cheapest, of equals any.
+/// With how many there were.
+#[derive(Debug, Clone, Copy, Default)]
+struct AgentsLot(Option<(Lot, u32)>);
+
+impl AgentsLot {
+    fn offer(&mut self, lot: Lot, random: &mut impl Rng) {
+        let Some((cheapest, equals)) = &mut self.0 else {
+            self.0 = Some((lot, 1));
+            return;
+        };
+        if lot.cost * EQUAL < cheapest.cost {
+            (*cheapest, *equals) = (lot, 1);
+        } else if lot.cost <= cheapest.cost * EQUAL {
+            *equals += 1;
+            if random.random_ratio(1, *equals) {
+                *cheapest = lot;
+            }
+        }
+    }
+}
+
+/// What those that do not answer suspiciously fast have in hand on average, this sign-in included.
+fn in_hand_of_trusted(lots: &[Lot]) -> f64 {
+    let trusted = lots.iter().filter(|lot| !lot.too_fast);
+    let (sum, count) = trusted.fold((0.0, 0.0), |(sum, count), lot| (sum + lot.in_hand, count + 1.0));
+    if count > 0.0 { sum / count } else { 0.0 }
+}
+
+/// Which agents are passed over. Not where they are more than half of those that are there: then it is not the agents.
+#[derive(Debug, Clone, Copy)]
+struct PassedOver {
+    ejected: bool,
+    resting: bool,
+}
+
+impl PassedOver {
+    fn has(self, agent: &Agent, now: Moment) -> bool {
+        self.ejected && agent.breaker.is_ejected() || self.resting && agent.breaker.rests(now)
+    }
+}
+
+/// Whether a new sign-in is to show that this one, which is ejected, is well again.
+pub(super) fn wants_to_be_probed_by(flight: &Flight, session: SessionId, agent: &Agent, now: Moment) -> bool {
+    let may_have = agent.has_free_slot() && flight.may_ask(session, agent, now);
+    may_have && !agent.liveness.is_suspect() && agent.breaker.wants_probe(now)
 }
 
 /// The agents of one realm, for one choice.
@@ -79,72 +124,70 @@ pub(super) struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    /// The agent that gets `flight` now, where nobody is ejected and each agent has one session, so that all but the
-    /// usual draw is out of the question. `None` where it takes a look at all of them to tell. Gives each agent the
-    /// chance that [`Self::agent_for`] does.
-    pub(super) fn drawn_from_all(&self, flight: &Flight, lots: &mut Lots, random: &mut impl Rng) -> Option<SessionId> {
+    /// The agent that gets `flight` now, where no ejected one is to be probed with it. `None` where it takes a look at all
+    /// of them to tell. Gives each agent the chance that [`Self::agent_for`] does.
+    pub(super) fn drawn(&self, flight: &Flight, has_lot: &mut Lots, random: &mut impl Rng) -> Option<SessionId> {
         let mut drawn: Vec<SessionId> = Vec::with_capacity(DRAWS);
+        let mut passed_over: Option<PassedOver> = None;
         let mut first: Option<(SessionId, f64)> = None;
         for _ in 0..DRAWS {
-            let (session, agent) = self.agents.any(self.realm, random)?;
-            if drawn.contains(&session) {
+            let sessions = self.agents.draw(self.realm, random)?;
+            let agent = *sessions.first()?;
+            if drawn.contains(&agent) {
                 continue;
             }
-            drawn.push(session);
-            let there = |agent: &Agent| agent.could_take(flight) && !agent.liveness.is_suspect();
-            let rests = |agent: &Agent| agent.breaker.rests(self.now);
-            if !there(agent) || !self.may_have(flight, session, agent) || flight.was_refused_by(agent) {
+            drawn.push(agent);
+            let mut lot = AgentsLot::default();
+            for session in sessions {
+                let Some(agent) = self.agents.of_realm(self.realm, *session) else {
+                    continue;
+                };
+                let there = agent.could_take(flight) && !agent.liveness.is_suspect();
+                if !there || !self.may_have(flight, *session, agent) || flight.was_refused_by(agent) {
+                    continue;
+                }
+                // Only here, since it takes a look at all of them.
+                let in_doubt = agent.breaker.is_ejected() || agent.breaker.rests(self.now);
+                if in_doubt
+                    && passed_over
+                        .get_or_insert_with(|| self.passed_over(flight))
+                        .has(agent, self.now)
+                {
+                    continue;
+                }
+                lot.offer(self.lot(*session, agent), random);
+            }
+            let Some(lot) = lot.0.map(|(lot, _)| lot) else { continue };
+            if !has_lot.has(lot.session, lot.share, random) {
                 continue;
             }
-            let passed_over = rests(agent) && self.are_few(there, rests);
-            if passed_over || !lots.has(session, agent.breaker.share(self.now), random) {
-                continue;
-            }
-            let cost = if agent.is_suspiciously_fast(self.now, self.usual) {
-                let rests_count = self.are_few(there, rests);
-                let well = |agent: &Agent| there(agent) && !(rests_count && rests(agent));
-                let others = |agent: &Agent| well(agent) && !flight.was_refused_by(agent);
-                self.cost(agent).max(self.in_hand_of_trusted(flight, others))
+            let cost = if lot.too_fast {
+                let passed_over = *passed_over.get_or_insert_with(|| self.passed_over(flight));
+                let others = |agent: &Agent| self.is_well(agent, passed_over) && !flight.was_refused_by(agent);
+                lot.cost.max(in_hand_of_trusted(&self.lots(flight, random, others)))
             } else {
-                self.cost(agent)
+                lot.cost
             };
             match first {
-                None => first = Some((session, cost)),
+                None => first = Some((lot.session, cost)),
                 Some((first, first_cost)) => {
-                    return Some(if first_cost <= cost * EQUAL { first } else { session });
+                    return Some(if first_cost <= cost * EQUAL { first } else { lot.session });
                 }
             }
         }
         None
     }
 
-    /// What those that do not answer suspiciously fast have in hand on average, this sign-in included.
-    fn in_hand_of_trusted(&self, flight: &Flight, also: impl Fn(&Agent) -> bool) -> f64 {
-        let trusted = self
-            .candidates(flight, also)
-            .filter(|(_, agent)| !agent.is_suspiciously_fast(self.now, self.usual));
-        let (sum, count) = trusted.fold((0.0, 0.0), |(sum, count), (_, agent)| {
-            (sum + in_hand(agent), count + 1.0)
-        });
-        if count > 0.0 { sum / count } else { 0.0 }
-    }
-
     /// The agent that gets `flight` now; `None` if there is nobody who may have it.
     pub(super) fn agent_for(&self, flight: &Flight, lots: &mut Lots, random: &mut impl Rng) -> Option<SessionId> {
         self.candidates(flight, |_| true).next()?;
         if flight.is_fresh()
-            && let Some(probe) = self.first(flight, |agent| agent.breaker.wants_probe(self.now))
+            && let Some(probe) = self.probe(flight)
         {
             return Some(probe);
         }
-        let there = |agent: &Agent| agent.could_take(flight) && !agent.liveness.is_suspect();
-        let ejected = |agent: &Agent| agent.breaker.is_ejected();
-        let rests = |agent: &Agent| agent.breaker.rests(self.now);
-        let ejections_count = self.are_few(there, ejected);
-        let passed_over = |agent: &Agent| ejections_count && ejected(agent);
-        let rests_count = self.are_few(|agent| there(agent) && !passed_over(agent), rests);
-        let passed_over = |agent: &Agent| passed_over(agent) || rests_count && rests(agent);
-        let well = |agent: &Agent| !agent.liveness.is_suspect() && !passed_over(agent);
+        let passed_over = self.passed_over(flight);
+        let well = |agent: &Agent| self.is_well(agent, passed_over);
         // One that has just said that it could not begin is asked again only if there is no other.
         let others = |agent: &Agent| well(agent) && !flight.was_refused_by(agent);
         if let Some(session) = self.draw(flight, lots, random, others) {
@@ -153,6 +196,23 @@ impl Choice<'_> {
         let refused = flight.refusal.is_some();
         let again = refused.then(|| self.draw(flight, lots, random, well)).flatten();
         again.or_else(|| self.suspect(flight))
+    }
+
+    /// Who is passed over, of those that are there for `flight`.
+    fn passed_over(&self, flight: &Flight) -> PassedOver {
+        let there = |agent: &Agent| agent.could_take(flight) && !agent.liveness.is_suspect();
+        let ejected = |agent: &Agent| agent.breaker.is_ejected();
+        let rests = |agent: &Agent| agent.breaker.rests(self.now);
+        let ejections = self.are_few(there, ejected);
+        let still_there = |agent: &Agent| there(agent) && !(ejections && ejected(agent));
+        PassedOver {
+            ejected: ejections,
+            resting: self.are_few(still_there, rests),
+        }
+    }
+
+    fn is_well(&self, agent: &Agent, passed_over: PassedOver) -> bool {
+        !agent.liveness.is_suspect() && !passed_over.has(agent, self.now)
     }
 
     /// Whether `such` are no more than half of the agents `among` which they are. An agent is one of them when all its
@@ -176,9 +236,35 @@ impl Choice<'_> {
         agent.has_free_slot() && flight.may_ask(session, agent, self.now)
     }
 
-    fn first(&self, flight: &Flight, also: impl Fn(&Agent) -> bool) -> Option<SessionId> {
-        let alive = |agent: &Agent| !agent.liveness.is_suspect() && also(agent);
-        self.candidates(flight, alive).next().map(|(session, _)| session)
+    /// The ejected one that is to show with `flight` that it is well again.
+    fn probe(&self, flight: &Flight) -> Option<SessionId> {
+        let all = self.agents.of(self.realm);
+        let mut wanting = all.filter(|(session, agent)| wants_to_be_probed_by(flight, *session, agent, self.now));
+        wanting.next().map(|(session, _)| session)
+    }
+
+    fn lot(&self, session: SessionId, agent: &Agent) -> Lot {
+        Lot {
+            session,
+            cost: agent.handicap(self.now, self.usual) * f64::from(agent.outstanding() + 1),
+            share: agent.breaker.share(self.now),
+            in_hand: f64::from(agent.outstanding() + 1),
+            too_fast: agent.is_suspiciously_fast(self.now, self.usual),
+        }
+    }
+
+    /// What stands for each agent of which a session may have `flight` and fulfils `also`.
+    fn lots(&self, flight: &Flight, random: &mut impl Rng, also: impl Fn(&Agent) -> bool) -> Vec<Lot> {
+        let mut agents: BTreeMap<&str, AgentsLot> = BTreeMap::new();
+        for (session, agent) in self.candidates(flight, also) {
+            let lot = self.lot(session, agent);
+            agents.entry(agent.name()).or_default().offer(lot, random);
+        }
+        agents
+            .into_values()
+            .filter_map(|lot| lot.0)
+            .map(|(lot, _)| lot)
+            .collect()
     }
 
     /// Two agents are drawn, and the cheaper one gets it. Agents and not sessions: one with several has no more lots.
@@ -189,36 +275,14 @@ impl Choice<'_> {
         random: &mut impl Rng,
         also: impl Fn(&Agent) -> bool,
     ) -> Option<SessionId> {
-        let mut agents: BTreeMap<&str, (Lot, u32)> = BTreeMap::new();
-        for (session, agent) in self.candidates(flight, also) {
-            let (cost, share) = (self.cost(agent), agent.breaker.share(self.now));
-            let lot = Lot {
-                session,
-                cost,
-                share,
-                in_hand: in_hand(agent),
-                too_fast: agent.is_suspiciously_fast(self.now, self.usual),
-            };
-            let (cheapest, equals) = agents.entry(agent.name()).or_insert((lot, 0));
-            if cost * EQUAL < cheapest.cost {
-                (*cheapest, *equals) = (lot, 1);
-            } else if cost <= cheapest.cost * EQUAL {
-                // Two machines with one certificate both serve.
-                *equals += 1;
-                if random.random_ratio(1, *equals) {
-                    *cheapest = lot;
-                }
-            }
+        let mut all = self.lots(flight, random, also);
+        let least = in_hand_of_trusted(&all);
+        for lot in all.iter_mut().filter(|lot| lot.too_fast) {
+            lot.cost = lot.cost.max(least);
         }
-        let trusted = agents.values().filter(|(lot, _)| !lot.too_fast);
-        let (in_hand, count) = trusted.fold((0.0, 0.0), |(sum, count), (lot, _)| (sum + lot.in_hand, count + 1.0));
-        let least = if count > 0.0 { in_hand / count } else { 0.0 };
-        let all = agents.values().map(|(lot, _)| Lot {
-            cost: if lot.too_fast { lot.cost.max(least) } else { lot.cost },
-            ..*lot
-        });
         let mut lots: Vec<Lot> = all
-            .clone()
+            .iter()
+            .copied()
             .filter(|lot| has_lot.has(lot.session, lot.share, random))
             .collect();
         if lots.is_empty() {
@@ -233,10 +297,6 @@ impl Choice<'_> {
         } else {
             other.session
         })
-    }
-
-    fn cost(&self, agent: &Agent) -> f64 {
-        agent.handicap(self.now, self.usual) * in_hand(agent)
     }
 
     /// Where nobody is left who is not silent: the one that was heard last, after a while.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use postern_protocol::{Moment, Outcome, Unavailable};
 
 use super::agents::InHand;
-use super::balance::{Choice, Lots};
+use super::balance::{Choice, Lots, wants_to_be_probed_by};
 use super::flight::{Attempt, Phase};
 use super::queue::{Full, Walk};
 use super::{Command, Core, FlightId, PATIENCE, Realm, RealmIndex, SessionId, Shed, USUAL_LIFE};
@@ -74,7 +74,10 @@ impl Core {
         if !self.agents.any_free(realm) {
             return None;
         }
-        let plain = self.agents.are_plain(realm);
+        let probe = flight.is_fresh() && {
+            let mut ejected = self.agents.ejected(realm);
+            ejected.any(|(session, agent)| wants_to_be_probed_by(flight, session, agent, now))
+        };
         let choice = Choice {
             agents: &self.agents,
             realm,
@@ -82,9 +85,7 @@ impl Core {
             now,
         };
         let (mut lots, random) = (Lots::default(), &mut self.random);
-        let drawn = plain
-            .then(|| choice.drawn_from_all(flight, &mut lots, random))
-            .flatten();
+        let drawn = (!probe).then(|| choice.drawn(flight, &mut lots, random)).flatten();
         drawn.or_else(|| choice.agent_for(flight, &mut lots, random))
     }
 

@@ -145,11 +145,18 @@ const BREAKAGES: [Breakage; 22] = [
     },
     Breakage {
         what: "suspects get work as anybody does",
-        edits: &[(
-            "relay/src/core/balance.rs",
-            "!agent.liveness.is_suspect() && !passed_over(agent)",
-            "!passed_over(agent)",
-        )],
+        edits: &[
+            (
+                "relay/src/core/balance.rs",
+                "!agent.liveness.is_suspect() && !passed_over.has(agent, self.now)",
+                "!passed_over.has(agent, self.now)",
+            ),
+            (
+                "relay/src/core/balance.rs",
+                "let there = agent.could_take(flight) && !agent.liveness.is_suspect();",
+                "let there = agent.could_take(flight);",
+            ),
+        ],
         caught_by: &["suspects-get-nothing"],
     },
     Breakage {
@@ -183,8 +190,8 @@ const BREAKAGES: [Breakage; 22] = [
         what: "ejected agents get work as anybody does",
         edits: &[(
             "relay/src/core/balance.rs",
-            "let ejections_count = self.are_few(there, ejected);",
-            "let ejections_count = self.are_few(there, ejected) && self.usual.factor_of(1.0) < 0.0;",
+            "let ejections = self.are_few(there, ejected);",
+            "let ejections = self.are_few(there, ejected) && self.usual.factor_of(1.0) < 0.0;",
         )],
         caught_by: &["the-ejected-get-nothing"],
     },
