@@ -78,11 +78,16 @@ pub async fn compare(
     let play = async |index: usize, round: usize| {
         let request: &Request = arms.get(index).context("no such arm")?;
         let mut request = request.clone();
-        let log = hdr::file_name(&format!("{}-round-{round}", request.name));
+        let log = log_name(&request.name, round);
         request.hdr = request.hdr.map(|path| path.with_file_name(log));
         run::play(request, stop, view).await
     };
     in_turn(names, rounds, stop, play).await
+}
+
+/// The name of the file with the log of an arm's run in this round.
+pub fn log_name(arm: &str, round: usize) -> String {
+    hdr::file_name(&format!("{arm}-round-{round}"))
 }
 
 /// Plays arms of these names by `play`, which is given an arm's place and the number of the round.
