@@ -225,6 +225,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_password_is_told_without_it() {
+        for wrong in ["hunter2", "hunter%2", "hunter%99d", "--password=hunter2"] {
+            let option: &[&str] = if wrong.starts_with('-') { &[] } else { &["--password"] };
+            let words = ["x", "run", "--target", "http://127.0.0.1:1", "--user", "user%d"];
+            let error = Cli::try_parse_from(words.iter().chain(option).chain([&wrong])).unwrap_err();
+            let (plain, debug) = (error.to_string(), format!("{error:?}"));
+            assert!(plain.contains("--password has no number"), "{plain}");
+            assert!(!plain.contains("hunter") && !debug.contains("hunter"), "{plain}{debug}");
+        }
+    }
+
+    #[test]
     fn a_command_is_told_so_that_it_can_be_typed_again() {
         assert_eq!(quoted("--rate=500"), "--rate=500");
         assert_eq!(quoted("p99<50ms"), "'p99<50ms'");
