@@ -76,8 +76,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The command for reports, without the passwords in it.
 fn told(typed: &[OsString]) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for word in typed.iter().map(|word| word.to_string_lossy()) {
+    let mut typed = typed.iter().map(|word| word.to_string_lossy());
+    let program = typed.next().unwrap_or_default();
+    // The program of all programs names itself and the one: two words.
+    let mut words = vec![match &*program {
+        "postern loadtest" => program.into_owned(),
+        path => quoted(path),
+    }];
+    for word in typed {
         let is_password = words.last().is_some_and(|before| before == "--password");
         words.push(match word.split_once('=') {
             _ if is_password => "***".to_owned(),
@@ -238,6 +244,9 @@ mod tests {
 
     #[test]
     fn a_command_is_told_so_that_it_can_be_typed_again() {
+        let run = |program: &str| told(&[program, "run"].map(OsString::from));
+        assert_eq!(run("postern loadtest"), "postern loadtest run");
+        assert_eq!(run("my bin/postern-loadtest"), "'my bin/postern-loadtest' run");
         assert_eq!(quoted("--rate=500"), "--rate=500");
         assert_eq!(quoted("p99<50ms"), "'p99<50ms'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
