@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hdr;
 use crate::results::Results;
-use crate::run::{self, Request, View};
+use crate::run::{self, Request, Stop, View};
 
 /// A number of a run; `None` where it is not known.
 type Measure = fn(&Results) -> Option<f64>;
@@ -71,7 +71,7 @@ pub struct Ratio {
 pub async fn compare(
     arms: Vec<Request>,
     rounds: usize,
-    stop: &CancellationToken,
+    stop: &Stop,
     view: &mut impl View,
 ) -> anyhow::Result<Comparison> {
     let names = arms.iter().map(|arm| arm.name.clone()).collect();
@@ -82,7 +82,7 @@ pub async fn compare(
         request.hdr = request.hdr.map(|path| path.with_file_name(log));
         run::play(request, stop, view).await
     };
-    in_turn(names, rounds, stop, play).await
+    in_turn(names, rounds, &stop.early, play).await
 }
 
 /// The name of the file with the log of an arm's run in this round.
