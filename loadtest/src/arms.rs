@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hdr;
 use crate::results::Results;
-use crate::run::{self, Request, View};
+use crate::run::{self, Request, Stop, View};
 
 /// A number of a run; `None` where it is not known.
 type Measure = fn(&Results) -> Option<f64>;
@@ -36,7 +36,7 @@ pub struct Comparison {
     pub arms: Vec<Arm>,
     /// Of each but the first.
     pub ratios: Vec<Ratio>,
-    /// Why there are fewer rounds than were wanted, when a run could not begin.
+    /// Why there are fewer rounds than were wanted, when a run could not begin or somebody ended it.
     pub broken: Option<String>,
 }
 
@@ -71,18 +71,23 @@ pub struct Ratio {
 pub async fn compare(
     arms: Vec<Request>,
     rounds: usize,
-    stop: &CancellationToken,
+    stop: &Stop,
     view: &mut impl View,
 ) -> anyhow::Result<Comparison> {
     let names = arms.iter().map(|arm| arm.name.clone()).collect();
     let play = async |index: usize, round: usize| {
         let request: &Request = arms.get(index).context("no such arm")?;
         let mut request = request.clone();
-        let log = hdr::file_name(&format!("{}-round-{round}", request.name));
+        let log = log_name(&request.name, round);
         request.hdr = request.hdr.map(|path| path.with_file_name(log));
         run::play(request, stop, view).await
     };
-    in_turn(names, rounds, stop, play).await
+    in_turn(names, rounds, &stop.early, play).await
+}
+
+/// The name of the file with the log of an arm's run in this round.
+pub fn log_name(arm: &str, round: usize) -> String {
+    hdr::file_name(&format!("{arm}-round-{round}"))
 }
 
 /// Plays arms of these names by `play`, which is given an arm's place and the number of the round.
@@ -99,7 +104,8 @@ async fn in_turn(
         if round % 2 == 0 {
             order.reverse();
         }
-        for (index, arm) in order {
+        let mut order = order.into_iter().peekable();
+        while let Some((index, arm)) = order.next() {
             match play(index, round).await {
                 Ok(results) => arm.runs.push(results),
                 // What was seen up to here is not lost for it.
@@ -110,6 +116,9 @@ async fn in_turn(
                 Err(error) => return Err(error),
             }
             if stop.is_cancelled() {
+                // The run itself may be whole: it was over, and only what comes after a load was under way.
+                let is_all = round == rounds && order.peek().is_none();
+                broken = (!is_all).then(|| format!("it was ended in round {round} of {rounds}"));
                 break 'rounds;
             }
         }
@@ -206,7 +215,7 @@ impl fmt::Display for Comparison {
             }
         }
         if let Some(why) = &self.broken {
-            writeln!(f, "  the rest could not be played: {why}")?;
+            writeln!(f, "  the rest was not played: {why}")?;
         }
         match self.is_good() {
             true => writeln!(f, "  => every run is as it was wanted"),
@@ -334,15 +343,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_comparison_that_is_ended_has_what_was_played() {
+    async fn a_comparison_that_is_ended_has_what_was_played_and_is_not_good() {
+        let compared = ended_in(2, 1).await;
+        let runs: Vec<usize> = compared.arms.iter().map(|arm| arm.runs.len()).collect();
+        assert_eq!((runs, compared.is_good()), (vec![1, 2], false));
+        assert_eq!(compared.broken.as_deref(), Some("it was ended in round 2 of 3"));
+    }
+
+    #[tokio::test]
+    async fn a_comparison_of_which_everything_was_played_when_it_was_ended_is_good() {
+        assert_eq!(
+            ended_in(3, 0).await.broken.as_deref(),
+            Some("it was ended in round 3 of 3")
+        );
+        let compared = ended_in(3, 1).await;
+        assert_eq!((compared.broken.as_deref(), compared.is_good()), (None, true));
+    }
+
+    /// Good runs; somebody ends it all while this one is under way.
+    async fn ended_in(round: usize, index: usize) -> Comparison {
         let stop = CancellationToken::new();
-        let compared = in_turn(names(), 3, &stop, async |arm, round| {
-            if (round, arm) == (2, 1) {
+        let good = arm("relay", &[10]).runs.remove(0);
+        let compared = in_turn(names(), 3, &stop, async |playing, now| {
+            if (now, playing) == (round, index) {
                 stop.cancel();
             }
-            Ok(Results::default())
+            Ok(good.clone())
         });
-        let runs: Vec<usize> = compared.await.unwrap().arms.iter().map(|arm| arm.runs.len()).collect();
-        assert_eq!(runs, [1, 2]);
+        compared.await.unwrap()
     }
 }

@@ -70,17 +70,15 @@ impl Binds {
     /// Reads what `GET /binds` gave. `began_at` is when the run began; binds before it are left out.
     ///
     /// # Errors
-    /// When a line is none of mock-dc's, or binds are missing because its record was full.
+    /// When a line is none of mock-dc's, or binds of the run may be missing because its record was full.
     pub fn read(text: &str, began_at: SystemTime) -> anyhow::Result<Self> {
         let began = OffsetDateTime::from(began_at);
-        let mut binds = Self::default();
+        let (mut binds, mut dropped) = (Self::default(), 0);
         for text in text.lines() {
             let line: Line = serde_json::from_str(text).with_context(|| format!("no bind: {text}"))?;
             if line.dropped > 0 {
-                bail!(
-                    "mock-dc no longer has {} of the binds; make fewer sign-ins",
-                    line.dropped
-                );
+                dropped += line.dropped;
+                continue;
             }
             let (Some(time), Some(name)) = (line.time, line.name) else {
                 bail!("no bind: {text}");
@@ -88,8 +86,13 @@ impl Binds {
             let time = OffsetDateTime::parse(&time, &Rfc3339).with_context(|| format!("no time: {time}"))?;
             // Binds before the run, as of the agents' own service account, have a negative distance.
             let Ok(at) = Duration::try_from(time - began) else {
+                // They are in order: what was dropped before this one is older still, and none of the run's.
+                dropped = 0;
                 continue;
             };
+            if dropped > 0 {
+                break;
+            }
             binds.by_name.entry(name).or_default().push(Bind {
                 at,
                 dc: line.dc.unwrap_or_default(),
@@ -100,6 +103,9 @@ impl Binds {
                     && line.sub_code.is_none_or(|code| matches!(code.as_str(), "52e" | "525")),
                 answered: line.answered.unwrap_or_default(),
             });
+        }
+        if dropped > 0 {
+            bail!("mock-dc no longer has {dropped} of the binds; make fewer sign-ins");
         }
         Ok(binds)
     }
@@ -275,6 +281,23 @@ mod tests {
         let mut records = [record(1), beside];
         assert_eq!(summary(&binds, &mut records).users_bound_twice, 0);
         assert_eq!((records[0].binds.all, records[1].binds.all), (1, 1));
+    }
+
+    #[test]
+    fn what_was_dropped_does_not_matter_when_it_was_before_the_run() {
+        const DROPPED: &str = r#"{"dropped":5}"#;
+        let began = SystemTime::UNIX_EPOCH + Duration::from_secs(2);
+        let read = |lines: &[&str]| Binds::read(&lines.join("\n"), began).map(|binds| binds.iter().count());
+        let (before, within) = (line(1_999, "u1", 0, true), line(2_001, "u1", 0, true));
+        assert_eq!(read(&[DROPPED, &before, &within]).unwrap(), 1);
+        for of_the_run in [
+            &[DROPPED, &within][..],
+            &[&before, DROPPED, &within],
+            &[&within, DROPPED],
+        ] {
+            let error = read(of_the_run).unwrap_err().to_string();
+            assert!(error.contains("no longer has 5 of the binds"), "{error}");
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
@@ -14,9 +16,10 @@ use postern_service::tls;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 
 use crate::metrics::Exporter;
+use crate::run::Stop;
 use crate::scenario::READY;
 use crate::view::{Terminal, Watchers};
 use arguments::Arguments;
@@ -33,6 +36,9 @@ mod users;
 /// A threshold is missed, the load was not what was planned, or somebody was let in who must not be; as other tools of load
 /// have it.
 const EXIT_MISSED: u8 = 99;
+
+/// For taking faults back when somebody wants an end at once.
+const TAKE_BACK: Duration = Duration::from_secs(5);
 
 const EXIT_CODES: &str = "Exit code: 0 every threshold holds; 99 one is missed, the load was not as planned, or somebody was \
     let in who must not be; 64 bad usage; 1 the run could not be made, or a report not written";
@@ -76,8 +82,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The command for reports, without the passwords in it.
 fn told(typed: &[OsString]) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for word in typed.iter().map(|word| word.to_string_lossy()) {
+    let mut typed = typed.iter().map(|word| word.to_string_lossy());
+    let program = typed.next().unwrap_or_default();
+    // The program of all programs names itself and the one: two words.
+    let mut words = vec![match &*program {
+        "postern loadtest" => program.into_owned(),
+        path => quoted(path),
+    }];
+    for word in typed {
         let is_password = words.last().is_some_and(|before| before == "--password");
         words.push(match word.split_once('=') {
             _ if is_password => "***".to_owned(),
@@ -161,37 +173,51 @@ fn make(arguments: Arguments, command: String) -> ExitCode {
     }
 }
 
-/// Makes it. The first signal ends it early, with what was made; the second at once.
+/// Makes it. The first signal ends it early, with what was made; the second as soon as faults are taken back; the third at
+/// once.
 async fn play(wanted: Wanted, outputs: &Outputs) -> anyhow::Result<Made> {
     let mut serving = JoinSet::new();
     let exporter = match outputs.metrics() {
         Some(address) => Some(serve(address, &mut serving, outputs.is_quiet()).await?),
         None => None,
     };
-    let stop = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let signals = async {
-        for again in [false, true] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if again {
-                return;
-            }
-            say("ending; once more ends it at once, without a report");
-            stop.cancel();
+    let mut signalled = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
     };
     let mut view = Watchers {
         terminal: Terminal::new(outputs.is_quiet()),
         exporter,
     };
+    let stop = Stop::default();
+    let mut made = pin!(Made::of(wanted, &stop, &mut view));
     tokio::select! {
-        made = Made::of(wanted, &stop, &mut view) => made,
-        () = signals => bail!("ended at once"),
+        made = &mut made => return made,
+        () = signalled() => {}
     }
+    say("ending; once more ends it at once, without a report");
+    stop.early.cancel();
+    tokio::select! {
+        made = &mut made => return made,
+        () = signalled() => {}
+    }
+    let longest = TAKE_BACK.as_secs();
+    say(&format!(
+        "ending at once; faults in force are taken back first, for {longest} s at most"
+    ));
+    stop.at_once.cancel();
+    let is_over = tokio::select! {
+        over = timeout(TAKE_BACK, made) => over.is_ok(),
+        () = signalled() => false,
+    };
+    if !is_over {
+        bail!("ended at once; faults may still be in force");
+    }
+    bail!("ended at once")
 }
 
 /// Answers Prometheus for as long as `serving` is there.
@@ -225,7 +251,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_password_is_told_without_it() {
+        for wrong in ["hunter2", "hunter%2", "hunter%99d", "--password=hunter2"] {
+            let option: &[&str] = if wrong.starts_with('-') { &[] } else { &["--password"] };
+            let words = ["x", "run", "--target", "http://127.0.0.1:1", "--user", "user%d"];
+            let error = Cli::try_parse_from(words.iter().chain(option).chain([&wrong])).unwrap_err();
+            let (plain, debug) = (error.to_string(), format!("{error:?}"));
+            assert!(plain.contains("--password has no number"), "{plain}");
+            assert!(!plain.contains("hunter") && !debug.contains("hunter"), "{plain}{debug}");
+        }
+    }
+
+    #[test]
     fn a_command_is_told_so_that_it_can_be_typed_again() {
+        let run = |program: &str| told(&[program, "run"].map(OsString::from));
+        assert_eq!(run("postern loadtest"), "postern loadtest run");
+        assert_eq!(run("my bin/postern-loadtest"), "'my bin/postern-loadtest' run");
         assert_eq!(quoted("--rate=500"), "--rate=500");
         assert_eq!(quoted("p99<50ms"), "'p99<50ms'");
         assert_eq!(quoted("it's"), r"'it'\''s'");

@@ -313,6 +313,19 @@ impl Cluster {
 }
 
 #[cfg(test)]
+impl Cluster {
+    /// A cluster of which nothing but this is there.
+    pub(crate) fn of(about: Value) -> Self {
+        postern_service::tls::install_provider();
+        Self {
+            about: serde_json::from_value(about).unwrap(),
+            http: reqwest::Client::new(),
+            last_bind: Arc::default(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -367,7 +380,6 @@ mod tests {
                 .map(|line| format!("{line}\n"))
                 .collect()
         }
-        postern_service::tls::install_provider();
         let line = |seq: usize, name: &str| format!(r#"{{"seq":{seq},"name":"{name}"}}"#);
         let binds: Binds = Arc::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -379,11 +391,7 @@ mod tests {
             .with_state(binds.clone());
         let mut server = tokio::task::JoinSet::new();
         server.spawn(async move { axum::serve(listener, app).await.unwrap() });
-        let cluster = Cluster {
-            about: serde_json::from_value(about).unwrap(),
-            http: reqwest::Client::new(),
-            last_bind: Arc::default(),
-        };
+        let cluster = Cluster::of(about);
         let read = async || {
             let text = cluster.clone().new_binds().await.unwrap();
             text.lines().filter_map(number).collect::<Vec<_>>()

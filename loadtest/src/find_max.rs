@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::hdr;
 use crate::load::Stage;
 use crate::results::Results;
-use crate::run::{self, Request, View};
+use crate::run::{self, Request, Stop, View};
 
 /// The answer is known this well: the lowest rate that failed is less than this times the highest that held.
 const CLOSE: f64 = 1.05;
@@ -81,7 +81,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub async fn look(
     request: &Request,
     search: Search,
-    stop: &CancellationToken,
+    stop: &Stop,
     view: &mut impl View,
 ) -> anyhow::Result<(Found, Vec<Results>)> {
     let play = async |rate: f64, number: usize| {
@@ -93,7 +93,7 @@ pub async fn look(
         step.hdr = step.hdr.map(|path| path.with_file_name(log));
         run::play(step, stop, view).await
     };
-    search.look(stop, play).await
+    search.look(&stop.early, play).await
 }
 
 impl Step {

@@ -115,16 +115,33 @@ pub trait View {
     fn end(&mut self, _dropped: u64) {}
 }
 
-/// Makes a run. Cancelling `stop` ends it early, with what was made up to then.
+/// For whoever wants a run to end before its time.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// It ends with what was made up to then.
+    pub early: CancellationToken,
+    /// After that: it ends with nothing, as soon as what was done to what is tested is taken back.
+    pub at_once: CancellationToken,
+}
+
+impl Stop {
+    async fn unless_at_once<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let done = self.at_once.run_until_cancelled(work).await;
+        done.unwrap_or_else(|| Err(anyhow::anyhow!("it was ended at once")))
+    }
+}
+
+/// Makes a run, which `stop` ends before its time.
 ///
 /// # Errors
-/// When it cannot begin: the people do not suffice, a fault has nothing to be done to, or the log cannot be written.
-pub async fn play(request: Request, stop: &CancellationToken, view: &mut impl View) -> anyhow::Result<Results> {
+/// When it cannot begin: the people do not suffice, a fault has nothing to be done to, or the log cannot be written. When
+/// it was ended at once, or the generator failed.
+pub async fn play(request: Request, stop: &Stop, view: &mut impl View) -> anyhow::Result<Results> {
     // What a run holds meanwhile is large, and nothing that whoever waits for it has to carry.
     Box::pin(make(request, stop, view)).await
 }
 
-async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) -> anyhow::Result<Results> {
+async fn make(request: Request, stop: &Stop, view: &mut impl View) -> anyhow::Result<Results> {
     let Request {
         name,
         reach,
@@ -147,7 +164,7 @@ async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) 
     }
     let targets = reach.targets.iter().map(ToString::to_string).collect();
     let generator = Generator {
-        route: reach.prepare().await?,
+        route: stop.unless_at_once(Box::pin(reach.prepare())).await?,
         people: people.clone(),
         pace,
         patience,
@@ -155,7 +172,8 @@ async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) 
     let pids: Pids = Arc::default();
     let watched = cluster.iter().flat_map(Cluster::processes).chain(processes);
     lock(&pids).extend(watched);
-    let player = Player::new(cluster.clone(), pids.clone(), &faults).await?;
+    let player = Player::new(cluster.clone(), pids.clone(), &faults);
+    let player = stop.unless_at_once(player).await?;
     let about = About {
         targets,
         ..about(name, pace, &load, command)
@@ -167,7 +185,7 @@ async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) 
     let planned = |at| planned.as_ref().map_or(0.0, |load| load.rate_at(at));
 
     view.begin(&about);
-    let mut running = generator.start(load).await?;
+    let mut running = stop.unless_at_once(generator.start(load)).await?;
     let began = running.began;
     let began_at = OffsetDateTime::from(running.began_at)
         .format(&Rfc3339)
@@ -192,7 +210,7 @@ async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) 
     let cpu = loop {
         tokio::select! {
             biased;
-            () = stop.cancelled(), if !stopped => {
+            () = stop.early.cancelled(), if !stopped => {
                 stopped = true;
                 seen.ended_early = Some(format!("it was ended after {} of {}", told(began.elapsed()), told(lasts)));
                 running.stop();
@@ -201,7 +219,7 @@ async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) 
                 view.mark(&mark);
                 seen.marks.push(mark);
             }
-            cpu = running.wait() => break cpu?,
+            cpu = stop.unless_at_once(running.wait()) => break cpu,
             _ = tick.tick() => {
                 seen.add(running.take_records(), began.elapsed(), view);
                 if !stopped && let Some(false_success) = seen.false_success.take() {
@@ -239,6 +257,7 @@ async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) 
         seen.marks.push(mark);
     }
     view.end(running.dropped());
+    let cpu = cpu?;
 
     let mut results = Results {
         generator: GeneratorReport {
@@ -268,12 +287,9 @@ async fn make(request: Request, stop: &CancellationToken, view: &mut impl View) 
             binds(cluster, running.began_at, &mut seen.kept, &people).await
         };
         // Who has ended the load early waits for this; who has not, and wants an end now, does not.
-        let asked = if stopped {
-            asked.await
-        } else {
-            let asked = stop.run_until_cancelled(asked).await;
-            asked.unwrap_or_else(|| Err(anyhow::anyhow!("it was not waited for")))
-        };
+        let not_waited_for = if stopped { &stop.at_once } else { &stop.early };
+        let asked = not_waited_for.run_until_cancelled(asked).await;
+        let asked = asked.unwrap_or_else(|| Err(anyhow::anyhow!("it was not waited for")));
         match asked {
             Ok((binds, without)) => {
                 if without > 0 {

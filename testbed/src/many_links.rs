@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// From when all links are up until they are idle: an agent's first pings, and both ends' search for the path's packet size.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// How long idle links are looked at, six pings of each, and how often, when a sign-in comes or a link is lost meanwhile.
+/// How long idle links are looked at, three pings of each, and how often, when a sign-in comes or a link is lost meanwhile.
 const IDLE: Duration = Duration::from_secs(3);
 const IDLE_TRIES: u32 = 5;
 

@@ -1,9 +1,12 @@
 //! What can be typed after `postern-loadtest run`.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Args, Command};
 
 use super::output::Outputs;
 use crate::client::{Sealing, Target};
@@ -103,7 +106,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PATTERN", help_heading = "Who signs in")]
     pub(super) user: Option<Pattern>,
     /// Passwords by number [default: those of `postern up`]
-    #[arg(long, value_name = "PATTERN", requires = "user", help_heading = "Who signs in")]
+    #[arg(long, value_name = "PATTERN", requires = "user", value_parser = Unquoted, help_heading = "Who signs in")]
     pub(super) password: Option<Pattern>,
     /// How many of them
     #[arg(long, value_name = "N", default_value_t = USERS, help_heading = "Who signs in")]
@@ -148,6 +151,23 @@ pub(super) enum What {
     Target(Target),
     /// Another cluster's relays, by its line of JSON.
     Cluster(PathBuf),
+}
+
+/// Reads a pattern of passwords. An error of any other parser is told with the value, and this one may be a password.
+#[derive(Clone)]
+struct Unquoted;
+
+impl TypedValueParser for Unquoted {
+    type Value = Pattern;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Pattern, clap::Error> {
+        let pattern = value.to_str().and_then(|text| text.parse().ok());
+        pattern.ok_or_else(|| {
+            const WRONG: &str = "the value of --password has no number; write it as in 'Secret-%06d' (passwords without one \
+                                 belong into a file: --users)\n";
+            clap::Error::raw(ErrorKind::ValueValidation, WRONG).with_cmd(command)
+        })
+    }
 }
 
 /// Whom passwords are sealed for; `None` is the cluster's.

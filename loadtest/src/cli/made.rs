@@ -1,14 +1,13 @@
 //! What was made of what was wanted: a run, a comparison, or the highest rate.
 
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use super::request::Wanted;
 use crate::arms::{self, Comparison};
 use crate::find_max::{self, Found};
 use crate::report::{self, Group};
 use crate::results::Results;
-use crate::run::{self, View};
+use crate::run::{self, Stop, View};
 
 /// A search with each step's run, as it is written.
 #[derive(Serialize)]
@@ -34,7 +33,7 @@ impl Made {
     ///
     /// # Errors
     /// When a run cannot begin.
-    pub(super) async fn of(wanted: Wanted, stop: &CancellationToken, view: &mut impl View) -> anyhow::Result<Self> {
+    pub(super) async fn of(wanted: Wanted, stop: &Stop, view: &mut impl View) -> anyhow::Result<Self> {
         Ok(match wanted {
             Wanted::Run(request) => Self::Run(Box::new(run::play(*request, stop, view).await?)),
             Wanted::Arms(arms, rounds) => Self::Arms(arms::compare(arms, rounds, stop, view).await?),

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use super::arguments::{Arguments, What};
 use super::users;
+use crate::arms;
 use crate::client::{Authorities, Protocol, Reach, Sealing, Target, Token};
 use crate::cluster::Cluster;
 use crate::find_max::Search;
@@ -122,6 +123,16 @@ impl Arguments {
             }
             if names.iter().take(index).any(|before| before == name) {
                 bail!("there are two arms of the name {name}");
+            }
+            let log = |arm: &str| arms::log_name(arm, 1);
+            let mut before = names.iter().take(index);
+            if self.outputs.hdr().is_some()
+                && let Some(other) = before.find(|before| log(before) == log(name))
+            {
+                bail!(
+                    "the arms {other:?} and {name:?} would both write {} for --hdr; name one of them otherwise",
+                    log(name)
+                );
             }
         }
         Ok(())
@@ -332,4 +343,36 @@ fn relays(cluster: &Cluster) -> anyhow::Result<Vec<Target>> {
 fn directories(cluster: &Cluster) -> anyhow::Result<Vec<Target>> {
     let urls = cluster.about.dcs.iter().filter_map(|dc| dc.ldaps.as_deref());
     urls.map(Target::parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    /// What is said of arms of these names.
+    fn checked(names: [&str; 2], more: &[&str]) -> Result<(), String> {
+        let arms = names.map(|name| format!("--arm={name}=relay"));
+        let words = ["x"].into_iter().chain(arms.iter().map(String::as_str));
+        let typed = Typed::try_parse_from(words.chain(more.iter().copied())).map_err(|error| error.to_string())?;
+        typed.arguments.check_arms().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn no_two_arms_write_one_log() {
+        let hdr = ["--hdr", "/tmp"];
+        assert_eq!(
+            checked(["new build", "new-build"], &hdr).unwrap_err(),
+            "the arms \"new build\" and \"new-build\" would both write new-build-round-1.hlog for --hdr; name one of them \
+             otherwise"
+        );
+        assert_eq!(checked(["new build", "new-build"], &[]), Ok(()));
+        assert_eq!(checked(["build", "new-build"], &hdr), Ok(()));
+    }
 }

@@ -134,7 +134,7 @@ impl Relay {
         };
         let ended = self.post(name, Secret::Jwe(&jwe)).await;
         if ended == Ended::Outcome(Outcome::StaleKey) {
-            sealer.forget(&keys);
+            sealer.renew(&keys);
         }
         ended
     }

@@ -50,8 +50,11 @@ pub(super) struct Sealer {
 
 #[derive(Debug, Default)]
 struct Known {
-    keys: Option<Arc<Keys>>,
-    /// Others are asked for from then on.
+    /// What sign-ins go by: the last keys, or what became of asking where there are none that are still good.
+    answer: Option<Result<Arc<Keys>, Ended>>,
+    /// The relay said that they are.
+    are_stale: bool,
+    /// It is asked again from then on.
     ask_at: Option<Instant>,
 }
 
@@ -94,20 +97,21 @@ impl Sealer {
         let known = {
             let known = lock(&self.known);
             let is_fresh = known.ask_at.is_some_and(|at| Instant::now() < at);
-            match &known.keys {
-                Some(keys) if is_fresh => return Ok(keys.clone()),
-                keys => keys.clone(),
+            match &known.answer {
+                Some(answer) if is_fresh => return answer.clone(),
+                answer => answer.clone(),
             }
         };
-        // One asks. The others go on with what is known, or wait for it.
+        // One asks. The others go on with what is known, be it stale or a failure: a relay that does not tell keys would
+        // else be asked by each of them in turn, until nobody waits any more. Only the first answer is waited for.
         let _asking = match (self.asking.try_lock(), known.clone()) {
             (Ok(asking), _) => asking,
-            (Err(_), Some(keys)) => return Ok(keys),
+            (Err(_), Some(answer)) => return answer,
             (Err(_), None) => {
                 let asking = self.asking.lock().await;
-                let known = lock(&self.known).keys.clone();
-                if let Some(keys) = known {
-                    return Ok(keys);
+                let known = lock(&self.known).answer.clone();
+                if let Some(answer) = known {
+                    return answer;
                 }
                 asking
             }
@@ -119,13 +123,19 @@ impl Sealer {
                 let keys = Arc::new(keys);
                 let rest = if keys.is_empty() { AGAIN } else { REFRESH };
                 *lock(&self.known) = Known {
-                    keys: Some(keys.clone()),
+                    answer: Some(Ok(keys.clone())),
+                    are_stale: false,
                     ask_at: Some(keys.at + rest),
                 };
                 Ok(keys)
             }
-            (Err(_), Some(keys)) if keys.at.elapsed() < KEEP => Ok(keys),
-            (Err(ended), _) => Err(ended),
+            (Err(_), Some(Ok(keys))) if keys.at.elapsed() < KEEP => Ok(keys),
+            (Err(ended), _) => {
+                let mut known = lock(&self.known);
+                known.answer = Some(Err(ended));
+                known.ask_at = Some(Instant::now() + AGAIN);
+                Err(ended)
+            }
         }
     }
 
@@ -146,9 +156,15 @@ impl Sealer {
         Ok(keys)
     }
 
-    /// These keys were answered with `stale_key`: the next sign-in asks for others.
-    pub(super) fn forget(&self, stale: &Arc<Keys>) {
-        lock(&self.known).keys.take_if(|keys| Arc::ptr_eq(keys, stale));
+    /// These keys were answered with `stale_key`: the next sign-in asks for others. Until there are others they are kept:
+    /// what else the relay says is still to be seen.
+    pub(super) fn renew(&self, stale: &Arc<Keys>) {
+        let mut known = lock(&self.known);
+        let is_known = matches!(&known.answer, Some(Ok(keys)) if Arc::ptr_eq(keys, stale));
+        // Once: where no others can be had, the next try has its time.
+        if is_known && !known.are_stale {
+            (known.are_stale, known.ask_at) = (true, None);
+        }
     }
 
     /// An envelope for one sign-in; `None` for what cannot be a password.

@@ -42,7 +42,7 @@ impl Group {
             )
         });
         if let Some(why) = &comparison.broken {
-            let rest = format!("The rest could not be played: {why}");
+            let rest = format!("The rest was not played: {why}");
             lead = Some(lead.map_or(rest.clone(), |lead| format!("{lead} {rest}")));
         }
         Self {

@@ -1,6 +1,12 @@
 //! What makes a run valid, and what is told of it.
 
 use super::*;
+use crate::client::Target;
+use crate::people::Pattern;
+use axum::extract::Path;
+use axum::routing::post;
+use serde_json::{Value, json};
+use std::sync::Mutex;
 
 fn results() -> Results {
     Results {
@@ -101,4 +107,64 @@ fn a_missed_threshold_leaves_a_run_valid_and_not_good() {
     judge(&mut run, &["sent==100".parse().unwrap(), "sent>100".parse().unwrap()]);
     let held: Vec<bool> = run.thresholds.iter().map(|threshold| threshold.ok).collect();
     assert_eq!((run.valid, held, run.is_good()), (true, vec![true, false], false));
+}
+
+/// Wants an end at once when something was done.
+struct Impatient(Stop);
+
+impl View for Impatient {
+    fn begin(&mut self, _: &About) {}
+    fn progress(&mut self, _: &Progress) {}
+    fn mark(&mut self, _: &Mark) {
+        self.0.early.cancel();
+        self.0.at_once.cancel();
+    }
+}
+
+#[tokio::test]
+async fn what_was_done_is_taken_back_when_a_run_is_ended_at_once() {
+    let orders: Arc<Mutex<Vec<String>>> = Arc::default();
+    let known = orders.clone();
+    let order = async move |Path(part): Path<String>, body: String| {
+        let body: Value = serde_json::from_str(&body).unwrap();
+        lock(&known).push(format!("{} {part}", body["do"].as_str().unwrap()));
+        json!({ "pid": std::process::id() }).to_string()
+    };
+    // Nobody is ever answered.
+    let app = axum::Router::new()
+        .route("/v1/sign-in", post(std::future::pending::<String>))
+        .route("/children/{part}", post(order));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let agent = json!({"name": "agent-1", "pid": std::process::id(), "log": "x", "admin": "http://127.0.0.1:1"});
+    let cluster = Cluster::of(json!({
+        "tenant": "t", "ca": "x", "dir": "x", "realm": "r", "control": url, "relays": [], "agents": [agent], "dcs": []
+    }));
+    let names = Pattern::new("user", 6, "");
+    let request = Request {
+        name: "run".to_owned(),
+        reach: Reach::new(vec![Target::parse(&url).unwrap()]),
+        people: Arc::new(People::generated(names.clone(), names, 1, 10)),
+        pace: Pace::Open { most_at_once: 10 },
+        patience: Duration::from_secs(60),
+        load: Load {
+            stages: vec!["1h 1".parse().unwrap()],
+            arrivals: Arrivals::Constant,
+            mix: "right=1".parse().unwrap(),
+            seed: 1,
+        },
+        cluster: Some(cluster),
+        processes: Vec::new(),
+        faults: vec!["0s stop agent-1".parse().unwrap()],
+        requirements: Vec::new(),
+        is_clusters: false,
+        command: String::new(),
+        hdr: None,
+    };
+    let stop = Stop::default();
+    let error = play(request, &stop, &mut Impatient(stop.clone())).await.unwrap_err();
+    assert_eq!(error.to_string(), "it was ended at once");
+    assert_eq!(*lock(&orders), ["stop agent-1", "cont agent-1"]);
 }

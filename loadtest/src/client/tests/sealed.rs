@@ -156,6 +156,36 @@ async fn a_stale_key_is_told_as_it_is_and_the_next_sign_in_is_sealed_to_a_new_on
 }
 
 #[tokio::test]
+async fn keys_that_are_stale_are_gone_by_until_the_relay_tells_others_and_it_is_not_asked_by_everybody() {
+    let realm = Realm::start().await;
+    let client = realm.client().await;
+    assert_eq!(client.sign_in("ada", "s3cret").await, SUCCESS);
+    realm.state.has_changed.store(true, Ordering::SeqCst);
+    *lock(&realm.state.spoilt) = Some((StatusCode::INTERNAL_SERVER_ERROR, String::new()));
+    let asked = realm.state.asked_for_keys.load(Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(client.sign_in("ada", "s3cret").await, Ended::Outcome(Outcome::StaleKey));
+    }
+    assert_eq!(realm.state.asked_for_keys.load(Ordering::SeqCst) - asked, 1);
+    *lock(&realm.state.spoilt) = None;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
+    assert_eq!(client.sign_in("ada", "s3cret").await, SUCCESS);
+}
+
+#[tokio::test]
+async fn of_a_relay_that_never_told_keys_the_first_answer_is_everybodys() {
+    let realm = Realm::start().await;
+    let client = realm.client().await;
+    *lock(&realm.state.spoilt) = Some((StatusCode::INTERNAL_SERVER_ERROR, String::new()));
+    let asked = realm.state.asked_for_keys.load(Ordering::SeqCst);
+    let (one, other) = tokio::join!(client.sign_in("ada", "s3cret"), client.sign_in("eve", "s3cret"));
+    assert_eq!([one, other], [Ended::Broken(Broken::Unreadable); 2]);
+    assert_eq!(realm.state.asked_for_keys.load(Ordering::SeqCst) - asked, 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_password_goes_to_nobody_and_is_a_bad_request() {
     let realm = Realm::start().await;
     let client = realm.client().await;
@@ -216,6 +246,8 @@ async fn the_last_keys_are_good_for_a_while_where_no_others_can_be_had() {
         (0, SUCCESS, 1),
         (30, SUCCESS, 2),
         (30, Ended::Broken(Broken::Unreadable), 3),
+        (0, Ended::Broken(Broken::Unreadable), 3),
+        (1, Ended::Broken(Broken::Unreadable), 4),
     ] {
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(seconds)).await;
