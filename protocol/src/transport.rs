@@ -15,8 +15,8 @@ use crate::congestion::ThinLink;
 pub const ALPN: &[u8] = b"postern/1";
 
 /// Time between an agent's pings. Three of them fit into [`IDLE_TIMEOUT`], and QUIC repeats each that is lost after two
-/// round trips or so. What a link costs at rest is the pings' cost: twice as many cost the relay 90 µs of CPU a second for
-/// each link.
+/// round trips or so. What a link costs at rest is the pings' cost: with twice as many, each of 1,000 links cost the relay 72 µs
+/// of CPU a second and not 40.
 pub const PING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Without a packet for this long the connection is lost.

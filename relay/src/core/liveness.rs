@@ -34,6 +34,8 @@ const UNANSWERED: u32 = 3;
 pub(super) struct Liveness {
     /// The last sign of life, or the end of a time in which none could have been seen.
     heard: Moment,
+    /// The last sign of life.
+    spoke: Moment,
     /// Since when it owes something without a break.
     owes_since: Option<Moment>,
     /// The last ping.
@@ -59,6 +61,7 @@ impl Liveness {
     pub(super) fn new(now: Moment) -> Self {
         Self {
             heard: now,
+            spoke: now,
             owes_since: None,
             pinged: None,
             unanswered: 0,
@@ -70,6 +73,7 @@ impl Liveness {
     /// A sign of life. True when that ends a suspicion.
     pub(super) fn heard(&mut self, now: Moment) -> bool {
         self.heard = self.heard.max(now);
+        self.spoke = self.spoke.max(now);
         (self.unanswered, self.deaf_since) = (0, None);
         self.suspected.take().is_some()
     }
@@ -151,7 +155,8 @@ impl Liveness {
             Some(since) => since.max(pinged) + PING_AFTER,
             // It is about to be a suspect.
             None if self.deaf_since.is_some() => Moment(u64::MAX),
-            None => (self.heard + IDLE).max(pinged + IDLE_AGAIN),
+            // Whatever was forgiven: a relay that often stands still would never ping, and the link would end.
+            None => (self.spoke + IDLE).max(pinged + IDLE_AGAIN),
         }
     }
 
@@ -262,6 +267,18 @@ mod tests {
         liveness.forgive(Moment(5_000 * MS));
         assert!(!liveness.look(Moment(5_000 * MS), RTT).suspected);
         assert_eq!(watch(&mut liveness, 5_300).1, Some(5_250));
+    }
+
+    #[test]
+    fn a_relay_that_often_stands_still_pings_the_idle_all_the_same_and_suspects_them_in_time() {
+        let mut liveness = Liveness::new(Moment(0));
+        for at in [400, 800, 1_100] {
+            assert_eq!(watch(&mut liveness, at), (vec![], None));
+            liveness.forgive(Moment(at * MS));
+        }
+        assert_eq!(watch(&mut liveness, 1_200), (vec![1_150], None));
+        liveness.forgive(Moment(1_300 * MS));
+        assert_eq!(watch(&mut liveness, 2_100), (vec![1_350, 1_550, 1_750], Some(2_000)));
     }
 
     #[test]
