@@ -171,7 +171,7 @@ impl Directory {
             tasks.spawn(discovery.run(found));
         }
         tasks.spawn(Members::new(shared).run(wanted));
-        tasks.spawn(async move { look_ups.run(workshop).await });
+        tasks.spawn(async move { look_ups.run().await });
         Arc::new(directory)
     }
 

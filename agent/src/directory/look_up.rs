@@ -18,7 +18,6 @@ use crate::config::LookUpConfig;
 use crate::core::service_account::ServiceAccount;
 use crate::machine::Machine;
 use crate::metrics::{Metrics, look_up};
-use crate::workshop::Workshop;
 use askers::{Asker, Askers};
 use entries::{SIGHT_ADVICE, explain, is_of_limits, judge, sees_nobody};
 use password::Passwords;
@@ -130,8 +129,8 @@ impl LookUps {
     }
 
     /// Watches the password's file until dropped.
-    pub(super) async fn run(&self, workshop: Workshop) {
-        self.passwords.watch(workshop).await;
+    pub(super) async fn run(&self) {
+        self.passwords.watch(self.machine.workshop).await;
     }
 
     /// The account whose `attribute` has `value`, if a domain controller that is not among `avoid` can say so within

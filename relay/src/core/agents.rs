@@ -99,8 +99,8 @@ pub struct Agent {
     pub(super) latency: Latency,
     /// When its timer is set to.
     pub(super) timer: Moment,
-    /// What of it is in its realm's counts.
-    counted: Counts,
+    /// How it was counted last.
+    counted: Counted,
 }
 
 impl Agent {
@@ -115,17 +115,19 @@ impl Agent {
             breaker: Breaker::new(now),
             latency: Latency::default(),
             timer: Moment(u64::MAX),
-            counted: Counts::default(),
+            counted: Counted::default(),
         }
     }
 
-    fn counts(&self) -> Counts {
+    fn count(&self) -> Counted {
         let (serves, ready) = (self.serves(), self.state() == AgentState::Ready);
         let slots_if = |counts: bool| if counts { u64::from(self.session.slots) } else { 0 };
-        Counts {
-            slots: slots_if(serves),
-            ready_slots: slots_if(ready),
-            free: u64::from(serves && self.has_free_slot()),
+        Counted {
+            slots: Slots {
+                serving: slots_if(serves),
+                ready: slots_if(ready),
+            },
+            is_free: serves && self.has_free_slot(),
             is_ejected: self.breaker.is_ejected(),
         }
     }
@@ -198,26 +200,29 @@ impl Agent {
     }
 }
 
-/// What is asked of all sessions of a realm with every sign-in: kept, since looking at a thousand of them for each would
-/// cost more than the sign-in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counts {
-    /// Slots of those that serve.
-    slots: u64,
-    /// Slots of those that are ready.
-    ready_slots: u64,
-    /// Sessions that serve and have a slot free.
-    free: u64,
-    /// Of a session: it is ejected. Not summed.
+/// What is asked of all sessions of a realm with every sign-in, of one: kept, since looking at a thousand of them for each
+/// would cost more than the sign-in.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    slots: Slots,
+    /// It serves and has a slot free.
+    is_free: bool,
     is_ejected: bool,
 }
 
-impl Counts {
+/// Slots, of one session or of several together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Slots {
+    /// Of those that serve.
+    serving: u64,
+    /// Of those that are ready.
+    ready: u64,
+}
+
+impl Slots {
     fn exchange(&mut self, old: Self, new: Self) {
-        let exchange = |sum: &mut u64, old, new| *sum = *sum - old + new;
-        exchange(&mut self.slots, old.slots, new.slots);
-        exchange(&mut self.ready_slots, old.ready_slots, new.ready_slots);
-        exchange(&mut self.free, old.free, new.free);
+        self.serving = self.serving - old.serving + new.serving;
+        self.ready = self.ready - old.ready + new.ready;
     }
 }
 
@@ -225,15 +230,15 @@ impl Counts {
 #[derive(Debug, Default)]
 struct OfRealm {
     roster: Roster,
-    counts: Counts,
+    slots: Slots,
 }
 
 impl OfRealm {
     /// Counts a session as it is now.
-    fn count(&mut self, id: SessionId, name: &Arc<str>, old: Counts, new: Counts) {
-        self.counts.exchange(old, new);
-        if old.free != new.free {
-            self.roster.set_free(name, new.free > 0);
+    fn count(&mut self, id: SessionId, name: &Arc<str>, old: Counted, new: Counted) {
+        self.slots.exchange(old.slots, new.slots);
+        if old.is_free != new.is_free {
+            self.roster.set_free(name, new.is_free);
         }
         if old.is_ejected != new.is_ejected {
             self.roster.set_ejected(id, new.is_ejected);
@@ -329,12 +334,12 @@ impl Agents {
 
     /// Slots of all that serve.
     pub(super) fn slots(&mut self, realm: RealmIndex) -> u32 {
-        u32::try_from(self.counts(realm).slots).unwrap_or(u32::MAX)
+        u32::try_from(self.slots_of(realm).serving).unwrap_or(u32::MAX)
     }
 
     /// Slots of those that are at work now: of all that serve, where none is well.
     pub(super) fn slots_at_work(&mut self, realm: RealmIndex) -> u32 {
-        match self.counts(realm).ready_slots {
+        match self.slots_of(realm).ready {
             0 => self.slots(realm),
             slots => u32::try_from(slots).unwrap_or(u32::MAX),
         }
@@ -342,16 +347,16 @@ impl Agents {
 
     /// Whether any that serves has a slot free.
     pub(super) fn any_free(&mut self, realm: RealmIndex) -> bool {
-        self.counts(realm).free > 0
+        self.count_changed();
+        let of_realm = self.realms.get(&realm);
+        of_realm.is_some_and(|of_realm| of_realm.roster.has_free())
     }
 
-    /// Sessions that are ejected.
-    pub(super) fn ejected(&mut self, realm: RealmIndex) -> impl Iterator<Item = (SessionId, &Agent)> {
-        self.count_changed();
-        let agents = &*self;
-        let of_realm = agents.realms.get(&realm);
+    /// Sessions that are ejected, the oldest first. As counted last: [`Self::any_free`] counts.
+    pub(super) fn ejected(&self, realm: RealmIndex) -> impl Iterator<Item = (SessionId, &Agent)> {
+        let of_realm = self.realms.get(&realm);
         let ejected = of_realm.into_iter().flat_map(|of_realm| of_realm.roster.ejected());
-        ejected.filter_map(move |id| Some((id, agents.of_realm(realm, id)?)))
+        ejected.filter_map(move |id| Some((id, self.of_realm(realm, id)?)))
     }
 
     /// The sessions of any agent of which one serves and has a slot free, each agent as likely. As counted last:
@@ -370,11 +375,11 @@ impl Agents {
         of_realm.map_or(&[], |of_realm| of_realm.roster.sessions_of(name))
     }
 
-    fn counts(&mut self, realm: RealmIndex) -> Counts {
+    fn slots_of(&mut self, realm: RealmIndex) -> Slots {
         self.count_changed();
         self.realms
             .get(&realm)
-            .map_or_else(Counts::default, |of_realm| of_realm.counts)
+            .map_or_else(Slots::default, |of_realm| of_realm.slots)
     }
 
     fn count_changed(&mut self) {
@@ -388,7 +393,7 @@ impl Agents {
         let Some(realm) = self.realm_of.get(&id) else { return };
         let agent = self.sessions.get_mut(&(*realm, id));
         if let (Some(agent), Some(of_realm)) = (agent, self.realms.get_mut(realm)) {
-            let new = agent.counts();
+            let new = agent.count();
             of_realm.count(id, &agent.session.name, agent.counted, new);
             agent.counted = new;
         }
@@ -399,7 +404,7 @@ impl Agents {
         let Some(of_realm) = self.realms.get_mut(&realm) else {
             return;
         };
-        of_realm.count(id, agent.name(), agent.counted, Counts::default());
+        of_realm.count(id, agent.name(), agent.counted, Counted::default());
         of_realm.roster.leave(agent.name(), id);
     }
 }
@@ -413,14 +418,14 @@ mod tests {
         pub(in crate::core) fn assert_counted(&mut self) {
             self.count_changed();
             for (realm, of_realm) in &self.realms {
-                let (mut counts, mut agents) = (Counts::default(), BTreeMap::<_, Vec<_>>::new());
+                let (mut slots, mut agents) = (Slots::default(), BTreeMap::<_, Vec<_>>::new());
                 for (id, agent) in self.of(*realm) {
-                    let of_agent = agent.counts();
-                    counts.exchange(Counts::default(), of_agent);
-                    let session = (id, of_agent.free > 0, of_agent.is_ejected);
+                    let of_agent = agent.count();
+                    slots.exchange(Slots::default(), of_agent.slots);
+                    let session = (id, of_agent.is_free, of_agent.is_ejected);
                     agents.entry(agent.name().clone()).or_default().push(session);
                 }
-                assert_eq!(of_realm.counts, counts);
+                assert_eq!(of_realm.slots, slots);
                 of_realm.roster.assert_is(&agents);
             }
         }

@@ -9,8 +9,8 @@
 //! that has in hand as much as the others on average, and so gets about its even share.
 //!
 //! Two are mostly found by drawing from all with a slot free, however many there are: whoever is hit and may not have the
-//! sign-in is drawn again. All are looked at only where that finds nobody, where an ejected one is to be probed, or where
-//! one is hit of whom the others decide (ejected, resting, suspiciously fast).
+//! sign-in is drawn again. All are looked at only where that finds nobody, or where one is hit of whom the others decide
+//! (ejected, resting, suspiciously fast).
 //!
 //! An ejected agent whose time is over gets the next sign-in, whatever it costs: nothing but a sign-in can show that
 //! it is well again. Agents that are ejected, or rest, are passed over, but not where they are more than half of those
@@ -109,12 +109,6 @@ impl PassedOver {
     }
 }
 
-/// Whether a new sign-in is to show that this one, which is ejected, is well again.
-pub(super) fn wants_to_be_probed_by(flight: &Flight, session: SessionId, agent: &Agent, now: Moment) -> bool {
-    let may_have = agent.has_free_slot() && flight.may_ask(session, agent, now);
-    may_have && !agent.liveness.is_suspect() && agent.breaker.wants_probe(now)
-}
-
 /// The agents of one realm, for one choice.
 pub(super) struct Choice<'a> {
     pub(super) agents: &'a Agents,
@@ -124,8 +118,20 @@ pub(super) struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    /// The agent that gets `flight` now, where no ejected one is to be probed with it. `None` where it takes a look at all
-    /// of them to tell. Gives each agent the chance that [`Self::agent_for`] does.
+    /// The ejected one that is to show with `flight`, if that is a new one, that it is well again. It comes before all
+    /// others.
+    pub(super) fn probe(&self, flight: &Flight) -> Option<SessionId> {
+        if !flight.is_fresh() {
+            return None;
+        }
+        let wants = |agent: &Agent| !agent.liveness.is_suspect() && agent.breaker.wants_probe(self.now);
+        let mut ejected = self.agents.ejected(self.realm);
+        let probe = ejected.find(|(session, agent)| wants(agent) && self.may_have(flight, *session, agent));
+        probe.map(|(session, _)| session)
+    }
+
+    /// The agent that gets `flight` now, where none is to be probed with it. `None` where it takes a look at all of them
+    /// to tell. Gives each agent the chance that [`Self::agent_for`] does.
     pub(super) fn drawn(&self, flight: &Flight, has_lot: &mut Lots, random: &mut impl Rng) -> Option<SessionId> {
         let mut drawn: Vec<SessionId> = Vec::with_capacity(DRAWS);
         let mut passed_over: Option<PassedOver> = None;
@@ -178,14 +184,9 @@ impl Choice<'_> {
         None
     }
 
-    /// The agent that gets `flight` now; `None` if there is nobody who may have it.
+    /// The agent that gets `flight` now, where none is to be probed with it; `None` if there is nobody who may have it.
     pub(super) fn agent_for(&self, flight: &Flight, lots: &mut Lots, random: &mut impl Rng) -> Option<SessionId> {
         self.candidates(flight, |_| true).next()?;
-        if flight.is_fresh()
-            && let Some(probe) = self.probe(flight)
-        {
-            return Some(probe);
-        }
         let passed_over = self.passed_over(flight);
         let well = |agent: &Agent| self.is_well(agent, passed_over);
         // One that has just said that it could not begin is asked again only if there is no other.
@@ -236,19 +237,13 @@ impl Choice<'_> {
         agent.has_free_slot() && flight.may_ask(session, agent, self.now)
     }
 
-    /// The ejected one that is to show with `flight` that it is well again.
-    fn probe(&self, flight: &Flight) -> Option<SessionId> {
-        let all = self.agents.of(self.realm);
-        let mut wanting = all.filter(|(session, agent)| wants_to_be_probed_by(flight, *session, agent, self.now));
-        wanting.next().map(|(session, _)| session)
-    }
-
     fn lot(&self, session: SessionId, agent: &Agent) -> Lot {
+        let in_hand = f64::from(agent.outstanding() + 1);
         Lot {
             session,
-            cost: agent.handicap(self.now, self.usual) * f64::from(agent.outstanding() + 1),
+            cost: agent.handicap(self.now, self.usual) * in_hand,
             share: agent.breaker.share(self.now),
-            in_hand: f64::from(agent.outstanding() + 1),
+            in_hand,
             too_fast: agent.is_suspiciously_fast(self.now, self.usual),
         }
     }

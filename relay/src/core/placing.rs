@@ -5,7 +5,7 @@ use std::time::Duration;
 use postern_protocol::{Moment, Outcome, Unavailable};
 
 use super::agents::InHand;
-use super::balance::{Choice, Lots, wants_to_be_probed_by};
+use super::balance::{Choice, Lots};
 use super::flight::{Attempt, Phase};
 use super::queue::{Full, Walk};
 use super::{Command, Core, FlightId, PATIENCE, Realm, RealmIndex, SessionId, Shed, USUAL_LIFE};
@@ -74,10 +74,6 @@ impl Core {
         if !self.agents.any_free(realm) {
             return None;
         }
-        let probe = flight.is_fresh() && {
-            let mut ejected = self.agents.ejected(realm);
-            ejected.any(|(session, agent)| wants_to_be_probed_by(flight, session, agent, now))
-        };
         let choice = Choice {
             agents: &self.agents,
             realm,
@@ -85,8 +81,10 @@ impl Core {
             now,
         };
         let (mut lots, random) = (Lots::default(), &mut self.random);
-        let drawn = (!probe).then(|| choice.drawn(flight, &mut lots, random)).flatten();
-        drawn.or_else(|| choice.agent_for(flight, &mut lots, random))
+        choice
+            .probe(flight)
+            .or_else(|| choice.drawn(flight, &mut lots, random))
+            .or_else(|| choice.agent_for(flight, &mut lots, random))
     }
 
     /// The outcome of a flight that no agent in session could take, however long it waited; `None` if one could.

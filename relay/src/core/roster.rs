@@ -105,6 +105,11 @@ impl Roster {
         }
     }
 
+    /// Whether any agent has a slot free.
+    pub(super) fn has_free(&self) -> bool {
+        !self.free.is_empty()
+    }
+
     /// The sessions of any agent that has a slot free, each agent as likely.
     pub(super) fn draw(&self, random: &mut impl Rng) -> Option<&[SessionId]> {
         let place = self.free.get(random.random_range(0..self.free.len().max(1)))?;

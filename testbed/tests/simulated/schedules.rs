@@ -17,7 +17,7 @@
 //! | binds | `fail-is-never-retried`, `fail-never-binds-twice`, `one-extra-attempt`, `one-extra-attempt-per-user`, `one-second-bind`, `one-second-bind-per-user`, `a-second-bind-needs-a-retry`, `binds-are-not-hedged`, `nobody-is-given-up-early`, `ambiguity-is-told` |
 //! | the fence | `binds-start-in-time`, `an-id-is-bound-once`, `cancelled-is-not-started`, `nothing-starts-on-a-lost-session`, `nothing-received-before-a-gap-starts` |
 //! | whom | `sent-is-known`, `sent-before-its-deadline`, `attempts-are-numbered`, `three-attempts`, `sent-to-who-is-there`, `sent-within-its-realm`, `sent-to-who-takes-work`, `sent-within-slots`, `sent-to-who-can-open`, `never-again-to-who-may-have-seen-it`, `start-window`, `cancelled-where-it-was-sent` |
-//! | health | `suspects-get-nothing`, `the-ejected-get-nothing`, `three-users-eject`, `no-suspicion-without-silence`, `silence-makes-suspects`, `the-silent-are-pinged`, `callers-harm-no-agent` |
+//! | health | `suspects-get-nothing`, `the-ejected-get-nothing`, `three-users-eject`, `no-suspicion-without-silence`, `silence-makes-suspects`, `idle-silence-makes-suspects`, `the-silent-are-pinged`, `callers-harm-no-agent` |
 //! | bounds | `queue-within-bounds`, `marks-within-bounds`, `in-flight-is-counted`, `sessions-as-told`, `hand-offs-within-budget`, `nobody-waits-in-vain` |
 //!
 //! Not in here: the opening of envelopes and the sealer's keys, which are not the core's; more than one relay, but for

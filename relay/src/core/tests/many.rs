@@ -39,20 +39,24 @@ impl Rig {
         }
     }
 
+    /// A sign-in that came just now, which the core knows nothing of.
+    fn new_flight(&self) -> Flight {
+        Flight::new(SignIn {
+            realm: REALM,
+            user: 1,
+            deadline: self.now + DEADLINE,
+            bytes: 100,
+            recipients: None,
+        })
+    }
+
     /// How often each agent is chosen, by one way and by the other.
     fn chosen(&mut self) -> [BTreeMap<SessionId, u32>; 2] {
         self.sign_in();
         let sent = self.sent();
         self.answer(sent, Answer::NotStarted(NotStarted::Other));
         self.listen();
-        let sign_in = SignIn {
-            realm: REALM,
-            user: 1,
-            deadline: self.now + DEADLINE,
-            bytes: 100,
-            recipients: None,
-        };
-        let flight = Flight::new(sign_in);
+        let flight = self.new_flight();
         assert!(self.core.agents.any_free(REALM));
         let usual = self.core.agents.usual(REALM, self.now);
         let choice = Choice {
@@ -175,14 +179,7 @@ fn of_two_agents_the_one_that_begins_slowly_gets_no_second_chance() {
     let mut rig = Rig::new(Ambiguous::RetryOnce, 1);
     rig.pass(Duration::from_secs(5));
     rig.up(2);
-    let sign_in = SignIn {
-        realm: REALM,
-        user: 1,
-        deadline: rig.now + DEADLINE,
-        bytes: 100,
-        recipients: None,
-    };
-    let flight = Flight::new(sign_in);
+    let flight = rig.new_flight();
     let choice = Choice {
         agents: &rig.core.agents,
         realm: REALM,
