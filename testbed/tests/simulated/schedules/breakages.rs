@@ -105,6 +105,8 @@ const BREAKAGES: [Breakage; 22] = [
             "no-failure-becomes-a-verdict",
             "failures-have-a-cause",
             "three-users-eject",
+            // What an agent owes is forgotten by somebody else's answer.
+            "the-silent-are-pinged",
         ],
     },
     Breakage {
