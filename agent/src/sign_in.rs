@@ -9,10 +9,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use postern_protocol::connection::{ReceiveStream, SendStream};
 use postern_protocol::frame::{Answer, FailedFrame, MAX_REQUEST_BYTES, NotStartedFrame, Request, VerdictFrame};
-use postern_protocol::wire::{WireError, read_frame, take_end, write_frame, write_last_frame};
+use postern_protocol::wire::{WireError, read_frame, write_frame, write_last_frame};
 use postern_protocol::{AgentIdentity, Moment, NotStarted, RequestId, Subject, Verdict};
-use quinn::{RecvStream, SendStream};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -107,7 +107,7 @@ impl Agent {
     pub(crate) async fn serve(
         &self,
         session: &Session,
-        streams: (SendStream, RecvStream),
+        streams: (SendStream, ReceiveStream),
         received: Moment,
         draining: bool,
     ) {
@@ -414,12 +414,12 @@ fn wish<'a>(request: &'a Request, target: &Target, avoid: &'a [DcId]) -> Wish<'a
     }
 }
 
-async fn read_request(recv: &mut RecvStream) -> Result<Request, WireError> {
+async fn read_request(recv: &mut ReceiveStream) -> Result<Request, WireError> {
     let frame = read_frame(recv, MAX_REQUEST_BYTES, Request::decode);
     let request = timeout(READ_TIMEOUT, frame)
         .await
         .unwrap_or_else(|_| Err(WireError::Lost("no request came within two seconds".to_owned())))?;
-    take_end(recv);
+    recv.take_end();
     Ok(request)
 }
 

@@ -8,6 +8,10 @@ use minicbor::{Decode, Encode, Encoder};
 
 use crate::{Moment, RequestId, Subject};
 
+mod tcp;
+
+pub use tcp::{TcpClose, TcpFrame};
+
 /// The major version spoken here. Another one is refused with [`crate::close::CloseCode::Version`].
 pub const MAJOR: u16 = 1;
 /// The minor version: rises when frames or keys are added. 1 brought [`Request::alternate_id`], subjects and [`Probe`]; 2

@@ -32,7 +32,7 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// nothing is known), and an agent is back in session sooner: on simulated links that lose 5 % and reorder, three agents
 /// took 490 ms on average in place of 560, and 770 ms in place of 990 in one case of twenty. On a longer path the first
 /// packets are sent twice in vain.
-const INITIAL_RTT: Duration = Duration::from_millis(100);
+pub(crate) const INITIAL_RTT: Duration = Duration::from_millis(100);
 
 /// UDP socket buffer to ask for: 2 MiB hold some 1,500 full datagrams, 100 ms of the fastest link planned for.
 pub const UDP_BUFFER: usize = 2 * 1024 * 1024;

@@ -1,12 +1,8 @@
-//! Frames on a QUIC stream: a length of four bytes, big-endian, then the frame.
+//! Frames on a stream: a length of four bytes, big-endian, then the frame.
 //!
 //! Streams are read in order only. The length is checked against the frame's limit before anything is allocated.
 
-use std::pin::pin;
-use std::task::{Context, Waker};
-
-use quinn::{RecvStream, SendStream};
-
+use crate::connection::{ReadError, ReceiveStream, SendStream};
 use crate::frame::FrameError;
 
 /// Why no frame could be read or written.
@@ -48,10 +44,7 @@ impl WireError {
 pub async fn write_frame(stream: &mut SendStream, frame: &[u8]) -> Result<(), WireError> {
     let mut bytes = Vec::with_capacity(4 + frame.len());
     push_frame(&mut bytes, frame);
-    stream
-        .write_all(&bytes)
-        .await
-        .map_err(|error| WireError::Lost(error.to_string()))
+    stream.write_all(&bytes).await.map_err(WireError::Lost)
 }
 
 /// Writes a stream's last frame, and its end with it.
@@ -60,17 +53,9 @@ pub async fn write_frame(stream: &mut SendStream, frame: &[u8]) -> Result<(), Wi
 /// [`WireError::Lost`].
 pub async fn write_last_frame(stream: &mut SendStream, frame: &[u8]) -> Result<(), WireError> {
     write_frame(stream, frame).await?;
-    // Before anybody else has a turn, so both are in one packet.
-    // It was written; whoever had no use for the end of it is no reason to take it for lost.
-    let _ = stream.finish();
+    // Over QUIC before anybody else has a turn, so both are in one packet.
+    stream.finish().await;
     Ok(())
-}
-
-/// Takes the end of a stream whose last frame was read, if it has come, and does not wait for it. A stream that is dropped
-/// without its end costs a `STOP_SENDING`, mostly in a packet of its own.
-pub fn take_end(stream: &mut RecvStream) {
-    let mut context = Context::from_waker(Waker::noop());
-    let _ = pin!(stream.read(&mut [0])).poll(&mut context);
 }
 
 /// Appends a frame with its length to `bytes`.
@@ -86,25 +71,27 @@ pub fn push_frame(bytes: &mut Vec<u8>, frame: &[u8]) {
 /// # Errors
 /// [`WireError`]; [`WireError::End`] only between frames.
 pub async fn read_frame<T>(
-    stream: &mut RecvStream,
+    stream: &mut ReceiveStream,
     limit: usize,
     decode: impl FnOnce(&[u8]) -> Result<T, FrameError>,
 ) -> Result<T, WireError> {
-    use quinn::ReadExactError;
     let mut length = [0; 4];
     stream.read_exact(&mut length).await.map_err(|error| match error {
-        ReadExactError::FinishedEarly(0) => WireError::End,
-        ReadExactError::FinishedEarly(_) => WireError::Truncated,
-        ReadExactError::ReadError(error) => WireError::Lost(error.to_string()),
+        ReadError::Finished(0) => WireError::End,
+        error => unfinished(error),
     })?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     if length > limit {
         return Err(WireError::TooLong { length, limit });
     }
     let mut frame = vec![0; length];
-    stream.read_exact(&mut frame).await.map_err(|error| match error {
-        ReadExactError::FinishedEarly(_) => WireError::Truncated,
-        ReadExactError::ReadError(error) => WireError::Lost(error.to_string()),
-    })?;
+    stream.read_exact(&mut frame).await.map_err(unfinished)?;
     Ok(decode(&frame)?)
+}
+
+fn unfinished(error: ReadError) -> WireError {
+    match error {
+        ReadError::Finished(_) => WireError::Truncated,
+        ReadError::Lost(why) => WireError::Lost(why),
+    }
 }

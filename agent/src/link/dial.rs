@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use postern_protocol::TrustDomain;
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::{Connection, Ended};
 use postern_protocol::identity::{Identity, read_certificate};
 use postern_protocol::transport::{ALPN, crypto_provider, stream_limit};
+use quinn::Endpoint;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, Endpoint};
 use rustls::client::Resumption;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::sync::OnceCell;
 
 use super::explain::{Trouble, TroubleKind, explain};
@@ -84,12 +85,10 @@ impl Dialer {
             .connect_with(self.config.clone(), address, &name.to_str())
             .map_err(|error| Trouble::new(TroubleKind::Local, error.to_string()))?
             .await
-            .map_err(|error| self.explain(&error))?;
-        let leaf = connection
-            .peer_identity()
-            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-            .and_then(|chain| chain.first().cloned());
-        let facts = leaf
+            .map_err(|error| self.explain(&error.into()))?;
+        let connection = Connection::from(connection);
+        let facts = connection
+            .peer_certificate()
             .ok_or_else(|| "it showed no certificate".to_owned())
             .and_then(|leaf| read_certificate(&leaf, &self.trust_domain).map_err(|error| error.to_string()));
         match facts {
@@ -106,8 +105,8 @@ impl Dialer {
     }
 
     /// What the end of a connection means.
-    pub(crate) fn explain(&self, error: &quinn::ConnectionError) -> Trouble {
-        explain(error, self.not_after)
+    pub(crate) fn explain(&self, ended: &Ended) -> Trouble {
+        explain(ended, self.not_after)
     }
 
     /// Lets the last packets leave.
@@ -130,7 +129,7 @@ impl Dialer {
 }
 
 fn refuse(connection: &Connection, problem: &str) -> Trouble {
-    connection.close(CloseCode::Identity.to_varint(), problem.as_bytes());
+    connection.close(CloseCode::Identity, problem);
     Trouble::new(
         TroubleKind::RelayIdentity,
         format!(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use postern_protocol::close::CloseCode;
-use quinn::ConnectionError;
+use postern_protocol::connection::Ended;
 
 /// What is wrong, as a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,47 +105,28 @@ mod alert {
 }
 
 /// What the end of a connection means. `not_after` is the end of this agent's own certificate.
-pub(crate) fn explain(error: &ConnectionError, not_after: i64) -> Trouble {
-    match error {
-        ConnectionError::TimedOut => Trouble::new(
+pub(crate) fn explain(ended: &Ended, not_after: i64) -> Trouble {
+    match ended {
+        Ended::TimedOut => Trouble::new(
             TroubleKind::NoUdp,
             "no answer over UDP; is the relay up, is the address right, and does the firewall let UDP to it pass?"
                 .to_owned(),
         ),
-        ConnectionError::TransportError(error) => match tls_alert(error.code.into()) {
-            Some(alert) => explain_relays_certificate(alert, &error.reason),
-            None => Trouble::new(TroubleKind::Protocol, format!("QUIC: {error}")),
-        },
-        ConnectionError::ConnectionClosed(close) => {
-            let reason = String::from_utf8_lossy(&close.reason).into_owned();
-            match tls_alert(close.error_code.into()) {
-                Some(alert) => explain_our_certificate(alert, &reason, not_after),
-                None => Trouble::new(TroubleKind::Other, format!("the relay closed the connection: {close}")),
-            }
-        }
-        ConnectionError::ApplicationClosed(close) => {
-            let reason = String::from_utf8_lossy(&close.reason);
-            explain_close(CloseCode::from_varint(close.error_code), &readable(&reason), not_after)
-        }
-        ConnectionError::Reset => Trouble::new(
+        Ended::Distrusted { alert, reason } => explain_relays_certificate(*alert, reason),
+        Ended::Refused { alert, reason } => explain_our_certificate(*alert, reason, not_after),
+        Ended::Closed { code, reason } => explain_close(*code, &readable(reason), not_after),
+        Ended::Forgotten => Trouble::new(
             TroubleKind::Ended,
             "the relay has forgotten the session: it was restarted".to_owned(),
         ),
-        ConnectionError::VersionMismatch => Trouble::new(
+        Ended::NoVersion => Trouble::new(
             TroubleKind::Version,
             "what answers there speaks no QUIC version 1; is the address that of a relay?".to_owned(),
         ),
-        ConnectionError::LocallyClosed => Trouble::new(TroubleKind::Ended, "closed by this agent".to_owned()),
-        ConnectionError::CidsExhausted => Trouble::new(
-            TroubleKind::Local,
-            "no connection ids are left; restart the agent".to_owned(),
-        ),
+        Ended::Here => Trouble::new(TroubleKind::Ended, "closed by this agent".to_owned()),
+        Ended::Violation(what) => Trouble::new(TroubleKind::Protocol, readable(what)),
+        Ended::Lost(what) => Trouble::new(TroubleKind::Other, readable(what)),
     }
-}
-
-fn tls_alert(code: u64) -> Option<u8> {
-    // RFC 9001, section 4.8: 0x0100 and the alert.
-    (code & !0xff == 0x100).then(|| code.to_le_bytes()[0])
 }
 
 /// The handshake failed here: something is wrong with what the relay showed.

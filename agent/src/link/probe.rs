@@ -3,9 +3,9 @@
 //! The relay keeps nothing of it, so a running agent with the same certificate is not disturbed.
 
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::Connection;
 use postern_protocol::frame::{Control, MAJOR, MAX_CONTROL_BYTES, MINOR, Probe, Probed};
 use postern_protocol::wire::{WireError, read_frame, write_frame};
-use quinn::Connection;
 use tokio::time::timeout;
 
 use super::dial::Dialer;
@@ -36,7 +36,7 @@ pub(crate) async fn probe(dialer: &Dialer, connection: &Connection) -> Result<Se
             format!("the relay said nothing for {WELCOME_TIMEOUT:?}; see its log"),
         )),
     };
-    connection.close(CloseCode::Done.to_varint(), b"it only looked");
+    connection.close(CloseCode::Done, "it only looked");
     let seen = seen?;
     if seen.probed.major != MAJOR {
         let text = format!(

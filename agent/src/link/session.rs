@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::{Connection, Ended, ReceiveStream, SendStream};
 use postern_protocol::frame::{
     Control, DirectoryHealth, Draining, Hello, KeyChange, MAJOR, MAX_CONTROL_BYTES, MINOR, Status, Welcome,
 };
 use postern_protocol::seal::OpeningKey;
 use postern_protocol::wire::{WireError, read_frame, write_frame};
-use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -83,7 +83,7 @@ impl Session {
         if !self.is_over() {
             tracing::warn!(relay = %self.relay, problem = %text, "the relay broke the protocol; closing the session");
         }
-        self.connection.close(CloseCode::Protocol.to_varint(), text.as_bytes());
+        self.connection.close(CloseCode::Protocol, &text);
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct Established {
     session: Arc<Session>,
     welcome: Welcome,
     relay_not_after: i64,
-    control: (SendStream, RecvStream),
+    control: (SendStream, ReceiveStream),
     keys: watch::Receiver<OpeningKey>,
     capacity: watch::Receiver<Capacity>,
     told: Status,
@@ -127,12 +127,12 @@ impl Established {
             Ok(Ok(greeted)) => greeted,
             Ok(Err(GreetError::Wire(error))) => return Err(greeting_failed(&context.dialer, &connection, &error).await),
             Ok(Err(GreetError::Other(trouble, code))) => {
-                connection.close(code.to_varint(), trouble.text.as_bytes());
+                connection.close(code, &trouble.text);
                 return Err(trouble);
             }
             Err(_) => {
                 let text = "the relay did not answer Hello within five seconds";
-                connection.close(CloseCode::Silent.to_varint(), text.as_bytes());
+                connection.close(CloseCode::Silent, text);
                 return Err(Trouble::new(TroubleKind::Silent, text.to_owned()));
             }
         };
@@ -144,7 +144,7 @@ impl Established {
             .collect();
         let Some(joined) = context.board.join(address, welcome.instance, replicas) else {
             let text = "there is a session with this relay process already, under another address";
-            connection.close(CloseCode::Superseded.to_varint(), text.as_bytes());
+            connection.close(CloseCode::Superseded, text);
             return Err(Trouble::new(TroubleKind::Duplicate, text.to_owned()));
         };
         tracing::info!(
@@ -211,7 +211,7 @@ impl Established {
         tokio::select! {
             biased;
             () = context.shutdown.stop.cancelled() => {
-                session.connection.close(CloseCode::Stopping.to_varint(), b"the agent stops");
+                session.connection.close(CloseCode::Stopping, "the agent stops");
             }
             // Boxed: the futures of quinn's streams are big, and this is one of a session's few allocations.
             () = Box::pin(parts.read_control(recv)) => {}
@@ -222,9 +222,9 @@ impl Established {
             () = parts.drain() => {}
         }
         // Whichever part ended, the connection tells why, or is closed here.
-        session.connection.close(CloseCode::Done.to_varint(), b"");
+        session.connection.close(CloseCode::Done, "");
         let trouble = match session.connection.close_reason() {
-            Some(quinn::ConnectionError::TimedOut) => Trouble::new(
+            Some(Ended::TimedOut) => Trouble::new(
                 TroubleKind::Silent,
                 "nothing came from the relay for three seconds; it, its machine or the network is gone".to_owned(),
             ),
@@ -253,7 +253,7 @@ impl From<WireError> for GreetError {
     }
 }
 
-async fn exchange(connection: &Connection, hello: Hello) -> Result<((SendStream, RecvStream), Welcome), GreetError> {
+async fn exchange(connection: &Connection, hello: Hello) -> Result<((SendStream, ReceiveStream), Welcome), GreetError> {
     let (mut send, mut recv) = connection
         .open_bi()
         .await
@@ -285,13 +285,13 @@ async fn exchange(connection: &Connection, hello: Hello) -> Result<((SendStream,
 /// The stream broke during the greeting: the connection's end, which may follow it, says why.
 pub(super) async fn greeting_failed(dialer: &Dialer, connection: &Connection, error: &WireError) -> Trouble {
     if error.is_violation() {
-        connection.close(CloseCode::Protocol.to_varint(), error.to_string().as_bytes());
+        connection.close(CloseCode::Protocol, &error.to_string());
         return Trouble::new(TroubleKind::Protocol, format!("the relay's greeting: {error}"));
     }
     match timeout(Duration::from_secs(1), connection.closed()).await {
         Ok(end) => dialer.explain(&end),
         Err(_) => {
-            connection.close(CloseCode::Protocol.to_varint(), b"no greeting");
+            connection.close(CloseCode::Protocol, "no greeting");
             Trouble::new(TroubleKind::Protocol, format!("the relay's greeting: {error}"))
         }
     }
@@ -318,7 +318,7 @@ pub(super) enum Outgoing {
 
 impl Parts<'_> {
     /// Ends with the stream, or with a relay that breaks the protocol.
-    async fn read_control(&self, mut recv: RecvStream) {
+    async fn read_control(&self, mut recv: ReceiveStream) {
         loop {
             let frame = match read_frame(&mut recv, MAX_CONTROL_BYTES, Control::decode).await {
                 Ok(frame) => frame,
@@ -435,8 +435,7 @@ async fn write_control(mut send: SendStream, mut frames: mpsc::Receiver<Outgoing
             return;
         }
     }
-    // An error means that the connection is lost already.
-    let _ = send.finish();
+    send.finish().await;
     // Finished is not over: what else is said (a pong, a status) has nobody left to hear it.
     while frames.recv().await.is_some() {}
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::{Connection, ReceiveStream, SendStream};
 use postern_protocol::frame::{
     Answer, Control, DirectoryHealth, Hello, MAJOR, MAX_ANSWER_BYTES, MAX_CONTROL_BYTES, MINOR, Ping, Pong, Probed,
     Request, Welcome,
@@ -14,8 +15,8 @@ use postern_protocol::seal::{AuthenticatedData, ContentKey, SealingKey};
 use postern_protocol::transport::{ALPN, crypto_provider, stream_limit, transport_config};
 use postern_protocol::wire::{read_frame, write_frame};
 use postern_protocol::{Moment, NotStarted, Password, RequestId, Verdict};
+use quinn::Endpoint;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
 use tokio::sync::{Mutex, mpsc};
@@ -75,7 +76,7 @@ impl Relay {
         loop {
             let incoming = self.endpoint.accept().await.unwrap();
             if let Ok(connection) = incoming.await {
-                return connection;
+                return connection.into();
             }
         }
     }
@@ -105,7 +106,7 @@ impl Relay {
     /// Refuses everybody, for this reason.
     pub(crate) async fn refuse(&self, code: CloseCode) {
         loop {
-            self.connection().await.close(code.to_varint(), b"not you");
+            self.connection().await.close(code, "not you");
         }
     }
 
@@ -142,7 +143,7 @@ impl Relay {
 }
 
 async fn read_control(
-    mut recv: RecvStream,
+    mut recv: ReceiveStream,
     send: Arc<Mutex<SendStream>>,
     clock: Clock,
     tell: mpsc::UnboundedSender<Control>,

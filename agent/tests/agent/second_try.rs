@@ -85,12 +85,12 @@ async fn a_session_that_ends_during_a_bind_is_dialled_again_at_once_and_starts_n
         outcome = line.sign_in(&request) => panic!("answered: {outcome:?}"),
         () = busy.bound() => {}
     }
-    busy.agent.connection.close(CloseCode::Done.to_varint(), b"");
+    busy.agent.connection.close(CloseCode::Done, "");
     // The bind is not answered yet, and the agent is back already.
     let next = busy.relay.agent(Greeting::default()).await;
     assert_eq!(busy.bed.binds().len(), 1);
     busy.release.notify_one();
-    next.connection.close(CloseCode::Done.to_varint(), b"");
+    next.connection.close(CloseCode::Done, "");
     busy.bed.shutdown.drain.cancel();
     busy.bed.ended().await;
     assert_eq!(busy.bed.binds().len(), 1);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use ldap3_proto::proto::LdapResultCode;
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::Ended;
 use postern_protocol::frame::{Cancel, ClientSealed, Control, GoAway, MAJOR, MINOR, Request};
 use postern_protocol::seal::{Jwe, OpeningKey, SealingKey};
 use postern_protocol::wire::write_frame;
 use postern_protocol::{NotStarted, Password, RequestId, Verdict};
-use quinn::ConnectionError;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
@@ -41,9 +41,9 @@ fn client_sealed(agent: &Agent, id: u8, user: &str) -> Request {
     }
 }
 
-fn close_code(error: &ConnectionError) -> Option<CloseCode> {
+fn close_code(error: &Ended) -> Option<CloseCode> {
     match error {
-        ConnectionError::ApplicationClosed(close) => CloseCode::from_varint(close.error_code),
+        Ended::Closed { code, .. } => *code,
         other => panic!("{other:?}"),
     }
 }
@@ -328,7 +328,7 @@ async fn a_drain_serves_what_was_taken_refuses_what_comes_and_ends_when_the_rela
         release.notify_one();
     });
     assert_eq!(outcome.verdict().0, Verdict::Success);
-    agent.connection.close(CloseCode::Done.to_varint(), b"drained");
+    agent.connection.close(CloseCode::Done, "drained");
     bed.ended().await;
     assert_eq!(bed.binds().len(), 1);
 }

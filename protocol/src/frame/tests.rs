@@ -108,6 +108,9 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
             })
             .encode(),
         ),
+        ("tcp_echo", TcpFrame::Echo(Ping { number: 77 }).encode()),
+        ("tcp_echoed", TcpFrame::Echoed(Ping { number: 77 }).encode()),
+        ("tcp_close", TcpFrame::close(3, "denied").encode()),
         ("draining", Control::Draining(Draining {}).encode()),
         (
             "go_away",
@@ -186,8 +189,12 @@ fn recode(bytes: &[u8]) -> Option<Vec<u8>> {
     let control = Control::decode(bytes)
         .ok()
         .filter(|frame| !matches!(frame, Control::Unknown(_)));
+    let tcp = TcpFrame::decode(bytes)
+        .ok()
+        .filter(|frame| !matches!(frame, TcpFrame::Unknown(_)));
     control
         .map(|frame| frame.encode())
+        .or_else(|| tcp.map(|frame| frame.encode()))
         .or_else(|| Request::decode(bytes).ok().map(|frame| frame.encode()))
         .or_else(|| Answer::decode(bytes).ok().map(|frame| frame.encode()))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postern_protocol::AgentIdentity;
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::{Connection, ReceiveStream, SendStream};
 use postern_protocol::frame::{Control, Hello, MAJOR, MAX_CONTROL_BYTES, MINOR, Probe, Probed, Welcome};
 use postern_protocol::identity::CertificateFacts;
 use postern_protocol::seal::SealingKey;
@@ -29,13 +30,13 @@ pub(super) struct Greeted {
     pub(super) key: SealingKey,
     pub(super) realm: RealmIndex,
     pub(super) admission: Admission,
-    pub(super) send: quinn::SendStream,
-    pub(super) receive: quinn::RecvStream,
+    pub(super) send: SendStream,
+    pub(super) receive: ReceiveStream,
 }
 
 /// Takes a connection whose certificate was verified into session, or says why not.
 pub(super) async fn greet(
-    connection: &quinn::Connection,
+    connection: &Connection,
     agent: &AgentIdentity,
     facts: &CertificateFacts,
     context: &LinkContext,
@@ -92,7 +93,7 @@ pub(super) async fn greet(
     })
 }
 
-async fn first(connection: &quinn::Connection) -> Result<(quinn::SendStream, quinn::RecvStream, Control), End> {
+async fn first(connection: &Connection) -> Result<(SendStream, ReceiveStream, Control), End> {
     let first = async {
         let opened = connection
             .accept_bi()
@@ -111,12 +112,7 @@ async fn first(connection: &quinn::Connection) -> Result<(quinn::SendStream, qui
 
 /// Answers somebody who only looks. Nothing is known of it afterwards: it has no place in the registry, so the sessions
 /// of the agent whose certificate it has go on as if it had not been there.
-async fn show(
-    connection: &quinn::Connection,
-    mut send: quinn::SendStream,
-    probe: &Probe,
-    context: &LinkContext,
-) -> End {
+async fn show(connection: &Connection, mut send: SendStream, probe: &Probe, context: &LinkContext) -> End {
     if let Err(end) = check_version(probe.major, probe.minor) {
         return end;
     }
@@ -150,7 +146,7 @@ fn check_version(major: u16, minor: u16) -> Result<(), End> {
 }
 
 async fn admit(
-    connection: &quinn::Connection,
+    connection: &Connection,
     agent: &AgentIdentity,
     hello: &Hello,
     context: &LinkContext,

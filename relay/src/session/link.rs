@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::{Connection, ReceiveStream, SendStream};
 use postern_protocol::frame::{
     Cancel, Control, DirectoryHealth, GoAway, MAX_CONTROL_BYTES, MINOR_OF_ALTERNATE_ID, Ping, Pong, Request,
 };
@@ -93,20 +94,24 @@ impl End {
 }
 
 /// Serves one connection whose certificate has been verified, until it ends.
-pub async fn serve(connection: quinn::Connection, facts: CertificateFacts, context: Arc<LinkContext>) {
+pub async fn serve(connection: Connection, facts: CertificateFacts, context: Arc<LinkContext>) {
     let Identity::Agent(agent) = facts.identity.clone() else {
         return;
     };
     let address = connection.remote_address();
     let end = match greet(&connection, &agent, &facts, &context).await {
         Ok(greeted) => {
-            context.metrics.links.with_label_values(&["quic"]).inc();
+            let links = context
+                .metrics
+                .links
+                .with_label_values(&[connection.transport().as_str()]);
+            links.inc();
             let id = greeted.admission.id;
             let end = Link::run(connection.clone(), agent.clone(), facts, greeted, context.clone()).await;
             // The driver outlives every session.
             let _ = context.events.send(Event::SessionDown(id)).await;
             context.registry.remove(&agent, id);
-            context.metrics.links.with_label_values(&["quic"]).dec();
+            links.dec();
             context
                 .metrics
                 .duplicate_agents
@@ -122,7 +127,8 @@ pub async fn serve(connection: quinn::Connection, facts: CertificateFacts, conte
             end
         }
     };
-    connection.close(end.code.to_varint(), end.reason.as_bytes());
+    connection.close(end.code, &end.reason);
+    connection.gone().await;
 }
 
 /// A session in work.
@@ -130,7 +136,7 @@ struct Link {
     id: SessionId,
     agent: AgentIdentity,
     facts: CertificateFacts,
-    connection: quinn::Connection,
+    connection: Connection,
     context: Arc<LinkContext>,
     control: mpsc::Sender<Control>,
     heard: Arc<AtomicBool>,
@@ -148,7 +154,7 @@ struct Keys {
 
 impl Link {
     async fn run(
-        connection: quinn::Connection,
+        connection: Connection,
         agent: AgentIdentity,
         facts: CertificateFacts,
         greeted: Greeted,
@@ -164,7 +170,7 @@ impl Link {
         } = greeted;
         let address = connection.remote_address();
         tracing::info!(
-            %agent, %address, version = hello.software, slots = hello.slots, session = admission.id.0, "agent in session"
+            %agent, %address, transport = %connection.transport(), version = hello.software, slots = hello.slots, session = admission.id.0, "agent in session"
         );
         let (control, control_queue) = mpsc::channel(CONTROL_QUEUE);
         let (commands, mut command_queue) = mpsc::unbounded_channel();
@@ -307,7 +313,7 @@ impl Link {
     }
 
     /// Reads control frames. One task drives all tenants' sign-ins, so an agent that floods it loses its session.
-    async fn read(&self, mut receive: quinn::RecvStream, keys: watch::Sender<Keys>) -> End {
+    async fn read(&self, mut receive: ReceiveStream, keys: watch::Sender<Keys>) -> End {
         let mut allowance = Bucket::full(CONTROL_FRAMES, self.context.clock.now());
         loop {
             let frame = match read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await {
@@ -478,7 +484,7 @@ impl Link {
     }
 }
 
-async fn write(mut send: quinn::SendStream, mut queue: mpsc::Receiver<Control>) -> End {
+async fn write(mut send: SendStream, mut queue: mpsc::Receiver<Control>) -> End {
     let mut bytes = Vec::new();
     while let Some(frame) = queue.recv().await {
         bytes.clear();

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use postern_protocol::connection::Connection;
 use postern_protocol::identity::{CertificateFacts, Identity, read_certificate};
 use postern_protocol::transport;
 use postern_service::net::host_of;
 use postern_service::threads::Threads;
 use quinn::crypto::rustls::QuicServerConfig;
-use rustls_pki_types::CertificateDer;
 use tokio_util::task::TaskTracker;
 
 use super::link::{self, LinkContext};
@@ -173,14 +173,14 @@ async fn handshake(
     incoming: quinn::Incoming,
     pending: Pending,
     context: &LinkContext,
-) -> Option<(quinn::Connection, CertificateFacts)> {
+) -> Option<(Connection, CertificateFacts)> {
     let address = incoming.remote_address();
     let connecting = incoming
         .accept()
         .inspect_err(|error| tracing::debug!(%address, %error, "no handshake"))
         .ok()?;
     let connection = match tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await {
-        Ok(Ok(connection)) => connection,
+        Ok(Ok(connection)) => Connection::from(connection),
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "handshake failed");
             return None;
@@ -193,13 +193,8 @@ async fn handshake(
     drop(pending);
     // The verifier has read it before; this reads what it let through.
     let facts = connection
-        .peer_identity()
-        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .and_then(|chain| {
-            chain
-                .first()
-                .and_then(|leaf| read_certificate(leaf, &context.trust_domain).ok())
-        })
+        .peer_certificate()
+        .and_then(|leaf| read_certificate(&leaf, &context.trust_domain).ok())
         .filter(|facts| matches!(facts.identity, Identity::Agent(_)))?;
     Some((connection, facts))
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use postern_protocol::connection::Connection;
 use postern_protocol::frame::{Answer as AnswerFrame, FrameError, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Request};
-use postern_protocol::wire::{WireError, read_frame, take_end, write_last_frame};
+use postern_protocol::wire::{WireError, read_frame, write_last_frame};
 use postern_protocol::{NotStarted, RequestId, Subject, Verdict};
 use tokio::time::Instant;
 
@@ -25,7 +26,7 @@ pub enum StreamEnd {
 
 /// Sends `request` and waits for the answer, until some time after `deadline`. `started` is called at most once.
 pub async fn exchange(
-    connection: &quinn::Connection,
+    connection: &Connection,
     request: &Request,
     deadline: Instant,
     started: impl AsyncFnOnce(),
@@ -38,7 +39,7 @@ pub async fn exchange(
 }
 
 async fn attempt(
-    connection: &quinn::Connection,
+    connection: &Connection,
     request: &Request,
     started: impl AsyncFnOnce(),
 ) -> Result<StreamEnd, WireError> {
@@ -59,7 +60,7 @@ async fn attempt(
     } else {
         first
     };
-    take_end(&mut receive);
+    receive.take_end();
     let answer = match last {
         AnswerFrame::Verdict(frame) => {
             let verdict = Verdict::from_code(frame.verdict);

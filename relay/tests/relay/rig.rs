@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::{Connection, Ended, ReceiveStream, SendStream};
 use postern_protocol::frame::{
     Answer, Control, DirectoryHealth, Hello, MAX_CONTROL_BYTES, MAX_REQUEST_BYTES, MINOR, Pong, Request, Welcome,
 };
@@ -126,16 +127,12 @@ impl Rig {
     }
 
     /// Dials the relay showing `shown`, as far as the TLS handshake.
-    pub(crate) async fn dial(&self, shown: Shown) -> Result<quinn::Connection, quinn::ConnectionError> {
+    pub(crate) async fn dial(&self, shown: Shown) -> Result<Connection, Ended> {
         self.dial_with(shown, transport::crypto_provider()).await
     }
 
     /// As [`Rig::dial`], with the client's own choice of algorithms.
-    pub(crate) async fn dial_with(
-        &self,
-        shown: Shown,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<quinn::Connection, quinn::ConnectionError> {
+    pub(crate) async fn dial_with(&self, shown: Shown, provider: Arc<CryptoProvider>) -> Result<Connection, Ended> {
         let mut anchors = RootCertStore::empty();
         anchors.add(self.servers.der().clone()).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(shown.key.serialize_der()));
@@ -149,7 +146,8 @@ impl Rig {
         let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
         client.transport_config(Arc::new(transport::transport_config(transport::stream_limit(16))));
         let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        endpoint.connect_with(client, self.quic, "relay.test").unwrap().await
+        let dialled = endpoint.connect_with(client, self.quic, "relay.test").unwrap();
+        Ok(dialled.await?.into())
     }
 
     /// A certificate of the agent `name` of `acme`.
@@ -219,16 +217,16 @@ per_address = { per_second = 1000, burst = 1000 }
 
 /// An agent whose every frame the test decides.
 pub(crate) struct Agent {
-    pub(crate) connection: quinn::Connection,
-    pub(crate) send: quinn::SendStream,
-    pub(crate) receive: quinn::RecvStream,
+    pub(crate) connection: Connection,
+    pub(crate) send: SendStream,
+    pub(crate) receive: ReceiveStream,
     pub(crate) key: OpeningKey,
     pub(crate) welcome: Option<Welcome>,
 }
 
 impl Agent {
     /// Says hello, changed by `change`; `welcome` is `None` if none came.
-    pub(crate) async fn greet(connection: quinn::Connection, change: impl FnOnce(&mut Hello)) -> Self {
+    pub(crate) async fn greet(connection: Connection, change: impl FnOnce(&mut Hello)) -> Self {
         let key = OpeningKey::generate().unwrap();
         let mut hello = Hello {
             major: 1,
@@ -316,12 +314,9 @@ impl Agent {
 }
 
 /// Why the relay closed a connection.
-pub(crate) async fn closed(connection: &quinn::Connection) -> (Option<CloseCode>, String) {
+pub(crate) async fn closed(connection: &Connection) -> (Option<CloseCode>, String) {
     match connection.closed().await {
-        quinn::ConnectionError::ApplicationClosed(close) => (
-            CloseCode::from_varint(close.error_code),
-            String::from_utf8_lossy(&close.reason).into_owned(),
-        ),
+        Ended::Closed { code, reason } => (code, reason),
         other => (None, other.to_string()),
     }
 }
@@ -329,10 +324,10 @@ pub(crate) async fn closed(connection: &quinn::Connection) -> (Option<CloseCode>
 /// A sign-in at an agent.
 pub(crate) struct Task {
     pub(crate) request: Request,
-    send: quinn::SendStream,
+    send: SendStream,
     /// Held, so that the relay does not see the stream as given up.
     #[expect(dead_code, reason = "its end is its drop")]
-    receive: quinn::RecvStream,
+    receive: ReceiveStream,
 }
 
 impl Task {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postern_protocol::Verdict;
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::{Connection, Ended};
 use postern_protocol::frame::{Control, Draining, MAJOR, MAX_CONTROL_BYTES, MINOR, Probe, Probed, Status};
 use postern_protocol::wire::{read_frame, write_frame};
 use rcgen::SerialNumber;
@@ -32,7 +33,7 @@ async fn refused_in_handshake(rig: &Rig, shown: Shown) -> bool {
     match rig.dial(shown).await {
         Err(_) => true,
         Ok(connection) => {
-            matches!(connection.closed().await, quinn::ConnectionError::ConnectionClosed(close) if format!("{close}").contains("cryptographic"))
+            matches!(connection.closed().await, Ended::Refused { .. })
         }
     }
 }
@@ -129,7 +130,7 @@ async fn another_major_version_is_refused_with_both_versions_named() {
 }
 
 /// Asks as one who only looks. `None` if the relay ends the connection instead, be it before the question.
-async fn probe(connection: &quinn::Connection) -> Option<Control> {
+async fn probe(connection: &Connection) -> Option<Control> {
     let (mut send, mut receive) = connection.open_bi().await.ok()?;
     let probe = Control::Probe(Probe {
         major: MAJOR,
@@ -178,7 +179,7 @@ async fn whoever_only_looks_is_refused_as_an_agent_would_be() {
 
 /// Connections with the certificate of `agent`, one more than may be without a session. They say nothing, or have looked
 /// and stay. Comes back when the relay has closed one, and says how it closed it.
-async fn too_many(rig: &Rig, agent: &str, looks: bool) -> (Vec<quinn::Connection>, (Option<CloseCode>, String)) {
+async fn too_many(rig: &Rig, agent: &str, looks: bool) -> (Vec<Connection>, (Option<CloseCode>, String)) {
     let (mut connections, mut ends) = (Vec::new(), JoinSet::new());
     for _ in 0..9 {
         let connection = rig.dial(rig.certificate(agent)).await.unwrap();
@@ -208,7 +209,7 @@ async fn one_certificate_has_room_for_few_connections_that_are_not_in_session() 
         );
         assert!(served.connection.close_reason().is_none(), "its session was disturbed");
         for connection in connections {
-            connection.close(CloseCode::Done.to_varint(), b"");
+            connection.close(CloseCode::Done, "");
         }
         // The relay may hear of it a moment later.
         let room_again = async { while look(&rig, "agent-1").await.is_err() {} };
@@ -455,7 +456,7 @@ async fn a_draining_agent_is_closed_when_its_last_sign_in_is_answered() {
     let serve = async {
         let mut task = agent.request().await;
         agent.say(Control::Draining(Draining {})).await;
-        agent.send.finish().unwrap();
+        agent.send.finish().await;
         // The relay has read both by the time that it answers nothing new; the sign-in in hand must not be lost.
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(agent.connection.close_reason().is_none());

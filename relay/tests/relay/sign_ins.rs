@@ -1,5 +1,6 @@
 //! Sign-ins over HTTP, answered by agents that the tests play.
 
+use postern_protocol::close::CloseCode;
 use postern_protocol::frame::{Answer, Control, FailedFrame, MINOR, NotStartedFrame, Ping, VerdictFrame};
 use postern_protocol::seal::{AuthenticatedData, Jwe, SealingKey};
 use postern_protocol::{NotStarted, Password, Subject, Verdict};
@@ -500,7 +501,7 @@ async fn of_what_waits_for_the_only_agent_nothing_is_called_unknown_when_it_clos
     let serve = async {
         // The two that it has; the others wait.
         let in_hand = [first.request().await, first.request().await];
-        first.connection.close(0_u32.into(), b"gone");
+        first.connection.close(CloseCode::Done, "gone");
         drop(in_hand);
         let next = rig.agent("agent-1").await;
         loop {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::{AddAssign, Sub};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use quinn::Connection;
+use postern_protocol::connection::Connection;
 use tokio::time::Instant;
 
 /// UDP payload in bytes, both ways.
@@ -18,6 +18,10 @@ pub(super) struct Traffic {
 
 impl Traffic {
     fn of(connection: &Connection) -> Self {
+        // The simulated links are over QUIC, all of them.
+        let Connection::Quic(connection) = connection else {
+            return Self::default();
+        };
         let stats = connection.stats();
         Self {
             sent: stats.udp_tx.bytes,

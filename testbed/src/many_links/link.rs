@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::{Connection, Ended, ReceiveStream, SendStream};
 use postern_protocol::frame::{
     Answer, Control, MAX_CONTROL_BYTES, MAX_REQUEST_BYTES, Ping, Pong, Request, VerdictFrame,
 };
-use postern_protocol::wire::{WireError, read_frame, take_end, write_frame, write_last_frame};
+use postern_protocol::wire::{WireError, read_frame, write_frame, write_last_frame};
 use postern_protocol::{Moment, Verdict};
-use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+use quinn::Endpoint;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -58,7 +59,7 @@ pub(super) struct Shared {
 struct Session {
     connection: Connection,
     send: SendStream,
-    receive: RecvStream,
+    receive: ReceiveStream,
     ping_interval: Duration,
 }
 
@@ -107,7 +108,9 @@ impl Shared {
             let connection = self
                 .endpoint
                 .connect_with(client, self.relay, RELAY_SERVER_NAME)?
-                .await?;
+                .await
+                .map_err(Ended::from)?;
+            let connection = Connection::from(connection);
             match self.greet(number, &connection).await {
                 Ok(session) => Ok(session),
                 // The close that comes with a refusal says why; a stream says only that it has ended.
@@ -138,7 +141,7 @@ impl Shared {
     }
 
     /// Until the connection's end, and why that was.
-    async fn serve(&self, session: Session) -> ConnectionError {
+    async fn serve(&self, session: Session) -> Ended {
         let Session {
             connection,
             send,
@@ -155,8 +158,8 @@ impl Shared {
         // The streams end before the connection does, and it knows why. A relay that ended them alone is left.
         let closed = timeout(REST, connection.closed()).await;
         closed.unwrap_or_else(|_| {
-            connection.close(CloseCode::Done.to_varint(), b"");
-            ConnectionError::LocallyClosed
+            connection.close(CloseCode::Done, "");
+            Ended::Here
         })
     }
 
@@ -210,7 +213,7 @@ impl Shared {
 }
 
 /// Hands the relay's pings on. Ends with the stream, or when they are not answered.
-async fn read_control(mut receive: RecvStream, pings: mpsc::Sender<Ping>) {
+async fn read_control(mut receive: ReceiveStream, pings: mpsc::Sender<Ping>) {
     while let Ok(frame) = read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await {
         if let Control::Ping(ping) = frame
             && pings.try_send(ping).is_err()
@@ -220,10 +223,10 @@ async fn read_control(mut receive: RecvStream, pings: mpsc::Sender<Ping>) {
     }
 }
 
-async fn answer((mut send, mut receive): (SendStream, RecvStream)) -> anyhow::Result<()> {
+async fn answer((mut send, mut receive): (SendStream, ReceiveStream)) -> anyhow::Result<()> {
     let request = read_frame(&mut receive, MAX_REQUEST_BYTES, Request::decode);
     timeout(READ_TIMEOUT, request).await??;
-    take_end(&mut receive);
+    receive.take_end();
     // As long as a real agent's.
     let verdict = Answer::Verdict(VerdictFrame {
         verdict: Verdict::Success.code(),

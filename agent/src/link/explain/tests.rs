@@ -84,16 +84,9 @@ fn every_close_code_has_its_own_meaning_and_keeps_the_relays_text() {
 
 #[test]
 fn silence_is_told_as_no_udp() {
-    let trouble = explain(&ConnectionError::TimedOut, 0);
+    let trouble = explain(&Ended::TimedOut, 0);
     assert_eq!(trouble.kind, TroubleKind::NoUdp);
     assert!(trouble.text.contains("UDP"), "{trouble}");
-}
-
-#[test]
-fn an_alert_is_recognised_by_its_code_alone() {
-    assert_eq!(tls_alert(0x130), Some(alert::UNKNOWN_CA));
-    assert_eq!(tls_alert(0x230), None);
-    assert_eq!(tls_alert(0x30), None);
 }
 
 #[test]

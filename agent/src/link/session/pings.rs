@@ -69,8 +69,7 @@ impl Pings {
             if self.session.clock.unix_ms() / 1000 > u64::try_from(self.relay_not_after).unwrap_or(0) {
                 let text = "the relay's certificate has ended";
                 tracing::warn!(relay = %self.session.relay, "{text}; closing the session");
-                let code = CloseCode::CertificateExpired.to_varint();
-                return self.session.connection.close(code, text.as_bytes());
+                return self.session.connection.close(CloseCode::CertificateExpired, text);
             }
             if burst > 0 || now.since(last) >= self.interval {
                 burst = burst.saturating_sub(1);

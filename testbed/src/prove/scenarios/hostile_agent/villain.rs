@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use postern_protocol::connection::{Connection, ReceiveStream, SendStream};
 use postern_protocol::frame::{
     Answer, Control, DirectoryHealth, Hello, MAJOR, MAX_CONTROL_BYTES, MAX_REQUEST_BYTES, MINOR, NotStartedFrame, Pong,
     Request, VerdictFrame,
@@ -17,8 +18,8 @@ use postern_protocol::transport::{ALPN, crypto_provider, stream_limit, transport
 use postern_protocol::wire::{read_frame, write_frame};
 use postern_protocol::{Moment, NotStarted, Verdict};
 use postern_service::tls;
+use quinn::Endpoint;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use rand::RngCore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -96,7 +97,7 @@ pub(super) struct Villain {
 struct Session {
     connection: Connection,
     send: SendStream,
-    receive: RecvStream,
+    receive: ReceiveStream,
 }
 
 impl Tally {
@@ -221,7 +222,7 @@ impl Villain {
 
     async fn dial(&self, mischief: Mischief, number: u64) -> anyhow::Result<Session> {
         let dial = async {
-            let connection = self.endpoint.connect(self.relay, RELAY_SERVER_NAME)?.await?;
+            let connection = Connection::from(self.endpoint.connect(self.relay, RELAY_SERVER_NAME)?.await?);
             lock(&self.tally).asked.insert(number);
             let (mut send, mut receive) = connection.open_bi().await?;
             let mut instance = [0; 16];
@@ -316,7 +317,7 @@ impl Villain {
     }
 }
 
-async fn answer(mut send: SendStream, mut receive: RecvStream, mischief: Mischief) {
+async fn answer(mut send: SendStream, mut receive: ReceiveStream, mischief: Mischief) {
     // What it is asked does not matter to it.
     if read_frame(&mut receive, MAX_REQUEST_BYTES, Request::decode)
         .await
@@ -332,14 +333,17 @@ async fn answer(mut send: SendStream, mut receive: RecvStream, mischief: Mischie
         _ => Answer::Started,
     };
     let said = write_frame(&mut send, &answer.encode()).await;
-    if mischief == Mischief::StartedForever && said.is_ok() {
+    if mischief == Mischief::StartedForever
+        && said.is_ok()
+        && let SendStream::Quic(send) = send
+    {
         // The stream stays open for as long as the relay wants it.
         let _ = send.stopped().await;
     }
 }
 
 /// Alive as far as anybody can tell.
-async fn answer_pings(mut send: SendStream, mut receive: RecvStream) {
+async fn answer_pings(mut send: SendStream, mut receive: ReceiveStream) {
     let began = Instant::now();
     while let Ok(frame) = read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await {
         let Control::Ping(ping) = frame else { continue };
