@@ -14,6 +14,7 @@ pub(crate) mod service_account;
 pub(crate) mod slots;
 pub(crate) mod suspicion;
 pub(crate) mod tiers;
+pub(crate) mod upgrade;
 
 #[cfg(test)]
 mod tests;

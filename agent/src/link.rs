@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use postern_protocol::connection::Transport;
 use postern_service::shutdown::Shutdown;
 use rustls_pki_types::ServerName;
 use tokio::task::{Id, JoinSet};
@@ -23,12 +24,14 @@ use crate::sign_in::Agent;
 use board::Board;
 use dial::Dialer;
 use explain::{Trouble, TroubleKind};
+use reach::Way;
 use session::Established;
 
 pub(crate) mod board;
 pub(crate) mod dial;
 pub(crate) mod explain;
 pub(crate) mod probe;
+mod reach;
 pub(crate) mod session;
 
 /// How often names are resolved. DNS answers of headless services live for some seconds.
@@ -66,7 +69,12 @@ pub(crate) async fn keep(context: Arc<Context>, relays: RelaysConfig) {
         for (&address, name) in &targets {
             links.entry(address).or_insert_with(|| {
                 let gone = CancellationToken::new();
-                let task = tasks.spawn(link(context.clone(), address, name.clone(), gone.clone()));
+                let way = Way {
+                    context: context.clone(),
+                    address,
+                    name: name.clone(),
+                };
+                let task = tasks.spawn(link(way, gone.clone()));
                 (task.id(), gone)
             });
         }
@@ -154,8 +162,9 @@ pub(crate) fn certificate_name(relays: &RelaysConfig, address: &RelayAddress) ->
 }
 
 /// One link: dials, keeps a session, dials again.
-async fn link(context: Arc<Context>, address: SocketAddr, name: ServerName<'static>, gone: CancellationToken) {
-    let label = address.to_string();
+async fn link(way: Way, gone: CancellationToken) {
+    let context = &way.context;
+    let label = way.address.to_string();
     let mut backoff = Backoff::default();
     let mut sessions = JoinSet::new();
     let drain = &context.shutdown.drain;
@@ -164,24 +173,13 @@ async fn link(context: Arc<Context>, address: SocketAddr, name: ServerName<'stat
             biased;
             () = drain.cancelled() => break,
             () = gone.cancelled() => break,
-            attempt = connect(&context, address, &name) => attempt,
+            attempt = way.session() => attempt,
         };
         let mut rest = Duration::ZERO;
         match attempt {
-            Ok(established) => {
+            Ok((established, late)) => {
                 let began = context.agent.clock.now();
-                let go_away = established.go_away();
-                // Cancelled also when the session's task panics.
-                let over = go_away.clone().drop_guard();
-                sessions.spawn(async move {
-                    let _over = over;
-                    established.run().await;
-                });
-                tokio::select! {
-                    biased;
-                    () = go_away.cancelled() => {}
-                    () = gone.cancelled() => {}
-                }
+                serve(&way, established, late, &gone, &mut sessions).await;
                 backoff.ended_after(context.agent.clock.now().since(began));
             }
             Err(trouble) => {
@@ -201,16 +199,45 @@ async fn link(context: Arc<Context>, address: SocketAddr, name: ServerName<'stat
         while sessions.try_join_next().is_some() {}
     }
     while sessions.join_next().await.is_some() {}
-    context.board.forget(address);
+    context.board.forget(way.address);
 }
 
-async fn connect(
-    context: &Arc<Context>,
-    address: SocketAddr,
-    name: &ServerName<'static>,
-) -> Result<Established, Trouble> {
-    let label = address.to_string();
-    context.agent.metrics.link_connects.with_label_values(&[&label]).inc();
-    let dialled = context.dialer.dial(address, name).await?;
-    Established::greet(context.clone(), address, dialled).await
+/// Puts a session into `sessions`, and whatever takes its place over a better carrier. Returns when the relay is to be
+/// dialled anew, or is gone.
+async fn serve(
+    way: &Way,
+    mut established: Established,
+    mut late: Option<reach::Attempt>,
+    gone: &CancellationToken,
+    sessions: &mut JoinSet<()>,
+) {
+    loop {
+        let (go_away, transport) = (established.go_away(), established.transport());
+        // Cancelled also when the session's task panics.
+        let over = go_away.clone().drop_guard();
+        sessions.spawn(async move {
+            let _over = over;
+            established.run().await;
+        });
+        if transport == Transport::Tcp {
+            tracing::warn!(
+                relay = %way.address,
+                "no answer over UDP, so this session is over TCP, where one lost packet keeps all sign-ins waiting; let UDP \
+                 to the relay's port pass. QUIC is tried again from time to time",
+            );
+        }
+        let better = async {
+            match transport {
+                Transport::Quic => std::future::pending().await,
+                Transport::Tcp => way.better(&mut late).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = go_away.cancelled() => return,
+            () = gone.cancelled() => return,
+            next = better => established = next,
+        }
+        tracing::info!(relay = %way.address, "QUIC passes again; its session takes the place of the one over TCP");
+    }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Metrics {
     pub(crate) dc_up: IntGaugeVec,
     /// Sessions, by relay address and whether there is one.
     pub(crate) links: IntGaugeVec,
+    /// Sessions, by relay address and what carries them.
+    pub(crate) link_sessions: IntGaugeVec,
     /// Attempts to connect.
     pub(crate) link_connects: IntCounterVec,
     /// Sealed passwords, by whether they opened.
@@ -96,6 +98,16 @@ impl Metrics {
                         "Links to relays: 1 in the state that each is in."
                     ),
                     &["relay", "state"],
+                )?,
+            )?,
+            link_sessions: register(
+                &registry,
+                IntGaugeVec::new(
+                    opts!(
+                        "postern_agent_link_sessions",
+                        "Sessions with relays, by what carries them: tcp where no UDP passes."
+                    ),
+                    &["relay", "transport"],
                 )?,
             )?,
             link_connects: register(

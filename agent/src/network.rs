@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use postern_protocol::transport::{UDP_BUFFER, transport_config};
 use postern_service::net::bind_udp;
-use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::directory::tcp;
@@ -63,7 +63,7 @@ pub trait Network: Debug + Send + Sync {
     fn endpoint(&self, peer: IpAddr) -> Result<Endpoint, String>;
 
     /// How QUIC behaves on it; `streams` is how many streams a relay may have open.
-    fn transport(&self, streams: VarInt) -> TransportConfig {
+    fn transport(&self, streams: u32) -> TransportConfig {
         transport_config(streams)
     }
 

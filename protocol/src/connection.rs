@@ -26,6 +26,9 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Quic, Self::Tcp];
+
     /// The name in logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

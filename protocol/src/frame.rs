@@ -16,7 +16,8 @@ pub use tcp::{TcpClose, TcpFrame};
 pub const MAJOR: u16 = 1;
 /// The minor version: rises when frames or keys are added. 1 brought [`Request::alternate_id`], subjects and [`Probe`]; 2
 /// [`Cancel::start_by`] and [`FailedFrame::account_only`], without which the other end does as it did before.
-pub const MINOR: u16 = 2;
+/// 3 brought [`Hello::takes_over`], which comes from agents over TCP only, and so to relays that know it.
+pub const MINOR: u16 = 3;
 /// The first minor version whose agents know [`Request::alternate_id`]. An older one would skip the key and bind the
 /// name as it is: it must not be sent such a request.
 pub const MINOR_OF_ALTERNATE_ID: u16 = 1;
@@ -84,6 +85,10 @@ pub struct Hello {
     /// The directory as the agent sees it.
     #[n(6)]
     pub directory: DirectoryHealth,
+    /// The same process has a session here already, and this one is to take its place: the older gets nothing new, and is
+    /// closed when it has answered what it has. Absent where it is false.
+    #[cbor(n(7), default, skip_if = "std::ops::Not::not")]
+    pub takes_over: bool,
 }
 
 /// The relay's answer to [`Hello`].

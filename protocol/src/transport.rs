@@ -40,15 +40,15 @@ pub const UDP_BUFFER: usize = 2 * 1024 * 1024;
 /// The number of bidirectional streams that a peer may open beyond what its slots need. Capacity is counted by the
 /// relay; this is a guard that is never reached. At least 256: QUIC tells of new room after each eighth of the limit, in a
 /// packet of its own, and with the least limit that slots would need that was one packet for every seven sign-ins.
-pub fn stream_limit(slots: u32) -> VarInt {
-    VarInt::from_u32(slots.saturating_mul(2).saturating_add(16).max(256))
+pub fn stream_limit(slots: u32) -> u32 {
+    slots.saturating_mul(2).saturating_add(16).max(256)
 }
 
 /// Transport settings of both ends; `streams` is how many bidirectional streams the other side may have open.
-pub fn transport_config(streams: VarInt) -> TransportConfig {
+pub fn transport_config(streams: u32) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
-        .max_concurrent_bidi_streams(streams)
+        .max_concurrent_bidi_streams(VarInt::from_u32(streams))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok())
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))

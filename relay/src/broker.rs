@@ -22,7 +22,7 @@ use crate::keys::KeyDirectory;
 use crate::metrics::Metrics;
 use crate::sealer::Sealer;
 use crate::session::link::LinkContext;
-use crate::session::listener;
+use crate::session::listener::{self, Listener};
 use crate::session::registry::Registry;
 
 /// What the doors for callers work with. Cheap to clone.
@@ -103,15 +103,16 @@ impl Broker {
 
     /// Takes agents into session, each on one of `threads`, and brings them sign-ins. Returns when it was told to end and
     /// the last packets have left; before that only by a defect.
-    pub async fn run(self, endpoint: quinn::Endpoint, threads: Threads) {
+    pub async fn run(self, listener: Listener, threads: Threads) {
         let stop = CancellationToken::new();
         let mut driver = JoinSet::new();
         driver.spawn(self.driver.run(stop.clone()));
         tokio::select! {
             biased;
             _ = driver.join_next() => return,
-            () = listener::accept(endpoint.clone(), self.context, &threads) => {}
+            () = listener::accept(&listener, self.context, &threads) => {}
         }
+        let endpoint = listener.endpoint;
         endpoint.close(CloseCode::Done.to_varint(), b"");
         stop.cancel();
         while driver.join_next().await.is_some() {}

@@ -95,8 +95,10 @@ pub struct Tenant {
 /// The agents' listener.
 #[derive(Debug, Clone)]
 pub struct Quic {
-    /// UDP address.
+    /// UDP address, and that of TCP.
     pub listen: SocketAddr,
+    /// Whether agents that UDP does not reach may come over TCP.
+    pub tcp: bool,
     /// The relay's certificate.
     pub identity: Identity,
 }

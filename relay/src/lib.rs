@@ -43,7 +43,7 @@ use broker::{Broker, Ending};
 use config::Config;
 use metrics::Metrics;
 use page::Page;
-use session::listener;
+use session::listener::{self, Listener};
 
 /// The binary from its arguments to its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -72,7 +72,7 @@ pub struct Relay {
     api_tls: Option<Arc<rustls::ServerConfig>>,
     api: TcpListener,
     admin: TcpListener,
-    endpoint: quinn::Endpoint,
+    agents: Listener,
 }
 
 impl Relay {
@@ -86,7 +86,7 @@ impl Relay {
         note_certificates(&config, &metrics);
         let admin = bind_tcp(config.admin_listen)?;
         let api = bind_tcp(config.api.listen)?;
-        let endpoint = listener::open(&config)?;
+        let agents = listener::open(&config)?;
         let api_tls = config
             .api
             .tls
@@ -100,7 +100,7 @@ impl Relay {
             api_tls,
             api,
             admin,
-            endpoint,
+            agents,
         })
     }
 
@@ -117,7 +117,7 @@ impl Relay {
     /// # Errors
     /// The operating system's.
     pub fn quic_address(&self) -> std::io::Result<SocketAddr> {
-        self.endpoint.local_addr()
+        self.agents.endpoint.local_addr()
     }
 
     /// Serves until `shutdown`. With a `path` the deny list there is watched.
@@ -132,11 +132,11 @@ impl Relay {
             api_tls,
             api: api_listener,
             admin: admin_listener,
-            endpoint,
+            agents: agents_listener,
         } = self;
         let address = |address: std::io::Result<SocketAddr>| address.map(|a| a.to_string()).unwrap_or_default();
         tracing::info!(
-            relay = %config.name, api = address(api_listener.local_addr()), quic = address(endpoint.local_addr()),
+            relay = %config.name, api = address(api_listener.local_addr()), quic = address(agents_listener.endpoint.local_addr()),
             admin = address(admin_listener.local_addr()), realms = config.realms.len(), "relay is serving"
         );
         let threads = Threads::start(config.threads, "postern-relay")?;
@@ -174,7 +174,7 @@ impl Relay {
         let mut deny_list = JoinSet::new();
         deny_list.spawn(watch_deny_list(path, deny_sender));
         let mut agents = JoinSet::new();
-        agents.spawn(broker.run(endpoint, threads));
+        agents.spawn(broker.run(agents_listener, threads));
         let mut api = JoinSet::new();
         api.spawn(serve(api_listener, api::router(state, page), options, phases.clone()));
 

@@ -10,7 +10,7 @@ use rustls_pki_types::ServerName;
 use super::certificate;
 use super::report::{Name, Step, in_two};
 use crate::config::{Config, RelayAddress, literal};
-use crate::link::dial::Dialer;
+use crate::link::dial::{Dialer, Dialled};
 use crate::link::explain::{Trouble, TroubleKind};
 use crate::link::probe::{Seen, probe};
 use crate::link::{certificate_name, look_up};
@@ -110,7 +110,7 @@ async fn at(
     usable: bool,
     now: i64,
 ) -> Vec<Step> {
-    let dialled = match dialer.dial(socket, name).await {
+    let (dialled, carrier) = match dial(dialer, target, socket, name).await {
         Ok(dialled) => dialled,
         Err(trouble) => {
             let certificate = Step::ok(
@@ -127,7 +127,7 @@ async fn at(
     match probe(dialer, &dialled.connection).await {
         Err(trouble) => after(&trouble, Until::Greeting, target, certificate, usable),
         Ok(seen) => vec![
-            Step::ok(Name::RelayUdp, target, "answers"),
+            carrier,
             certificate,
             Step::ok(Name::RelayAdmission, target, "the relay takes this agent's certificate"),
             Step::ok(
@@ -140,6 +140,33 @@ async fn at(
             ),
             clock(target, &seen),
         ],
+    }
+}
+
+/// As an agent would: over TCP where UDP does not pass. With what is to be said of that.
+async fn dial(
+    dialer: &Dialer,
+    target: &str,
+    socket: SocketAddr,
+    name: &ServerName<'static>,
+) -> Result<(Dialled, Step), Trouble> {
+    let no_udp = match dialer.quic(socket, name).await {
+        Ok(dialled) => return Ok((dialled, Step::ok(Name::RelayUdp, target, "answers"))),
+        Err(trouble) if trouble.kind != TroubleKind::NoUdp => return Err(trouble),
+        Err(trouble) => trouble,
+    };
+    match dialer.tcp(socket, name).await {
+        Ok(dialled) => {
+            let carrier = Step::warning(
+                Name::RelayUdp,
+                target,
+                "no answer over UDP, but over TCP: sign-ins will go over TCP, and wait for each other where packets are lost",
+                "the firewall: let UDP out to the relay's port, and its answers in",
+            );
+            Ok((dialled, carrier))
+        }
+        Err(no_tcp) if no_tcp.kind == TroubleKind::NoTcp => Err(no_udp),
+        Err(trouble) => Err(trouble),
     }
 }
 
@@ -174,7 +201,7 @@ fn after(trouble: &Trouble, until: Until, target: &str, certificate: Step, usabl
 fn place(kind: TroubleKind, until: Until) -> Name {
     match (kind, until) {
         (TroubleKind::Resolve, _) => Name::RelayResolves,
-        (TroubleKind::NoUdp | TroubleKind::Local, Until::Handshake) => Name::RelayUdp,
+        (TroubleKind::NoUdp | TroubleKind::NoTcp | TroubleKind::Local, Until::Handshake) => Name::RelayUdp,
         (
             TroubleKind::RelayCa
             | TroubleKind::RelayCertificateTime
@@ -203,6 +230,7 @@ fn advice(kind: TroubleKind) -> &'static str {
             "relays.addresses: check address and port, that the relay runs, and that the firewall lets UDP out to it and \
              its answers in"
         }
+        TroubleKind::NoTcp => "relays.addresses: check address and port, and that the firewall lets TCP out to it",
         TroubleKind::RelayCa => "relays.anchors: add the certificate of the authority that issued the relay's",
         TroubleKind::RelayCertificateTime => "the relay's quic.certificate: renew it, or set this machine's clock",
         TroubleKind::RelayName => "relays.server_name: set it to a name that the relay's certificate has",

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use postern_protocol::connection::Transport;
 use postern_service::admin::Readiness;
+use prometheus::IntGauge;
 use tokio::sync::{Notify, watch};
 
 use super::explain::{Trouble, TroubleKind};
+use super::session::Place;
 use crate::config::RelayAddress;
 use crate::metrics::Metrics;
 
@@ -62,16 +65,18 @@ impl Board {
     }
 
     /// A session with the relay process `relay` begins; it lasts until the result is dropped. `None` if there is one
-    /// with that process already, under whatever address.
+    /// with that process already, under whatever address, and this one does not take its place.
     pub(crate) fn join(
         self: &Arc<Self>,
         address: SocketAddr,
         relay: [u8; 16],
         replicas: Vec<RelayAddress>,
+        (transport, place): (Transport, Place),
     ) -> Option<Joined> {
         let number = {
             let mut state = self.lock();
-            if state.sessions.values().any(|entry| entry.relay == relay) {
+            let ours = |entry: &Entry| entry.relay == relay && (place == Place::New || entry.address != address);
+            if state.sessions.values().any(ours) {
                 return None;
             }
             state.next_session += 1;
@@ -87,12 +92,14 @@ impl Board {
             );
             number
         };
+        self.carried(address, transport).inc();
         self.publish(address);
         self.news.notify_one();
         Some(Joined {
             board: self.clone(),
             address,
             number,
+            transport,
         })
     }
 
@@ -176,12 +183,22 @@ impl Board {
             // An error says that there was no such series.
             let _ = self.metrics.links.remove_label_values(&[relay.as_str(), state]);
         }
+        for transport in Transport::ALL {
+            let labels = [relay.as_str(), transport.as_str()];
+            let _ = self.metrics.link_sessions.remove_label_values(&labels);
+        }
         let _ = self.metrics.link_connects.remove_label_values(&[relay.as_str()]);
         self.tell_readiness();
     }
 
-    fn leave(&self, address: SocketAddr, number: u64) {
+    fn carried(&self, address: SocketAddr, transport: Transport) -> IntGauge {
+        let labels = [&address.to_string(), transport.as_str()];
+        self.metrics.link_sessions.with_label_values(&labels)
+    }
+
+    fn leave(&self, address: SocketAddr, number: u64, transport: Transport) {
         self.lock().sessions.remove(&number);
+        self.carried(address, transport).dec();
         self.publish(address);
     }
 
@@ -230,6 +247,7 @@ pub(crate) struct Joined {
     board: Arc<Board>,
     address: SocketAddr,
     number: u64,
+    transport: Transport,
 }
 
 impl Joined {
@@ -243,13 +261,15 @@ impl Joined {
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        self.board.leave(self.address, self.number);
+        self.board.leave(self.address, self.number, self.transport);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NEW: (Transport, Place) = (Transport::Quic, Place::New);
 
     fn board() -> (Arc<Board>, Readiness, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::new(0).unwrap().0);
@@ -271,7 +291,7 @@ mod tests {
             reason.contains("127.0.0.1:1: no answer") && reason.contains("127.0.0.1:2: denied"),
             "{reason}"
         );
-        let joined = board.join(address(1), [1; 16], Vec::new()).unwrap();
+        let joined = board.join(address(1), [1; 16], Vec::new(), NEW).unwrap();
         assert!(readiness.reasons().is_empty());
         assert_eq!(metrics.links.with_label_values(&["127.0.0.1:1", "up"]).get(), 1);
         drop(joined);
@@ -283,13 +303,31 @@ mod tests {
     #[test]
     fn one_relay_process_has_one_session_under_whatever_address() {
         let (board, _, _) = board();
-        let first = board.join(address(1), [1; 16], Vec::new()).unwrap();
-        assert!(board.join(address(2), [1; 16], Vec::new()).is_none());
-        let second = board.join(address(2), [2; 16], Vec::new()).unwrap();
+        let first = board.join(address(1), [1; 16], Vec::new(), NEW).unwrap();
+        assert!(board.join(address(2), [1; 16], Vec::new(), NEW).is_none());
+        let second = board.join(address(2), [2; 16], Vec::new(), NEW).unwrap();
         let sessions = board.sessions().borrow().clone();
         assert_eq!((first.place(&sessions), second.place(&sessions)), ((0, 2), (1, 2)));
         drop(first);
-        assert!(board.join(address(2), [1; 16], Vec::new()).is_some());
+        assert!(board.join(address(2), [1; 16], Vec::new(), NEW).is_some());
         assert_eq!(second.place(&board.sessions().borrow()), (0, 1));
+    }
+
+    #[test]
+    fn a_session_may_take_the_place_of_one_with_the_same_process_at_the_same_address() {
+        let (board, ..) = board();
+        let tcp = board
+            .join(address(1), [1; 16], Vec::new(), (Transport::Tcp, Place::New))
+            .unwrap();
+        let better = (Transport::Quic, Place::OfOurOwn);
+        assert!(board.join(address(2), [1; 16], Vec::new(), better).is_none());
+        let quic = board.join(address(1), [1; 16], Vec::new(), better).unwrap();
+        let carried = |transport| board.carried(address(1), transport).get();
+        assert_eq!((carried(Transport::Quic), carried(Transport::Tcp)), (1, 1));
+        drop(tcp);
+        assert!(board.is_up(address(1)));
+        assert_eq!((carried(Transport::Quic), carried(Transport::Tcp)), (1, 0));
+        drop(quic);
+        assert!(!board.is_up(address(1)));
     }
 }

@@ -1,4 +1,4 @@
-//! Dialling a relay: QUIC with both ends' certificates, and the check that the other end is a relay.
+//! Dialling a relay, over QUIC or over TCP: TLS with both ends' certificates, and the check that the other end is a relay.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,10 +14,13 @@ use quinn::crypto::rustls::QuicClientConfig;
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 
 use super::explain::{Trouble, TroubleKind, explain};
 use crate::config::Config;
 use crate::network::Network;
+
+mod tcp;
 
 /// How long the last packets may take to leave when the process ends.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -33,16 +36,22 @@ pub(crate) enum DialerError {
     Quic(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
 }
 
-/// The process's QUIC endpoints, one for each address family that is used.
+/// What relays are dialled with.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     network: Arc<dyn Network>,
-    config: quinn::ClientConfig,
+    quic: quinn::ClientConfig,
+    tls: Arc<rustls::ClientConfig>,
+    /// Streams that a relay may have open.
+    streams: u32,
     trust_domain: TrustDomain,
     /// The end of this agent's own certificate, for explanations.
     not_after: i64,
+    /// QUIC endpoints, one for each address family that is used.
     v4: OnceCell<Endpoint>,
     v6: OnceCell<Endpoint>,
+    /// What drives the connections over TCP.
+    drivers: TaskTracker,
 }
 
 /// A relay, reached and recognised.
@@ -65,28 +74,36 @@ impl Dialer {
         tls.alpn_protocols = vec![ALPN.to_vec()];
         // A resumed session would not check the relay's certificate again.
         tls.resumption = Resumption::disabled();
-        let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+        let tls = Arc::new(tls);
+        let mut quic = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls.clone())?));
         let streams = stream_limit(config.directory.connections);
-        client.transport_config(Arc::new(network.transport(streams)));
+        quic.transport_config(Arc::new(network.transport(streams)));
         Ok(Self {
             network,
-            config: client,
+            quic,
+            tls,
+            streams,
             trust_domain: config.trust_domain.clone(),
             not_after: config.not_after,
             v4: OnceCell::new(),
             v6: OnceCell::new(),
+            drivers: TaskTracker::new(),
         })
     }
 
-    /// Connects to `address`, whose certificate must be for `name` and name a relay of our trust domain.
-    pub(crate) async fn dial(&self, address: SocketAddr, name: &ServerName<'static>) -> Result<Dialled, Trouble> {
+    /// Connects to `address` over QUIC; its certificate must be for `name` and name a relay of our trust domain.
+    pub(crate) async fn quic(&self, address: SocketAddr, name: &ServerName<'static>) -> Result<Dialled, Trouble> {
         let endpoint = self.endpoint(address.ip()).await?;
         let connection = endpoint
-            .connect_with(self.config.clone(), address, &name.to_str())
+            .connect_with(self.quic.clone(), address, &name.to_str())
             .map_err(|error| Trouble::new(TroubleKind::Local, error.to_string()))?
             .await
             .map_err(|error| self.explain(&error.into()))?;
-        let connection = Connection::from(connection);
+        self.recognise(connection.into())
+    }
+
+    /// Whether the other end is a relay of ours.
+    fn recognise(&self, connection: Connection) -> Result<Dialled, Trouble> {
         let facts = connection
             .peer_certificate()
             .ok_or_else(|| "it showed no certificate".to_owned())
@@ -111,6 +128,9 @@ impl Dialer {
 
     /// Lets the last packets leave.
     pub(crate) async fn close(&self) {
+        self.drivers.close();
+        // Each ends by itself a second after its connection.
+        let _ = tokio::time::timeout(GOODBYE, self.drivers.wait()).await;
         for endpoint in [&self.v4, &self.v6].into_iter().filter_map(OnceCell::get) {
             endpoint.close(CloseCode::Stopping.to_varint(), b"the agent ends");
             let _ = tokio::time::timeout(GOODBYE, endpoint.wait_idle()).await;

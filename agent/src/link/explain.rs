@@ -12,6 +12,8 @@ pub(crate) enum TroubleKind {
     Resolve,
     /// No UDP packet came back.
     NoUdp,
+    /// No connection over TCP either.
+    NoTcp,
     /// The session was there, and then nothing came any more.
     Silent,
     /// The relay's certificate is not from an authority that we trust.
@@ -50,6 +52,7 @@ impl TroubleKind {
         match self {
             Self::Resolve => "resolve",
             Self::NoUdp => "no_udp",
+            Self::NoTcp => "no_tcp",
             Self::Silent => "silent",
             Self::RelayCa => "relay_ca",
             Self::RelayCertificateTime => "relay_certificate_time",
@@ -104,14 +107,14 @@ mod alert {
     pub(super) const NO_APPLICATION_PROTOCOL: u8 = 120;
 }
 
+/// What silence means, before there was a session.
+pub(crate) const NO_UDP: &str =
+    "no answer over UDP; is the relay up, is the address right, and does the firewall let UDP to it pass?";
+
 /// What the end of a connection means. `not_after` is the end of this agent's own certificate.
 pub(crate) fn explain(ended: &Ended, not_after: i64) -> Trouble {
     match ended {
-        Ended::TimedOut => Trouble::new(
-            TroubleKind::NoUdp,
-            "no answer over UDP; is the relay up, is the address right, and does the firewall let UDP to it pass?"
-                .to_owned(),
-        ),
+        Ended::TimedOut => Trouble::new(TroubleKind::NoUdp, NO_UDP.to_owned()),
         Ended::Distrusted { alert, reason } => explain_relays_certificate(*alert, reason),
         Ended::Refused { alert, reason } => explain_our_certificate(*alert, reason, not_after),
         Ended::Closed { code, reason } => explain_close(*code, &readable(reason), not_after),

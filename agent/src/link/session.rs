@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use postern_protocol::close::CloseCode;
-use postern_protocol::connection::{Connection, Ended, ReceiveStream, SendStream};
+use postern_protocol::connection::{Connection, Ended, ReceiveStream, SendStream, Transport};
 use postern_protocol::frame::{
     Control, DirectoryHealth, Draining, Hello, KeyChange, MAJOR, MAX_CONTROL_BYTES, MINOR, Status, Welcome,
 };
@@ -87,6 +87,15 @@ impl Session {
     }
 }
 
+/// Whose place a session takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nobody's.
+    New,
+    /// That of a session of ours with the same relay, over another carrier.
+    OfOurOwn,
+}
+
 /// A session whose greeting is done.
 pub(crate) struct Established {
     context: Arc<Context>,
@@ -105,7 +114,12 @@ pub(crate) struct Established {
 
 impl Established {
     /// Opens the control stream and exchanges `Hello` and `Welcome`.
-    pub(super) async fn greet(context: Arc<Context>, address: SocketAddr, dialled: Dialled) -> Result<Self, Trouble> {
+    pub(super) async fn greet(
+        context: Arc<Context>,
+        address: SocketAddr,
+        dialled: Dialled,
+        place: Place,
+    ) -> Result<Self, Trouble> {
         let connection = dialled.connection;
         let relay = address.to_string();
         // Subscribed before they are told, so that no change falls between.
@@ -121,6 +135,7 @@ impl Established {
             opening_key: keys.borrow_and_update().public_der().to_vec(),
             slots: told.slots,
             directory: told.directory,
+            takes_over: place == Place::OfOurOwn,
         };
         let greeting = timeout(WELCOME_TIMEOUT, exchange(&connection, hello)).await;
         let (control, welcome) = match greeting {
@@ -142,13 +157,17 @@ impl Established {
             .take(MOST_REPLICAS)
             .filter_map(|text| text.parse().ok())
             .collect();
-        let Some(joined) = context.board.join(address, welcome.instance, replicas) else {
+        let transport = connection.transport();
+        let Some(joined) = context
+            .board
+            .join(address, welcome.instance, replicas, (transport, place))
+        else {
             let text = "there is a session with this relay process already, under another address";
             connection.close(CloseCode::Superseded, text);
             return Err(Trouble::new(TroubleKind::Duplicate, text.to_owned()));
         };
         tracing::info!(
-            relay, name = %dialled.relay, software = %welcome.software, local = ?connection.local_ip(),
+            relay, name = %dialled.relay, %transport, software = %welcome.software, local = ?connection.local_ip(),
             "session with a relay",
         );
         let clock = context.agent.clock.clone();
@@ -173,6 +192,11 @@ impl Established {
             draining: AtomicBool::new(false),
             sign_ins: TaskTracker::new(),
         })
+    }
+
+    /// What carries it.
+    pub(super) fn transport(&self) -> Transport {
+        self.session.connection.transport()
     }
 
     /// Cancelled when the relay is to be dialled anew: it asks for that, or the session is over.
@@ -231,6 +255,7 @@ impl Established {
             Some(error) => context.dialer.explain(&error),
             None => Trouble::new(TroubleKind::Ended, "closed by this agent".to_owned()),
         };
+        session.connection.gone().await;
         drop(joined);
         context.board.ended(&session.relay, &trouble);
         go_away.cancel();

@@ -61,9 +61,18 @@ impl Bed {
     }
 
     pub(crate) fn relay_with(&self, issued: &Issued) -> Relay {
+        Relay::start(issued, self.anchors())
+    }
+
+    fn anchors(&self) -> RootCertStore {
         let mut anchors = RootCertStore::empty();
         anchors.add_parsable_certificates(tls::load_certificates(&self.folder.path().join("ca.pem")).unwrap());
-        Relay::start(issued, anchors)
+        anchors
+    }
+
+    /// A relay that no UDP reaches yet.
+    pub(crate) fn blocked_relay(&self) -> Relay {
+        Relay::start_blocked(&self.ca.issue(Some(RELAY_URI), &[RELAY_NAME]), self.anchors(), true)
     }
 
     /// The agent's configuration for these relays.

@@ -26,3 +26,4 @@ mod relay;
 mod second_try;
 #[cfg(test)]
 mod session;
+mod tcp;

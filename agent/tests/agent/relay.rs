@@ -1,11 +1,12 @@
 //! A minimal relay: accepts agents, exchanges greetings, keeps time, sends sign-ins.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::tcp::{self, Facts, Limits, Side};
 use postern_protocol::connection::{Connection, ReceiveStream, SendStream};
 use postern_protocol::frame::{
     Answer, Control, DirectoryHealth, Hello, MAJOR, MAX_ANSWER_BYTES, MAX_CONTROL_BYTES, MINOR, Ping, Pong, Probed,
@@ -19,8 +20,11 @@ use quinn::Endpoint;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
-use tokio::sync::{Mutex, mpsc};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, OnceCell, mpsc};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use crate::pki::Issued;
@@ -47,11 +51,26 @@ impl Default for Greeting {
 
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
-    endpoint: Endpoint,
+    /// None while no UDP passes.
+    endpoint: OnceCell<Endpoint>,
+    /// What came over UDP meanwhile waits in here.
+    blocked: std::sync::Mutex<Option<UdpSocket>>,
+    server: quinn::ServerConfig,
+    tcp: Option<TcpListener>,
+    tls: TlsAcceptor,
+    drivers: TaskTracker,
 }
 
 impl Relay {
+    /// Over QUIC alone.
     pub(crate) fn start(issued: &Issued, anchors: RootCertStore) -> Self {
+        let relay = Self::start_blocked(issued, anchors, false);
+        relay.let_udp_pass();
+        relay
+    }
+
+    /// Nothing that comes over UDP is heard yet; with `tcp` there is a listener beside it.
+    pub(crate) fn start_blocked(issued: &Issued, anchors: RootCertStore, tcp: bool) -> Self {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), crypto_provider())
             .build()
             .unwrap();
@@ -62,19 +81,63 @@ impl Relay {
             .with_single_cert(vec![issued.certificate.clone()], issued.key.clone_key())
             .unwrap();
         tls.alpn_protocols = vec![ALPN.to_vec()];
-        let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
+        let tls = Arc::new(tls);
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls.clone()).unwrap()));
         server.transport_config(Arc::new(transport_config(stream_limit(2))));
-        let endpoint = Endpoint::server(server, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        // A number that is free for both, which the first may not be.
+        let (udp, listener) = std::iter::repeat_with(|| UdpSocket::bind("127.0.0.1:0").unwrap())
+            .take(16)
+            .find_map(|udp| {
+                let listener = std::net::TcpListener::bind(udp.local_addr().unwrap()).ok()?;
+                listener.set_nonblocking(true).unwrap();
+                Some((udp, TcpListener::from_std(listener).unwrap()))
+            })
+            .unwrap();
         Self {
-            address: endpoint.local_addr().unwrap(),
-            endpoint,
+            address: udp.local_addr().unwrap(),
+            endpoint: OnceCell::new(),
+            blocked: std::sync::Mutex::new(Some(udp)),
+            server,
+            tcp: tcp.then_some(listener),
+            tls: TlsAcceptor::from(tls),
+            drivers: TaskTracker::new(),
+        }
+    }
+
+    /// From now on, and what has come already.
+    pub(crate) fn let_udp_pass(&self) {
+        let udp = self.blocked.lock().unwrap().take().unwrap();
+        let (config, server) = (quinn::EndpointConfig::default(), self.server.clone());
+        let endpoint = Endpoint::new(config, Some(server), udp, Arc::new(quinn::TokioRuntime)).unwrap();
+        self.endpoint.set(endpoint).unwrap();
+    }
+
+    /// The next connection over TCP whose handshake succeeds.
+    pub(crate) async fn connection_over_tcp(&self) -> Connection {
+        loop {
+            let (stream, remote) = self.tcp.as_ref().unwrap().accept().await.unwrap();
+            let Ok(stream) = self.tls.accept(stream).await else {
+                continue;
+            };
+            let facts = Facts {
+                local: None,
+                remote,
+                certificate: None,
+            };
+            let limits = Limits {
+                open: 64,
+                accepted_in_all: Some(1),
+            };
+            let (connection, driver) = tcp::connection(stream, Side::Accepted, facts, limits);
+            self.drivers.spawn(driver);
+            return Connection::Tcp(connection);
         }
     }
 
     /// The next connection whose handshake succeeds.
     pub(crate) async fn connection(&self) -> Connection {
         loop {
-            let incoming = self.endpoint.accept().await.unwrap();
+            let incoming = self.endpoint.get().unwrap().accept().await.unwrap();
             if let Ok(connection) = incoming.await {
                 return connection.into();
             }
@@ -112,7 +175,11 @@ impl Relay {
 
     /// The next agent, greeted.
     pub(crate) async fn agent(&self, greeting: Greeting) -> Agent {
-        let connection = self.connection().await;
+        Self::greet(self.connection().await, greeting).await
+    }
+
+    /// The agent at the other end of `connection`.
+    pub(crate) async fn greet(connection: Connection, greeting: Greeting) -> Agent {
         let (mut send, mut recv) = connection.accept_bi().await.unwrap();
         let hello = read_frame(&mut recv, MAX_CONTROL_BYTES, Control::decode).await.unwrap();
         let Control::Hello(hello) = hello else {

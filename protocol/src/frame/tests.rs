@@ -35,6 +35,11 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
         opening_key: vec![8; 294],
         slots: 16,
         directory: DirectoryHealth::Ready,
+        takes_over: false,
+    };
+    let takes_over = Hello {
+        takes_over: true,
+        ..hello.clone()
     };
     let welcome = Welcome {
         major: 1,
@@ -74,6 +79,7 @@ fn golden() -> Vec<(&'static str, Vec<u8>)> {
     };
     vec![
         ("hello", Control::Hello(hello).encode()),
+        ("hello_takes_over", Control::Hello(takes_over).encode()),
         ("welcome", Control::Welcome(welcome).encode()),
         (
             "status",

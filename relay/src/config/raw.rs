@@ -71,6 +71,7 @@ pub(super) struct RawTls {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawQuic {
     pub(super) listen: Option<String>,
+    pub(super) tcp: Option<bool>,
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
 }

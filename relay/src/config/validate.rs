@@ -122,6 +122,17 @@ impl RawConfig for Raw {
         {
             problems.add("admin.listen", "is the same as api.listen");
         }
+        if let Some(quic) = &quic {
+            let others = [
+                ("api.listen", api.as_ref().map(|api| api.listen)),
+                ("admin.listen", admin_listen),
+            ];
+            for (key, other) in others {
+                if let Some(other) = other {
+                    check_tcp_port(quic, key, other, problems);
+                }
+            }
+        }
         let limits = Limits {
             per_caller: rate(problems, "limits.per_caller", self.limits.per_caller, PER_CALLER),
             per_address: rate(problems, "limits.per_address", self.limits.per_address, PER_ADDRESS),
@@ -316,8 +327,22 @@ fn validate_quic(
     }
     Some(Quic {
         listen: listen?,
+        tcp: raw.tcp.unwrap_or(true),
         identity,
     })
+}
+
+/// Agents' TCP port is the number of their UDP port, which another listener may have.
+fn check_tcp_port(quic: &Quic, key: &str, other: SocketAddr, problems: &mut Problems) {
+    let (ours, theirs) = (quic.listen.ip(), other.ip());
+    let same_place = ours == theirs || ours.is_unspecified() || theirs.is_unspecified();
+    if quic.tcp && same_place && quic.listen.port() == other.port() && other.port() != 0 {
+        problems.add(
+            key,
+            "has the port of quic.listen, where agents connect by TCP if no UDP passes; choose another port, or set \
+             quic.tcp = false",
+        );
+    }
 }
 
 fn rate(problems: &mut Problems, key: &str, raw: Option<RawRate>, default: Rate) -> Rate {

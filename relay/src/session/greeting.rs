@@ -22,7 +22,7 @@ use crate::driver::Event;
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Slots that one session may announce: memory and streams are set aside for them.
-const MOST_SLOTS: u32 = 1_024;
+pub(super) const MOST_SLOTS: u32 = 1_024;
 
 /// A session after `Hello` and `Welcome`.
 pub(super) struct Greeted {
@@ -151,10 +151,8 @@ async fn admit(
     hello: &Hello,
     context: &LinkContext,
 ) -> Result<Admission, End> {
-    match context
-        .registry
-        .admit(agent, hello.instance, connection.remote_address())
-    {
+    let address = connection.remote_address();
+    match context.registry.admit(agent, hello.instance, address, hello.takes_over) {
         Ok(admission) => Ok(admission),
         Err(refusal) => {
             // An agent that dials again has lost the session that is still known here: it gets no work until it shows

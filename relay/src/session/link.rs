@@ -210,6 +210,10 @@ impl Link {
             return End::new(CloseCode::Stopping, "the relay is stopping");
         }
         link.announce_to(admission.predecessors, address).await;
+        if let Some(older) = admission.takes_over {
+            // Not before the new one can have what the old one does not get any more.
+            let _ = link.context.events.send(Event::Draining(older)).await;
+        }
 
         // Each of these runs for as long as the session; the first to end ends it.
         let mut streams = JoinSet::new();

@@ -1,42 +1,39 @@
-//! The QUIC endpoint: accepts agents, limits what half-open handshakes can cost, and hands each connection on.
+//! Where agents come in: QUIC, and TCP beside it on the same port number for those whom UDP does not reach. Accepts them,
+//! limits what half-open handshakes can cost, and hands each connection on.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_protocol::connection::Connection;
 use postern_protocol::identity::{CertificateFacts, Identity, read_certificate};
 use postern_protocol::transport;
-use postern_service::net::host_of;
+use postern_service::net::{BindError, Udp, bind_tcp, bind_udp};
 use postern_service::threads::Threads;
 use quinn::crypto::rustls::QuicServerConfig;
 use tokio_util::task::TaskTracker;
 
-use super::link::{self, LinkContext};
+use self::handshakes::Handshakes;
+use self::tcp::TcpDoor;
+use super::link::LinkContext;
 use super::verifier::TenantVerifier;
-use crate::config::Config;
+use crate::config::{Config, Quic};
 
-/// With more unfinished handshakes than this a client must show that its address is its own (QUIC `Retry`).
-const RETRY_ABOVE: usize = 256;
-
-/// With more than this, newcomers are refused: even validated addresses may be hostile.
-const REFUSE_ABOVE: usize = 2_048;
-
-/// Of these one address may have this many: a thousand agents behind one address come back within seconds, and no
-/// single host takes everybody's room.
-const MOST_PER_ADDRESS: usize = 512;
+mod handshakes;
+mod quic;
+mod tcp;
 
 /// A handshake takes two round trips; an agent that needs longer tries again.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a port is looked for that is free for both, where any will do.
+const TRIES: u32 = 16;
+
 /// Why the endpoint could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The UDP port.
+    /// The UDP port, or the TCP port of the same number.
     #[error(transparent)]
-    Bind(#[from] postern_service::net::BindError),
+    Bind(#[from] BindError),
     /// Certificate, key or anchors do not fit what TLS needs.
     #[error("TLS for agents: {0}")]
     Tls(String),
@@ -45,27 +42,72 @@ pub enum ListenError {
     Endpoint(#[from] std::io::Error),
 }
 
-/// Opens the endpoint that agents dial.
+/// Where agents come in.
+#[derive(Debug)]
+pub struct Listener {
+    /// Over QUIC.
+    pub endpoint: quinn::Endpoint,
+    tcp: Option<TcpDoor>,
+}
+
+impl From<quinn::Endpoint> for Listener {
+    /// Over QUIC alone.
+    fn from(endpoint: quinn::Endpoint) -> Self {
+        Self { endpoint, tcp: None }
+    }
+}
+
+/// Opens what agents dial.
 ///
 /// # Errors
 /// [`ListenError`].
-pub fn open(config: &Config) -> Result<quinn::Endpoint, ListenError> {
-    let server = server_config(config)?;
-    let udp = postern_service::net::bind_udp(config.quic.listen, transport::UDP_BUFFER)?;
+pub fn open(config: &Config) -> Result<Listener, ListenError> {
+    let tls = tls_config(config)?;
+    let server = quic_config(&tls)?;
+    let (udp, tcp) = ports(&config.quic)?;
     let runtime = Arc::new(quinn::TokioRuntime);
-    Ok(quinn::Endpoint::new(
-        quinn::EndpointConfig::default(),
-        Some(server),
-        udp.socket,
-        runtime,
-    )?)
+    let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(server), udp.socket, runtime)?;
+    Ok(Listener {
+        endpoint,
+        tcp: tcp.map(|listener| TcpDoor::new(listener, tls)),
+    })
 }
 
-/// How that endpoint receives agents, on whatever socket.
+/// The two sockets, with one number.
+fn ports(quic: &Quic) -> Result<(Udp, Option<tokio::net::TcpListener>), ListenError> {
+    let mut tries = 0;
+    loop {
+        let udp = bind_udp(quic.listen, transport::UDP_BUFFER)?;
+        if !quic.tcp {
+            return Ok((udp, None));
+        }
+        match bind_tcp(udp.socket.local_addr()?) {
+            Ok(tcp) => return Ok((udp, Some(tcp))),
+            // Whatever UDP was given may be taken for TCP.
+            Err(_) if quic.listen.port() == 0 && tries < TRIES => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// How QUIC receives agents, on whatever socket.
 ///
 /// # Errors
 /// [`ListenError::Tls`].
 pub fn server_config(config: &Config) -> Result<quinn::ServerConfig, ListenError> {
+    quic_config(&tls_config(config)?)
+}
+
+fn quic_config(tls: &Arc<rustls::ServerConfig>) -> Result<quinn::ServerConfig, ListenError> {
+    let crypto = QuicServerConfig::try_from(tls.clone()).map_err(|error| ListenError::Tls(error.to_string()))?;
+    let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    // An agent opens one stream, for control.
+    server.transport_config(Arc::new(transport::transport_config(1)));
+    Ok(server)
+}
+
+/// What is shown to agents and asked of them, over QUIC and over TCP alike.
+fn tls_config(config: &Config) -> Result<Arc<rustls::ServerConfig>, ListenError> {
     let tls_error = |error: &dyn std::fmt::Display| ListenError::Tls(error.to_string());
     let provider = transport::crypto_provider();
     let verifier = TenantVerifier::new(config.trust_domain.clone(), &config.tenants, provider.clone())
@@ -80,138 +122,41 @@ pub fn server_config(config: &Config) -> Result<quinn::ServerConfig, ListenError
     tls.alpn_protocols = vec![transport::ALPN.to_vec()];
     // No resumption: every session shows its certificate, so that a changed anchor counts at once.
     tls.send_tls13_tickets = 0;
-    let crypto = QuicServerConfig::try_from(tls).map_err(|error| tls_error(&error))?;
-    let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    // An agent opens one stream, for control.
-    server.transport_config(Arc::new(transport::transport_config(quinn::VarInt::from_u32(1))));
-    Ok(server)
+    tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    Ok(Arc::new(tls))
 }
 
 /// Accepts agents until it is time to say goodbye or to stop; returns when every session has ended.
-pub async fn accept(endpoint: quinn::Endpoint, context: Arc<LinkContext>, threads: &Threads) {
-    let tasks = TaskTracker::new();
-    let handshakes = Arc::new(Handshakes::default());
-    loop {
-        let incoming = tokio::select! {
-            biased;
-            () = context.shutdown.stop.cancelled() => break,
-            () = context.goodbye.cancelled() => break,
-            incoming = endpoint.accept() => incoming,
-        };
-        let Some(incoming) = incoming else { break };
-        let (unfinished, of_address) = handshakes.count(incoming.remote_address().ip());
-        if unfinished >= REFUSE_ABOVE || of_address >= MOST_PER_ADDRESS {
-            incoming.refuse();
-        } else if unfinished >= RETRY_ABOVE && !incoming.remote_address_validated() {
-            // It can only fail for a validated address, which this is not.
-            let _ = incoming.retry();
-        } else {
-            let pending = handshakes.begin(incoming.remote_address().ip());
-            let context = context.clone();
-            // quinn's own tasks of the connection are spawned where it is taken up.
-            let serving = async move {
-                if let Some((connection, facts)) = handshake(incoming, pending, &context).await {
-                    link::serve(connection, facts, context).await;
-                }
-            };
-            tasks.spawn_on(serving, threads.next());
-        }
-    }
-    tasks.close();
-    tasks.wait().await;
-}
-
-/// Unfinished handshakes, in all and by address.
-#[derive(Debug, Default)]
-struct Handshakes {
-    by_address: Mutex<HashMap<IpAddr, usize>>,
-    total: AtomicUsize,
-}
-
-impl Handshakes {
-    fn count(&self, address: IpAddr) -> (usize, usize) {
-        let of_address = self.lock().get(&host_of(address)).copied().unwrap_or(0);
-        (self.total.load(Ordering::Relaxed), of_address)
-    }
-
-    fn begin(self: &Arc<Self>, address: IpAddr) -> Pending {
-        let address = host_of(address);
-        *self.lock().entry(address).or_default() += 1;
-        self.total.fetch_add(1, Ordering::Relaxed);
-        Pending {
-            handshakes: self.clone(),
-            address,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        // Whole after every statement.
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts an unfinished handshake for as long as it lives.
-struct Pending {
-    handshakes: Arc<Handshakes>,
-    address: IpAddr,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.handshakes.total.fetch_sub(1, Ordering::Relaxed);
-        let mut by_address = self.handshakes.lock();
-        if let Some(count) = by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&self.address);
-            }
-        }
-    }
-}
-
-async fn handshake(
-    incoming: quinn::Incoming,
-    pending: Pending,
-    context: &LinkContext,
-) -> Option<(Connection, CertificateFacts)> {
-    let address = incoming.remote_address();
-    let connecting = incoming
-        .accept()
-        .inspect_err(|error| tracing::debug!(%address, %error, "no handshake"))
-        .ok()?;
-    let connection = match tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await {
-        Ok(Ok(connection)) => Connection::from(connection),
-        Ok(Err(error)) => {
-            tracing::debug!(%address, %error, "handshake failed");
-            return None;
-        }
-        Err(_) => {
-            tracing::debug!(%address, "handshake took too long");
-            return None;
-        }
+pub async fn accept(listener: &Listener, context: Arc<LinkContext>, threads: &Threads) {
+    let ways = Ways {
+        tasks: TaskTracker::new(),
+        handshakes: Arc::default(),
+        context: context.clone(),
+        threads: threads.clone(),
     };
-    drop(pending);
-    // The verifier has read it before; this reads what it let through.
-    let facts = connection
+    tokio::select! {
+        biased;
+        () = context.shutdown.stop.cancelled() => {}
+        () = context.goodbye.cancelled() => {}
+        () = quic::accept(&listener.endpoint, &ways) => {}
+        () = tcp::accept(listener.tcp.as_ref(), &ways) => {}
+    }
+    ways.tasks.close();
+    ways.tasks.wait().await;
+}
+
+/// What both carriers put connections into.
+struct Ways {
+    tasks: TaskTracker,
+    handshakes: Arc<Handshakes>,
+    context: Arc<LinkContext>,
+    threads: Threads,
+}
+
+/// What is known of who is at the other end. The verifier has read it before; this reads what it let through.
+fn facts(connection: &Connection, context: &LinkContext) -> Option<CertificateFacts> {
+    connection
         .peer_certificate()
         .and_then(|leaf| read_certificate(&leaf, &context.trust_domain).ok())
-        .filter(|facts| matches!(facts.identity, Identity::Agent(_)))?;
-    Some((connection, facts))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unfinished_handshakes_are_counted_in_all_and_by_network_and_forgotten_when_they_end() {
-        let handshakes = Arc::new(Handshakes::default());
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let first = handshakes.begin(address("2001:db8::1"));
-        let second = handshakes.begin(address("192.0.2.1"));
-        assert_eq!(handshakes.count(address("2001:db8::2")), (2, 1));
-        drop((first, second));
-        assert_eq!(handshakes.count(address("2001:db8::2")), (0, 0));
-        assert!(handshakes.lock().is_empty());
-    }
+        .filter(|facts| matches!(facts.identity, Identity::Agent(_)))
 }

@@ -21,7 +21,7 @@ pub struct Registry {
 struct State {
     last: u64,
     sessions: BTreeMap<(AgentIdentity, SessionId), Entry>,
-    /// Agents with more than one.
+    /// Agents of which more than one process is in session.
     duplicates: usize,
     /// Connections without a session. None is 0.
     greeting: BTreeMap<AgentIdentity, usize>,
@@ -53,8 +53,10 @@ pub struct Admission {
     pub id: SessionId,
     /// Told to the session when a newer one of the same agent comes.
     pub probe: Arc<Notify>,
-    /// The sessions that the agent had before.
+    /// The sessions that other processes with the agent's certificate had before.
     pub predecessors: Vec<Predecessor>,
+    /// The session of the same process whose place this one takes.
+    pub takes_over: Option<SessionId>,
 }
 
 /// Sessions of one agent at once: a dying one beside its successor, twice over. Two machines with one certificate
@@ -119,24 +121,34 @@ impl Registry {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn admit(&self, agent: &AgentIdentity, instance: [u8; 16], address: SocketAddr) -> Result<Admission, Refusal> {
+    pub fn admit(
+        &self,
+        agent: &AgentIdentity,
+        instance: [u8; 16],
+        address: SocketAddr,
+        takes_over: bool,
+    ) -> Result<Admission, Refusal> {
         let mut state = self.lock();
         let mut predecessors = Vec::new();
+        let mut own = None;
         for ((_, id), entry) in state.of(agent) {
             let older = Predecessor {
                 id: *id,
                 address: entry.address,
                 probe: entry.probe.clone(),
             };
-            if entry.instance == instance {
+            if entry.instance != instance {
+                predecessors.push(older);
+            } else if takes_over && own.is_none() {
+                own = Some(older.id);
+            } else {
                 return Err(Refusal::SameInstance(older));
             }
-            predecessors.push(older);
         }
-        if predecessors.len() >= MOST_PER_AGENT {
+        if predecessors.len() + usize::from(own.is_some()) >= MOST_PER_AGENT {
             return Err(Refusal::TooMany);
         }
-        state.duplicates += usize::from(predecessors.len() == 1);
+        let before = state.is_duplicate(agent);
         state.last += 1;
         let id = SessionId(state.last);
         let probe = Arc::new(Notify::new());
@@ -148,18 +160,21 @@ impl Registry {
                 probe: probe.clone(),
             },
         );
+        state.note_duplicate(agent, before);
         Ok(Admission {
             id,
             probe,
             predecessors,
+            takes_over: own,
         })
     }
 
     /// The session has ended.
     pub fn remove(&self, agent: &AgentIdentity, id: SessionId) {
         let mut state = self.lock();
-        if state.sessions.remove(&(agent.clone(), id)).is_some() && state.of(agent).count() == 1 {
-            state.duplicates -= 1;
+        let before = state.is_duplicate(agent);
+        if state.sessions.remove(&(agent.clone(), id)).is_some() {
+            state.note_duplicate(agent, before);
         }
     }
 
@@ -173,7 +188,7 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Agents with more than one session.
+    /// Agents of which more than one process is in session.
     pub fn duplicates(&self) -> usize {
         self.lock().duplicates
     }
@@ -188,6 +203,19 @@ impl State {
     fn of(&self, agent: &AgentIdentity) -> impl Iterator<Item = (&(AgentIdentity, SessionId), &Entry)> {
         self.sessions
             .range((agent.clone(), SessionId(0))..=(agent.clone(), SessionId(u64::MAX)))
+    }
+
+    /// Whether more than one process of `agent` is in session.
+    fn is_duplicate(&self, agent: &AgentIdentity) -> bool {
+        let mut instances = self.of(agent).map(|(_, entry)| entry.instance);
+        let first = instances.next();
+        instances.any(|instance| Some(instance) != first)
+    }
+
+    /// After a session of `agent` has come or gone.
+    fn note_duplicate(&mut self, agent: &AgentIdentity, before: bool) {
+        let now = self.is_duplicate(agent);
+        self.duplicates = self.duplicates + usize::from(now) - usize::from(before);
     }
 }
 
@@ -214,8 +242,8 @@ mod tests {
     #[test]
     fn the_same_process_twice_keeps_the_older_session() {
         let registry = Registry::default();
-        registry.admit(&agent(), [1; 16], address(1)).unwrap();
-        let refused = registry.admit(&agent(), [1; 16], address(2)).unwrap_err();
+        registry.admit(&agent(), [1; 16], address(1), false).unwrap();
+        let refused = registry.admit(&agent(), [1; 16], address(2), false).unwrap_err();
         assert!(matches!(refused, Refusal::SameInstance(older) if older.address == address(1)));
         assert_eq!(registry.len(), 1);
     }
@@ -223,15 +251,15 @@ mod tests {
     #[test]
     fn a_new_process_is_admitted_beside_the_old_one_and_told_of_it() {
         let registry = Registry::default();
-        let old = registry.admit(&agent(), [1; 16], address(1)).unwrap();
-        let new = registry.admit(&agent(), [2; 16], address(2)).unwrap();
+        let old = registry.admit(&agent(), [1; 16], address(1), false).unwrap();
+        let new = registry.admit(&agent(), [2; 16], address(2), false).unwrap();
         assert_eq!(new.predecessors.iter().map(|p| p.id).collect::<Vec<_>>(), [old.id]);
         assert_eq!(registry.duplicates(), 1);
         registry.remove(&agent(), old.id);
         assert_eq!((registry.len(), registry.duplicates()), (1, 0));
         // A third and a fourth make no more of it, and one who is gone already no less.
-        let third = registry.admit(&agent(), [3; 16], address(3)).unwrap();
-        registry.admit(&agent(), [4; 16], address(4)).unwrap();
+        let third = registry.admit(&agent(), [3; 16], address(3), false).unwrap();
+        registry.admit(&agent(), [4; 16], address(4), false).unwrap();
         assert_eq!(registry.duplicates(), 1);
         for (id, duplicates) in [(third.id, 1), (third.id, 1), (new.id, 0), (new.id, 0)] {
             registry.remove(&agent(), id);
@@ -242,9 +270,9 @@ mod tests {
     #[test]
     fn a_late_close_does_not_remove_a_successor() {
         let registry = Registry::default();
-        let old = registry.admit(&agent(), [1; 16], address(1)).unwrap();
+        let old = registry.admit(&agent(), [1; 16], address(1), false).unwrap();
         registry.remove(&agent(), old.id);
-        registry.admit(&agent(), [2; 16], address(1)).unwrap();
+        registry.admit(&agent(), [2; 16], address(1), false).unwrap();
         registry.remove(&agent(), old.id);
         assert_eq!(registry.len(), 1);
     }
@@ -267,11 +295,31 @@ mod tests {
     fn one_certificate_has_room_for_few_sessions() {
         let registry = Registry::default();
         for instance in 0..4 {
-            registry.admit(&agent(), [instance; 16], address(1)).unwrap();
+            registry.admit(&agent(), [instance; 16], address(1), false).unwrap();
         }
         assert!(matches!(
-            registry.admit(&agent(), [4; 16], address(1)),
+            registry.admit(&agent(), [4; 16], address(1), false),
             Err(Refusal::TooMany)
         ));
+    }
+
+    #[test]
+    fn a_process_may_replace_its_own_session_and_is_no_duplicate() {
+        let registry = Registry::default();
+        let old = registry.admit(&agent(), [1; 16], address(1), false).unwrap();
+        let new = registry.admit(&agent(), [1; 16], address(2), true).unwrap();
+        assert_eq!(new.takes_over, Some(old.id));
+        assert!(new.predecessors.is_empty());
+        assert_eq!(registry.duplicates(), 0);
+        // Once at a time: the one that is replaced is on its way out, and the new one is no older one.
+        let third = registry.admit(&agent(), [1; 16], address(3), true);
+        assert!(matches!(third, Err(Refusal::SameInstance(_))), "{third:?}");
+        registry.remove(&agent(), old.id);
+        assert!(registry.admit(&agent(), [1; 16], address(3), true).is_ok());
+        // Beside another process it is one all the same.
+        let other = registry.admit(&agent(), [2; 16], address(4), false).unwrap();
+        assert_eq!((other.predecessors.len(), registry.duplicates()), (2, 1));
+        registry.remove(&agent(), other.id);
+        assert_eq!(registry.duplicates(), 0);
     }
 }

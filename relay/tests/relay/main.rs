@@ -8,3 +8,4 @@ mod page;
 mod rig;
 mod sessions;
 mod sign_ins;
+mod tcp;

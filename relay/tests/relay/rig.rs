@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use postern_protocol::close::CloseCode;
+use postern_protocol::connection::tcp::{self, Facts, Limits, Side};
 use postern_protocol::connection::{Connection, Ended, ReceiveStream, SendStream};
 use postern_protocol::frame::{
     Answer, Control, DirectoryHealth, Hello, MAX_CONTROL_BYTES, MAX_REQUEST_BYTES, MINOR, Pong, Request, Welcome,
@@ -21,7 +22,10 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
 
 pub(crate) const AGENT: &str = "spiffe://postern.test/tenant/acme/realm/corp/agent/agent-1";
 
@@ -66,6 +70,8 @@ pub(crate) struct Rig {
     pub(crate) shutdown: Shutdown,
     pub(crate) relay: JoinSet<anyhow::Result<()>>,
     pub(crate) http: reqwest::Client,
+    /// Of connections over TCP.
+    drivers: TaskTracker,
 }
 
 impl Rig {
@@ -123,6 +129,7 @@ impl Rig {
             shutdown,
             relay,
             http,
+            drivers: TaskTracker::new(),
         }
     }
 
@@ -133,6 +140,35 @@ impl Rig {
 
     /// As [`Rig::dial`], with the client's own choice of algorithms.
     pub(crate) async fn dial_with(&self, shown: Shown, provider: Arc<CryptoProvider>) -> Result<Connection, Ended> {
+        let tls = self.client(shown, provider);
+        let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+        client.transport_config(Arc::new(transport::transport_config(transport::stream_limit(16))));
+        let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let dialled = endpoint.connect_with(client, self.quic, "relay.test").unwrap();
+        Ok(dialled.await?.into())
+    }
+
+    /// As [`Rig::dial`], over TCP.
+    pub(crate) async fn dial_tcp(&self, shown: Shown) -> Result<Connection, Ended> {
+        let tls = TlsConnector::from(Arc::new(self.client(shown, transport::crypto_provider())));
+        let stream = TcpStream::connect(self.quic).await.unwrap();
+        let stream = tls.connect("relay.test".try_into().unwrap(), stream).await;
+        let stream = stream.map_err(|error| Ended::of_tls_stream(&error))?;
+        let facts = Facts {
+            local: None,
+            remote: self.quic,
+            certificate: None,
+        };
+        let limits = Limits {
+            open: 64,
+            accepted_in_all: None,
+        };
+        let (connection, driver) = tcp::connection(stream, Side::Dialled, facts, limits);
+        self.drivers.spawn(driver);
+        Ok(Connection::Tcp(connection))
+    }
+
+    fn client(&self, shown: Shown, provider: Arc<CryptoProvider>) -> rustls::ClientConfig {
         let mut anchors = RootCertStore::empty();
         anchors.add(self.servers.der().clone()).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(shown.key.serialize_der()));
@@ -143,11 +179,7 @@ impl Rig {
             .with_client_auth_cert(shown.chain, key)
             .unwrap();
         tls.alpn_protocols = vec![transport::ALPN.to_vec()];
-        let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
-        client.transport_config(Arc::new(transport::transport_config(transport::stream_limit(16))));
-        let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let dialled = endpoint.connect_with(client, self.quic, "relay.test").unwrap();
-        Ok(dialled.await?.into())
+        tls
     }
 
     /// A certificate of the agent `name` of `acme`.
@@ -236,6 +268,7 @@ impl Agent {
             opening_key: key.public_der().to_vec(),
             slots: 4,
             directory: DirectoryHealth::Ready,
+            takes_over: false,
         };
         change(&mut hello);
         let (mut send, mut receive) = connection.open_bi().await.unwrap();

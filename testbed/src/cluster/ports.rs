@@ -86,7 +86,7 @@ pub struct MockDcPorts {
 pub struct RelayPorts {
     /// Sign-in API.
     pub api: u16,
-    /// QUIC (UDP).
+    /// For agents: UDP, and TCP.
     pub quic: u16,
     /// Admin listener.
     pub admin: u16,
@@ -127,8 +127,9 @@ impl Reservation {
                     tcp.push(socket);
                     port
                 }),
-                Transport::Udp => keep_udp(wanted).map(|(socket, port)| {
-                    udp.push(socket);
+                Transport::Both => keep_both(wanted).map(|(tcp_socket, udp_socket, port)| {
+                    tcp.push(tcp_socket);
+                    udp.push(udp_socket);
                     port
                 }),
             };
@@ -162,8 +163,12 @@ impl Reservation {
 #[derive(Clone, Copy)]
 enum Transport {
     Tcp,
-    Udp,
+    /// UDP, and TCP with the same number.
+    Both,
 }
+
+/// How often a port is looked for that is free for both.
+const TRIES: u32 = 16;
 
 /// A port that the cluster needs: how far from the base, and what for.
 struct Need {
@@ -181,7 +186,7 @@ impl Need {
         };
         let protocol = match self.protocol {
             Transport::Tcp => "TCP",
-            Transport::Udp => "UDP",
+            Transport::Both => "UDP and TCP",
         };
         let (address, owner, purpose) = (loopback(port), &self.owner, self.purpose);
         format!("{address} ({protocol}), for {owner}'s {purpose}: {what}")
@@ -209,7 +214,7 @@ fn layout(counts: Counts, mut port: impl FnMut(Need) -> u16) -> Ports {
             .map(|i| (i, name("relay", i)))
             .map(|(i, relay)| RelayPorts {
                 api: need(10 * i, Transport::Tcp, &relay, "sign-in API"),
-                quic: need(10 * i + 1, Transport::Udp, &relay, "QUIC listener"),
+                quic: need(10 * i + 1, Transport::Both, &relay, "listener for agents"),
                 admin: need(10 * i + 2, Transport::Tcp, &relay, "admin listener"),
             })
             .collect(),
@@ -232,6 +237,19 @@ fn keep_tcp(port: u16) -> io::Result<(Socket, u16)> {
     socket.bind(&loopback(port).into())?;
     let port = socket.local_addr()?.as_socket().map_or(port, |address| address.port());
     Ok((socket, port))
+}
+
+/// What is free for one may be taken for the other; where any port will do, another is tried.
+fn keep_both(port: u16) -> io::Result<(Socket, UdpSocket, u16)> {
+    let mut tries = 0;
+    loop {
+        let (udp, found) = keep_udp(port)?;
+        match keep_tcp(found) {
+            Ok((tcp, found)) => return Ok((tcp, udp, found)),
+            Err(_) if port == 0 && tries < TRIES => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn keep_udp(port: u16) -> io::Result<(UdpSocket, u16)> {
@@ -294,7 +312,10 @@ mod tests {
         let error = Reservation::new(SMALL, Choice::Base(base)).unwrap_err().to_string();
         for line in [
             format!("127.0.0.1:{} (TCP), for relay-1's sign-in API: taken", base + 10),
-            format!("127.0.0.1:{} (UDP), for relay-1's QUIC listener: taken", base + 11),
+            format!(
+                "127.0.0.1:{} (UDP and TCP), for relay-1's listener for agents: taken",
+                base + 11
+            ),
             "--ports auto".to_owned(),
         ] {
             assert!(error.contains(&line), "{line} is not in: {error}");

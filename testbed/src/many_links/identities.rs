@@ -124,6 +124,7 @@ impl Identities {
             opening_key: of_pool(&self.opening_keys, number).cloned().unwrap_or_default(),
             slots: self.slots,
             directory: DirectoryHealth::Ready,
+            takes_over: false,
         }
     }
 }

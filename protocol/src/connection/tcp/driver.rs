@@ -10,7 +10,7 @@ use std::task::Poll;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Duration, Instant, MissedTickBehavior, timeout};
+use tokio::time::{Duration, Instant, MissedTickBehavior, sleep, timeout};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use yamux::{ConnectionError, FrameDecodeError, Mode};
 
@@ -103,15 +103,20 @@ async fn serve<S>(yamux: &mut Yamux<S>, side: Side, users: &mut Users, state: &A
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    // A close before the first stream is there has to wait for it.
+    let given_up = async {
+        state.closing.cancelled().await;
+        sleep(GOODBYE).await;
+    };
     let first = match side {
         Side::Dialled => poll_fn(|context| yamux.poll_new_outbound(context)).await,
         Side::Accepted => tokio::select! {
             biased;
-            () = state.closing.cancelled() => return Ended::Here,
             first = poll_fn(|context| yamux.poll_next_inbound(context)) => match first {
                 Some(first) => first,
                 None => return without_a_word(),
             },
+            () = given_up => return Ended::Here,
         },
     };
     let (mut send, receive) = match first {
@@ -225,8 +230,11 @@ async fn listen(mut receive: ReceiveStream, say: &mpsc::Sender<TcpFrame>, echoes
     loop {
         let frame = match read_frame(&mut receive, TcpFrame::MAX_BYTES, TcpFrame::decode).await {
             Ok(frame) => frame,
-            // It has dropped the connection.
-            Err(WireError::End) => return without_a_word(),
+            // yamux ends streams before it tells why the connection has ended. If it has not, the other side dropped it.
+            Err(WireError::End) => {
+                sleep(GOODBYE).await;
+                return without_a_word();
+            }
             Err(error) => {
                 if error.is_violation() {
                     state.close(CloseCode::Protocol, &format!("the first stream: {error}"));

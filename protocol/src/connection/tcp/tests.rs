@@ -126,6 +126,25 @@ async fn a_close_brings_its_code_and_text_and_what_was_said_before() {
 }
 
 #[tokio::test]
+async fn a_close_at_once_brings_its_code_too() {
+    let (here, there) = duplex(64 * 1024);
+    let relay = relay(there);
+    relay.close(CloseCode::Identity, "not served");
+    sleep(Duration::from_millis(10)).await;
+    let ended = timeout(Duration::from_secs(1), agent(here).closed()).await.unwrap();
+    assert!(
+        matches!(
+            &ended,
+            Ended::Closed {
+                code: Some(CloseCode::Identity),
+                ..
+            }
+        ),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
 async fn the_end_of_the_connection_is_not_taken_for_the_end_of_a_stream() {
     let (agent, relay) = pair(64 * 1024);
     let (mut to_relay, _from_relay) = agent.open_bi().await.unwrap();

@@ -15,7 +15,6 @@ use postern_relay::metrics::Metrics;
 use postern_relay::session::listener;
 use postern_service::shutdown::Shutdown;
 use postern_service::threads::Threads;
-use quinn::VarInt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, watch};
@@ -117,7 +116,7 @@ impl Cluster {
     pub(super) fn start_relay(&mut self) {
         let seed = self.rng.random();
         let mut server = listener::server_config(&self.relay_config).unwrap();
-        server.transport_config(Arc::new(self.plan.control.transport(VarInt::from_u32(1))));
+        server.transport_config(Arc::new(self.plan.control.transport(1)));
         let socket = self.udp.socket(SocketAddr::new(RELAY, 7_011));
         let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
         let (deny_sender, deny) = watch::channel(self.relay_config.deny.clone());
@@ -126,7 +125,7 @@ impl Cluster {
         let mut process = Process::new();
         let access = process.enter(|tasks| {
             let (broker, access) = Broker::new(config, &metrics, deny, ending, rng);
-            tasks.spawn(broker.run(endpoint(socket, Some(server), seed), Threads::here()));
+            tasks.spawn(broker.run(endpoint(socket, Some(server), seed).into(), Threads::here()));
             access
         });
         self.note("a relay starts");

@@ -13,7 +13,7 @@ use postern_agent::network::{Connected, Network, NoStream, Place};
 use postern_agent::workshop::Workshop;
 use postern_protocol::Moment;
 use postern_protocol::seal::{CryptoFailure, OpeningKey};
-use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -118,7 +118,7 @@ impl Network for Here {
         Ok(endpoint(self.udp.any_socket(self.address), None, self.seed))
     }
 
-    fn transport(&self, streams: VarInt) -> TransportConfig {
+    fn transport(&self, streams: u32) -> TransportConfig {
         self.control.transport(streams)
     }
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use postern_protocol::transport::transport_config;
+use quinn::TransportConfig;
 use quinn::congestion::CubicConfig;
-use quinn::{TransportConfig, VarInt};
 
 use super::pki;
 use super::udp::Link;
@@ -48,7 +48,7 @@ pub(super) enum Control {
 }
 
 impl Control {
-    pub(super) fn transport(self, streams: VarInt) -> TransportConfig {
+    pub(super) fn transport(self, streams: u32) -> TransportConfig {
         let mut config = transport_config(streams);
         if let Self::Cubic = self {
             config.congestion_controller_factory(Arc::new(CubicConfig::default()));

@@ -239,6 +239,7 @@ impl Villain {
                 } else {
                     DirectoryHealth::Down
                 },
+                takes_over: false,
             };
             write_frame(&mut send, &Control::Hello(hello).encode()).await?;
             match read_frame(&mut receive, MAX_CONTROL_BYTES, Control::decode).await? {
