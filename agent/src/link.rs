@@ -228,16 +228,21 @@ async fn serve(
         }
         let better = async {
             match transport {
-                Transport::Quic => std::future::pending().await,
-                Transport::Tcp => way.better(&mut late).await,
+                Transport::Quic => {
+                    go_away.cancelled().await;
+                    None
+                }
+                Transport::Tcp => way.better(late.take(), &go_away).await,
             }
         };
-        tokio::select! {
+        established = tokio::select! {
             biased;
-            () = go_away.cancelled() => return,
+            next = better => match next {
+                Some(next) => next,
+                None => return,
+            },
             () = gone.cancelled() => return,
-            next = better => established = next,
-        }
+        };
         tracing::info!(relay = %way.address, "QUIC passes again; its session takes the place of the one over TCP");
     }
 }

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rustls_pki_types::ServerName;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::dial::Dialled;
@@ -88,21 +89,28 @@ impl Way {
         Established::greet(self.context.clone(), self.address, dialled, place).await
     }
 
-    /// Waits until there is a session over QUIC that takes the place of one over TCP.
-    pub(super) async fn better(&self, late: &mut Option<Attempt>) -> Established {
-        let mut tries = Upgrade::default();
-        if let Some(late) = late.take()
-            && let Ok(Ok(dialled)) = timeout(LATE, late).await
-            && let Some(established) = self.take_over(dialled).await
-        {
-            return established;
-        }
-        loop {
-            sleep(tries.next_delay(self.context.chance.draw())).await;
-            if let Ok(dialled) = self.quic().await
+    /// Waits until there is a session over QUIC that takes the place of one over TCP. `None` if that one is over first.
+    pub(super) async fn better(&self, late: Option<Attempt>, over: &CancellationToken) -> Option<Established> {
+        if let Some(late) = late {
+            let dialled = async { timeout(LATE, late).await.ok().and_then(Result::ok) };
+            if let Some(dialled) = over.run_until_cancelled(dialled).await?
                 && let Some(established) = self.take_over(dialled).await
             {
-                return established;
+                return Some(established);
+            }
+        }
+        let mut tries = Upgrade::default();
+        loop {
+            let attempt = async {
+                sleep(tries.next_delay(self.context.chance.draw())).await;
+                self.quic().await.ok()
+            };
+            // The greeting is let go on to its end: the relay closes the older session as soon as it has admitted the
+            // newer one, whose `Welcome` may come after that.
+            if let Some(dialled) = over.run_until_cancelled(attempt).await?
+                && let Some(established) = self.take_over(dialled).await
+            {
+                return Some(established);
             }
         }
     }

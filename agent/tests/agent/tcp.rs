@@ -75,3 +75,25 @@ async fn who_drains_over_tcp_finishes_what_it_has_and_says_goodbye() {
     agent.connection.close(CloseCode::Done, "drained");
     timeout(Duration::from_secs(5), bed.ended()).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_end_of_the_older_session_does_not_end_the_one_that_is_about_to_take_its_place() {
+    let mut bed = Bed::new(1).await;
+    let relay = bed.blocked_relay();
+    let issued = bed.ca.issue(Some(AGENT_URI), &[]);
+    let config = bed.config(&[relay.address], &issued, 1_500);
+    bed.run(config);
+    let mut over_tcp = Relay::greet(relay.connection_over_tcp().await, Greeting::default()).await;
+    over_tcp.until_ready(4).await;
+    relay.let_udp_pass();
+    let quic = timeout(Duration::from_secs(3), relay.connection()).await.unwrap();
+    // Admitted, so the relay closes the older one; and `Welcome` comes late.
+    over_tcp.connection.close(CloseCode::Done, "the agent has drained");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut over_quic = Relay::greet(quic, Greeting::default()).await;
+    over_quic.until_ready(4).await;
+    assert_eq!(over_quic.ask(1, USER, "right").await.verdict().0, Verdict::Success);
+    let more = timeout(Duration::from_secs(1), relay.connection()).await;
+    assert!(more.is_err(), "it dialled again");
+    assert_eq!(over_quic.connection.close_reason(), None);
+}
