@@ -80,6 +80,8 @@ struct State {
     /// What the other side is to be told.
     goodbye: Mutex<Option<(CloseCode, String)>>,
     closing: CancellationToken,
+    /// There is an end. yamux does not wake the streams of a connection that it closes in order.
+    over: CancellationToken,
     /// The driver is done, and the socket closed.
     gone: CancellationToken,
     rtt_us: AtomicU64,
@@ -93,6 +95,7 @@ impl State {
             ended: watch::channel(None).0,
             goodbye: Mutex::default(),
             closing: CancellationToken::new(),
+            over: CancellationToken::new(),
             gone: CancellationToken::new(),
             rtt_us: AtomicU64::new(u64::try_from(INITIAL_RTT.as_micros()).unwrap_or(u64::MAX)),
             measured: AtomicBool::new(false),
@@ -101,13 +104,19 @@ impl State {
 
     /// The first end counts.
     fn end(&self, how: Ended) -> bool {
-        self.ended.send_if_modified(|ended| {
+        let first = self.ended.send_if_modified(|ended| {
             let first = ended.is_none();
             if first {
                 *ended = Some(how);
             }
             first
-        })
+        });
+        self.over.cancel();
+        first
+    }
+
+    fn lost(&self) -> String {
+        self.ended().unwrap_or(Ended::Here).to_string()
     }
 
     fn ended(&self) -> Option<Ended> {
@@ -190,6 +199,7 @@ fn halves(stream: yamux::Stream, state: &Arc<State>) -> (TcpSend, TcpReceive) {
     let stream = Arc::new(Mutex::new(stream));
     let send = TcpSend {
         stream: stream.clone(),
+        state: state.clone(),
         finished: false,
     };
     let receive = TcpReceive {
@@ -208,13 +218,18 @@ fn lock(stream: &SharedStream) -> MutexGuard<'_, yamux::Stream> {
 #[derive(Debug)]
 pub struct TcpSend {
     stream: SharedStream,
+    state: Arc<State>,
     finished: bool,
 }
 
 impl TcpSend {
     pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let written = poll_fn(|context| Pin::new(&mut *lock(&self.stream)).poll_write(context, bytes)).await?;
+            let written = tokio::select! {
+                biased;
+                written = poll_fn(|context| Pin::new(&mut *lock(&self.stream)).poll_write(context, bytes)) => written?,
+                () = self.state.over.cancelled() => return Err(io::Error::other(self.state.lost())),
+            };
             bytes = bytes.get(written..).unwrap_or_default();
         }
         Ok(())
@@ -222,7 +237,11 @@ impl TcpSend {
 
     pub(super) async fn finish(&mut self) -> io::Result<()> {
         self.finished = true;
-        poll_fn(|context| Pin::new(&mut *lock(&self.stream)).poll_close(context)).await
+        tokio::select! {
+            biased;
+            finished = poll_fn(|context| Pin::new(&mut *lock(&self.stream)).poll_close(context)) => finished,
+            () = self.state.over.cancelled() => Err(io::Error::other(self.state.lost())),
+        }
     }
 }
 
@@ -247,7 +266,12 @@ impl TcpReceive {
     pub(super) async fn read_exact(&mut self, bytes: &mut [u8]) -> Result<(), ReadError> {
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match poll_fn(|context| self.poll_read(context, rest)).await? {
+            let read = tokio::select! {
+                biased;
+                read = poll_fn(|context| self.poll_read(context, rest)) => read?,
+                () = self.state.over.cancelled() => return Err(ReadError::Lost(self.state.lost())),
+            };
+            match read {
                 0 => return Err(ReadError::Finished(filled)),
                 read => filled += read,
             }

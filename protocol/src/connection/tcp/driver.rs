@@ -139,7 +139,14 @@ where
             // Its last word may have come with the end.
             talk.now_or_never().unwrap_or(ended)
         }
-        ended = &mut talk => ended,
+        ended = &mut talk => {
+            if matches!(ended, Ended::Closed { .. }) {
+                // Streams are written in no order, so what they said before the close may come after it. The other side
+                // ends the wire behind the last of it.
+                let _ = timeout(GOODBYE, users.pump(yamux)).await;
+            }
+            ended
+        }
     }
 }
 

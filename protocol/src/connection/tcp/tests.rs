@@ -156,6 +156,57 @@ async fn the_end_of_the_connection_is_not_taken_for_the_end_of_a_stream() {
     assert!(matches!(error, WireError::Lost(_)), "{error:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_when_the_connection_ends_is_told_at_once() {
+    for how in ["closed here", "closed there"] {
+        let (agent, relay) = pair(64 * 1024);
+        let (mut send, mut receive) = relay.open_bi().await.unwrap();
+        write_last_frame(&mut send, &ping(1)).await.unwrap();
+        let (_answer, mut request) = agent.accept_bi().await.unwrap();
+        read(&mut request).await.unwrap();
+        let end = async {
+            sleep(Duration::from_millis(100)).await;
+            match how {
+                "closed here" => relay.close(CloseCode::Done, ""),
+                _ => agent.close(CloseCode::Done, ""),
+            }
+        };
+        let began = Instant::now();
+        let (error, ()) = tokio::join!(read(&mut receive), end);
+        assert!(matches!(error, Err(WireError::Lost(_))), "{how}: {error:?}");
+        assert!(
+            began.elapsed() < Duration::from_millis(200),
+            "{how}: {:?}",
+            began.elapsed()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_close_comes_whatever_overtook_it() {
+    let (agent, relay) = pair(64 * 1024);
+    let mut asked = Vec::new();
+    for number in 0..30 {
+        let (mut send, receive) = relay.open_bi().await.unwrap();
+        write_last_frame(&mut send, &ping(number)).await.unwrap();
+        asked.push(receive);
+    }
+    let mut answers = Vec::new();
+    for _ in 0..30 {
+        let (answer, mut request) = agent.accept_bi().await.unwrap();
+        read(&mut request).await.unwrap();
+        answers.push(answer);
+    }
+    for answer in &mut answers {
+        write_last_frame(answer, &ping(99)).await.unwrap();
+    }
+    agent.close(CloseCode::Done, "");
+    relay.closed().await;
+    for mut receive in asked {
+        assert_eq!(read(&mut receive).await.unwrap(), Control::Ping(Ping { number: 99 }));
+    }
+}
+
 #[tokio::test]
 async fn a_wire_that_breaks_ends_both_sides() {
     let (here, there) = duplex(1024);
@@ -175,8 +226,11 @@ async fn silence_ends_a_connection_and_echoes_keep_it() {
     let (here, mut there) = duplex(64 * 1024);
     let began = Instant::now();
     let silent = driven(here, Side::Dialled, OF_A_RELAY);
+    let (mut send, mut receive) = silent.open_bi().await.unwrap();
+    write_frame(&mut send, &ping(1)).await.unwrap();
     let mut reads = tokio::task::JoinSet::new();
     reads.spawn(async move { while there.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {} });
+    assert!(matches!(read(&mut receive).await, Err(WireError::Lost(_))));
     let ended = silent.closed().await;
     assert_eq!(ended, Ended::TimedOut);
     assert!(began.elapsed() >= IDLE_TIMEOUT && began.elapsed() < IDLE_TIMEOUT + Duration::from_millis(50));
