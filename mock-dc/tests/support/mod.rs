@@ -203,7 +203,13 @@ impl Domain {
         if let Some(body) = body {
             request = request.body(body.to_string());
         }
-        let response = request.send().await.expect("an answer");
+        let again = request.try_clone().expect("a body in memory");
+        let response = match request.send().await {
+            // A body that is refused before it is whole: the close can overtake the answer (RFC 9112, section 9.6).
+            Err(error) if format!("{error:?}").contains("BodyWrite") => again.send().await,
+            response => response,
+        };
+        let response = response.expect("an answer");
         (response.status().as_u16(), response.text().await.expect("a text"))
     }
 
