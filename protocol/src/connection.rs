@@ -159,15 +159,16 @@ impl Connection {
         }
     }
 
-    /// The certificate that the other end showed and that was verified.
-    pub fn peer_certificate(&self) -> Option<CertificateDer<'static>> {
+    /// The certificates that the other end showed, its own first, as they were verified in the handshake. Empty when it
+    /// showed none.
+    pub fn peer_chain(&self) -> Vec<CertificateDer<'static>> {
         match self {
             Self::Quic(connection) => {
-                let chain = connection.peer_identity()?;
-                let chain = chain.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-                chain.first().cloned()
+                let chain = connection.peer_identity();
+                let chain = chain.and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
+                chain.map(|chain| *chain).unwrap_or_default()
             }
-            Self::Tcp(connection) => connection.peer_certificate(),
+            Self::Tcp(connection) => connection.peer_chain().to_vec(),
         }
     }
 }

@@ -6,8 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
 use rustls::crypto::CryptoProvider;
+use zeroize::ZeroizeOnDrop;
 
 use crate::congestion::ThinLink;
 
@@ -63,6 +66,48 @@ pub fn transport_config(streams: u32) -> TransportConfig {
 /// aws-lc-rs with its default groups, of which X25519MLKEM768 is the first.
 pub fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Bytes of a [`ResetSecret`].
+pub const RESET_SECRET_BYTES: usize = 64;
+
+/// What a server's connection ids and reset tokens are made from. Kept over a restart, it lets the server tell peers of
+/// connections that it knows nothing of any more that these are over (RFC 9000, section 10.3).
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
+pub struct ResetSecret([u8; RESET_SECRET_BYTES]);
+
+impl From<[u8; RESET_SECRET_BYTES]> for ResetSecret {
+    fn from(secret: [u8; RESET_SECRET_BYTES]) -> Self {
+        Self(secret)
+    }
+}
+
+impl std::fmt::Debug for ResetSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ResetSecret")
+    }
+}
+
+/// Between two resets that are sent. Each is shorter than what it answers, so they amplify nothing; and after a restart
+/// thousands of agents ask for one within half a second.
+const RESET_INTERVAL: Duration = Duration::from_millis(1);
+
+/// A server's endpoint, which resets what it made with the same secret before it was restarted.
+pub fn endpoint_config(secret: &ResetSecret) -> quinn::EndpointConfig {
+    let derive = |purpose: &[u8]| {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret.0);
+        hmac::sign(&key, purpose)
+    };
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, derive(b"reset token").as_ref());
+    // A reset is sent only for an id that the generator knows as its own.
+    let mut id_key = [0; 8];
+    id_key.copy_from_slice(&derive(b"connection id").as_ref()[..8]);
+    let id_key = u64::from_be_bytes(id_key);
+    let mut config = quinn::EndpointConfig::new(Arc::new(reset_key));
+    config
+        .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)))
+        .min_reset_interval(RESET_INTERVAL);
+    config
 }
 
 #[cfg(test)]

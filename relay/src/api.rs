@@ -27,7 +27,7 @@ use postern_service::net::host_of;
 
 use crate::broker::Access;
 use crate::clock::{Clock, unix_ms};
-use crate::config::{Config, SignInConfig};
+use crate::config::{Config, Limits, SignInConfig};
 use crate::core::RealmIndex;
 use crate::driver::SignIns;
 use crate::keys::KeyDirectory;
@@ -43,19 +43,26 @@ use caller::Callers;
 #[derive(Debug)]
 pub struct ApiState {
     callers: Callers,
-    per_caller: Buckets,
-    per_address: Buckets,
-    per_user: Buckets,
+    limits: Limits,
+    memory: Arc<Memory>,
     routes: BTreeMap<Route, Destination>,
     realms: BTreeMap<String, RealmKey>,
     timing: SignInConfig,
-    user_hasher: RandomState,
     sealer: Arc<Sealer>,
     keys: Arc<KeyDirectory>,
-    replays: Replays,
     sign_ins: SignIns,
     metrics: Metrics,
     clock: Clock,
+}
+
+/// What is remembered from one sign-in to the next, whatever the configuration.
+#[derive(Debug, Default)]
+pub struct Memory {
+    per_caller: Buckets,
+    per_address: Buckets,
+    per_user: Buckets,
+    replays: Replays,
+    user_hasher: RandomState,
 }
 
 /// Where a user name leads.
@@ -68,12 +75,16 @@ struct Destination {
 }
 
 impl ApiState {
-    /// The API's state for a configuration. `realms` are in the order of the core's indices.
-    pub fn new(config: &Config, access: Access, metrics: Metrics) -> Self {
-        let by_route = config.realms.iter().enumerate().flat_map(|(index, (key, realm))| {
+    /// The API's state for a configuration, which the broker works by already.
+    pub fn new(config: &Config, access: Access, memory: Arc<Memory>, metrics: Metrics) -> Self {
+        let served = config
+            .realms
+            .iter()
+            .filter_map(|(key, realm)| Some((key, *access.realms.get(key)?, realm)));
+        let by_route = served.flat_map(|(key, index, realm)| {
             let destination = move |alternate_id| Destination {
                 realm: key.clone(),
-                index: RealmIndex(index),
+                index,
                 alternate_id,
             };
             let as_typed = realm.routes.iter().map(|route| (route, false));
@@ -84,9 +95,8 @@ impl ApiState {
         });
         Self {
             callers: Callers::new(config),
-            per_caller: Buckets::new(config.limits.per_caller),
-            per_address: Buckets::new(config.limits.per_address),
-            per_user: Buckets::new(config.limits.per_user),
+            limits: config.limits,
+            memory,
             routes: by_route.collect(),
             realms: config
                 .realms
@@ -94,10 +104,8 @@ impl ApiState {
                 .map(|key| (key.realm.to_string(), key.clone()))
                 .collect(),
             timing: config.sign_in,
-            user_hasher: RandomState::new(),
             sealer: access.sealer,
             keys: access.keys,
-            replays: Replays::default(),
             sign_ins: access.sign_ins,
             metrics,
             clock: access.clock,
@@ -125,7 +133,12 @@ pub fn router(state: Arc<ApiState>, page: Option<Page>) -> Router {
 /// The keys that callers may seal to. Public keys: whoever may reach the API may read them, at the address's rate.
 async fn realm_keys(State(state): State<Arc<ApiState>>, Path(realm): Path<String>, request: Request) -> Response {
     let address = state.callers.client_address(&request);
-    if let Err(wait) = state.per_address.take(state.clock.now(), address.map(host_of)) {
+    let rate = state.limits.per_address;
+    let taken = state
+        .memory
+        .per_address
+        .take(state.clock.now(), rate, address.map(host_of));
+    if let Err(wait) = taken {
         state.metrics.shed.with_label_values(&["per_address"]).inc();
         return Answer::new(Outcome::TooManyRequests, new_request_id())
             .retry_after(wait)

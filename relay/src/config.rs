@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,10 +46,14 @@ pub struct Config {
     pub limits: Limits,
     /// How sign-ins are handled.
     pub sign_in: SignInConfig,
-    /// Agents and certificates that may not connect; reloaded while the relay runs.
+    /// Agents and certificates that may not connect; closed at once when they come to be here.
     pub deny: DenyList,
     /// Addresses of all replicas, told to agents.
     pub replicas: Vec<String>,
+    /// Where the relay keeps what outlives it.
+    pub state: Option<PathBuf>,
+    /// Files that the configuration names, and that it changes with.
+    pub files: Vec<PathBuf>,
     /// Time to go on serving after SIGTERM, until load balancers have noticed.
     pub drain_wait: Duration,
     /// Threads that serve.
@@ -75,7 +80,7 @@ pub struct Api {
 }
 
 /// The sign-in page, on the API's listener.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// What it tells.
     pub disclose: Disclose,
@@ -104,7 +109,7 @@ pub struct Quic {
 }
 
 /// How sign-ins of one realm are routed and treated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RealmConfig {
     /// What in a user name leads here, with a name that the directory itself knows.
     pub routes: Vec<Route>,
@@ -145,7 +150,7 @@ pub enum Disclose {
 }
 
 /// Somebody who may post sign-ins.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// For logs and limits.
     pub name: String,
@@ -165,7 +170,7 @@ pub enum Credential {
 }
 
 /// Token buckets before anything is sealed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Per named caller.
     pub per_caller: Rate,
@@ -185,7 +190,7 @@ pub struct Rate {
 }
 
 /// Times and bounds of a sign-in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignInConfig {
     /// From arrival to an answer.
     pub deadline: Duration,

@@ -73,6 +73,19 @@ struct Realm {
     presence: Presence,
 }
 
+impl Realm {
+    fn new(rules: RealmRules) -> Self {
+        Self {
+            queue: Queue::new(rules.queue),
+            policy: AmbiguousPolicy::new(rules.ambiguous, rules.lockout_window),
+            budget: Budget::default(),
+            usual: Default::default(),
+            presence: Presence::default(),
+            rules,
+        }
+    }
+}
+
 /// Who is there for a realm, and since when nobody is.
 #[derive(Debug, Default)]
 struct Presence {
@@ -105,16 +118,8 @@ pub struct Core {
 impl Core {
     /// A core for `realms`, whose choices among equals follow from `seed`.
     pub fn new(realms: impl IntoIterator<Item = RealmRules>, seed: u64) -> Self {
-        let realm = |rules: RealmRules| Realm {
-            queue: Queue::new(rules.queue),
-            policy: AmbiguousPolicy::new(rules.ambiguous, rules.lockout_window),
-            budget: Budget::default(),
-            usual: Default::default(),
-            presence: Presence::default(),
-            rules,
-        };
         Self {
-            realms: realms.into_iter().map(realm).collect(),
+            realms: realms.into_iter().map(Realm::new).collect(),
             flights: BTreeMap::new(),
             agents: Agents::default(),
             timers: BTreeSet::new(),
@@ -165,6 +170,21 @@ impl Core {
         let in_hand = |realm: RealmIndex| self.agents.of(realm).any(|(_, agent)| agent.outstanding() > 0);
         let waits = |(index, realm): (usize, &Realm)| realm.queue.len() > 0 || in_hand(RealmIndex(index));
         self.flights.is_empty() && !self.timers.iter().any(timer) && !self.realms.iter().enumerate().any(waits)
+    }
+
+    /// The rules of all realms have changed, and realms may have been added at the end. None is taken away: one that is no
+    /// longer served gets no sign-ins, and those that it has end as they would.
+    pub fn handle_rules(&mut self, rules: impl IntoIterator<Item = RealmRules>) {
+        for (index, rules) in rules.into_iter().enumerate() {
+            match self.realms.get_mut(index) {
+                Some(realm) => {
+                    realm.queue.change(rules.queue);
+                    realm.policy.change(rules.ambiguous, rules.lockout_window);
+                    realm.rules = rules;
+                }
+                None => self.realms.push(Realm::new(rules)),
+            }
+        }
     }
 
     /// A sign-in has arrived. `id` is the driver's and must be new.

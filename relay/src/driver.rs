@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Ambiguous;
 use crate::core::{
-    AgentSession, AgentState, Answer, AttemptNumber, Command, Core, FlightId, Opinion, RealmIndex, SessionId, SignIn,
+    AgentSession, AgentState, Answer, AttemptNumber, Command, Core, FlightId, Opinion, RealmIndex, RealmRules,
+    SessionId, SignIn,
 };
 use crate::envelope::Envelope;
 use crate::keys::KeyDirectory;
@@ -52,6 +53,8 @@ pub enum Event {
     },
     /// Its caller has gone.
     CallerGone(FlightId),
+    /// The rules of all realms as they are from now on, by index, and who waits until they are in force.
+    Rules(Vec<(RealmKey, RealmRules)>, oneshot::Sender<()>),
     /// An agent is in session.
     SessionUp {
         /// Its session.
@@ -311,6 +314,14 @@ impl Driver {
                 self.core.handle_sign_in(now, id, sign_in);
             }
             Event::CallerGone(id) => self.core.handle_caller_gone(id),
+            Event::Rules(realms, in_force) => {
+                self.around.realms = realms
+                    .iter()
+                    .map(|(key, rules)| (key.clone(), rules.ambiguous))
+                    .collect();
+                self.core.handle_rules(realms.into_iter().map(|(_, rules)| rules));
+                let _ = in_force.send(());
+            }
             Event::SessionUp {
                 id,
                 agent,

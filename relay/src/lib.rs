@@ -8,16 +8,14 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use postern_service::http::{Options, Phases, serve};
+use postern_service::http::{Options, Phases, serve, serve_site};
 use postern_service::net::bind_tcp;
 use postern_service::program::{Program, run_reloading};
 use postern_service::shutdown::Shutdown;
 use postern_service::threads::Threads;
-use postern_service::{admin, metrics as process_metrics, tls};
+use postern_service::{admin, metrics as process_metrics};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,19 +29,20 @@ pub mod driver;
 pub mod envelope;
 pub mod keys;
 pub mod limits;
+pub mod live;
 pub mod metrics;
 pub mod page;
 pub mod reload;
 pub mod replays;
 pub mod sealer;
 pub mod session;
+pub mod state;
 
-use api::ApiState;
 use broker::{Broker, Ending};
 use config::Config;
+use live::Live;
 use metrics::Metrics;
-use page::Page;
-use session::listener::{self, Listener};
+use session::listener::{self, Listener, ShownToAgents};
 
 /// The binary from its arguments to its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -56,7 +55,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     run_reloading::<config::raw::Raw, _, _, _>(program, arguments, run)
 }
 
-/// Runs a relay until it is told to end. `path` is watched for changes of the deny list.
+/// Runs a relay until it is told to end. `path` is watched for changes.
 ///
 /// # Errors
 /// When something that it needs cannot be opened; the text says what to do.
@@ -69,10 +68,10 @@ pub struct Relay {
     config: Config,
     registry: prometheus::Registry,
     metrics: Metrics,
-    api_tls: Option<Arc<rustls::ServerConfig>>,
     api: TcpListener,
     admin: TcpListener,
     agents: Listener,
+    shown_to_agents: ShownToAgents,
 }
 
 impl Relay {
@@ -83,24 +82,17 @@ impl Relay {
     pub fn open(config: Config) -> anyhow::Result<Self> {
         let registry = process_metrics::registry("relay", env!("CARGO_PKG_VERSION"))?;
         let metrics = Metrics::new(&registry)?;
-        note_certificates(&config, &metrics);
         let admin = bind_tcp(config.admin_listen)?;
         let api = bind_tcp(config.api.listen)?;
-        let agents = listener::open(&config)?;
-        let api_tls = config
-            .api
-            .tls
-            .as_ref()
-            .map(|identity| api_tls(identity, &config))
-            .transpose()?;
+        let (agents, shown_to_agents) = listener::open(&config)?;
         Ok(Self {
             config,
             registry,
             metrics,
-            api_tls,
             api,
             admin,
             agents,
+            shown_to_agents,
         })
     }
 
@@ -120,7 +112,7 @@ impl Relay {
         self.agents.endpoint.local_addr()
     }
 
-    /// Serves until `shutdown`. With a `path` the deny list there is watched.
+    /// Serves until `shutdown`. With a `path` the configuration there is watched.
     ///
     /// # Errors
     /// When a part of it ended by itself, which is a defect; it is better to be restarted than to serve by halves.
@@ -129,10 +121,10 @@ impl Relay {
             config,
             registry,
             metrics,
-            api_tls,
             api: api_listener,
             admin: admin_listener,
             agents: agents_listener,
+            shown_to_agents,
         } = self;
         let address = |address: std::io::Result<SocketAddr>| address.map(|a| a.to_string()).unwrap_or_default();
         tracing::info!(
@@ -141,27 +133,26 @@ impl Relay {
         );
         let threads = Threads::start(config.threads, "postern-relay")?;
         let readiness = admin::Readiness::new();
-        let (deny_sender, deny) = watch::channel(config.deny.clone());
         let goodbye = CancellationToken::new();
         let ending = Ending {
             shutdown: shutdown.clone(),
             goodbye: goodbye.clone(),
         };
-        let (broker, access) = Broker::new(&config, &metrics, deny, ending, &mut rand::rng());
-        let state = Arc::new(ApiState::new(&config, access, metrics));
-        let page = config.page.map(|settings| Page::new(&config, settings, state.clone()));
+        let (broker, access, changes) = Broker::new(&config, &metrics, ending, &mut rand::rng())?;
         let phases = Phases {
             goodbye: shutdown.drain.clone(),
             close: CancellationToken::new(),
             abort: shutdown.stop.clone(),
         };
         let options = Options {
-            tls: api_tls,
             max_connections: config.api.max_connections,
             trusted_proxies: config.api.trusted_proxies.clone(),
             threads: Some(threads.clone()),
             ..Options::default()
         };
+
+        let drain_wait = config.drain_wait;
+        let (live, site) = Live::new(config, access, changes, shown_to_agents, metrics.clone())?;
 
         let mut background = JoinSet::new();
         let admin_router = admin::router(registry, readiness.clone());
@@ -171,12 +162,12 @@ impl Relay {
             Options::default(),
             Phases::until_stop(&shutdown),
         ));
-        let mut deny_list = JoinSet::new();
-        deny_list.spawn(watch_deny_list(path, deny_sender));
+        let mut configuration = JoinSet::new();
+        configuration.spawn(keep_up(path, live, metrics));
         let mut agents = JoinSet::new();
         agents.spawn(broker.run(agents_listener, threads));
         let mut api = JoinSet::new();
-        api.spawn(serve(api_listener, api::router(state, page), options, phases.clone()));
+        api.spawn(serve_site(api_listener, site, options, phases.clone()));
 
         tokio::select! {
             biased;
@@ -190,7 +181,7 @@ impl Relay {
         tokio::select! {
             biased;
             () = shutdown.stop.cancelled() => {}
-            () = tokio::time::sleep(config.drain_wait) => {}
+            () = tokio::time::sleep(drain_wait) => {}
         }
         phases.close.cancel();
         while api.join_next().await.is_some() {}
@@ -202,50 +193,9 @@ impl Relay {
     }
 }
 
-async fn watch_deny_list(path: Option<PathBuf>, deny: watch::Sender<deny::DenyList>) {
-    let Some(path) = path else { return deny.closed().await };
-    if let Err(error) = reload::watch(path, deny).await {
-        tracing::error!(%error, "the deny list is not watched");
-    }
-}
-
-fn api_tls(identity: &tls::Identity, config: &Config) -> anyhow::Result<Arc<rustls::ServerConfig>> {
-    let provider = tls::provider();
-    let builder =
-        rustls::ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let builder = match &config.api.client_anchors {
-        None => builder.with_no_client_auth(),
-        Some(anchors) => {
-            let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(anchors.clone(), provider);
-            // Callers with a token need no certificate.
-            builder.with_client_cert_verifier(verifier.allow_unauthenticated().build()?)
-        }
-    };
-    let identity = identity.clone();
-    let mut tls = builder.with_single_cert(identity.chain, identity.key)?;
-    if config.api.client_anchors.is_some() {
-        // A resumed session would take the caller's certificate as it was; each connection shows it anew.
-        tls.send_tls13_tickets = 0;
-        tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    }
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(tls))
-}
-
-fn note_certificates(config: &Config, metrics: &Metrics) {
-    let note = |usage: &str, identity: &tls::Identity| {
-        if identity.key_is_readable_by_all {
-            tracing::warn!(
-                key = usage,
-                "every user of this machine can read this private key; take the right from others"
-            );
-        }
-        if let Some(end) = identity.chain.first().and_then(tls::not_after) {
-            metrics.certificate_not_after.with_label_values(&[usage]).set(end);
-        }
-    };
-    note("quic", &config.quic.identity);
-    if let Some(identity) = &config.api.tls {
-        note("api", identity);
+async fn keep_up(path: Option<PathBuf>, live: Live, metrics: Metrics) {
+    let Some(path) = path else { return live.ended().await };
+    if let Err(error) = reload::watch(path, live, metrics).await {
+        tracing::error!(%error, "the configuration is not read again when it changes");
     }
 }

@@ -11,10 +11,10 @@ use crate::config::Rate;
 /// Buckets of one kind at once. A bucket is 24 bytes; what is full again is dropped first.
 const CAPACITY: usize = 200_000;
 
-/// One token bucket per key. Keys are kept as keyed hashes only.
-#[derive(Debug)]
+/// One token bucket per key. Keys are kept as keyed hashes only. The rate comes with each question, so that it can change
+/// and nobody's bucket is full again by that.
+#[derive(Debug, Default)]
 pub struct Buckets {
-    rate: Rate,
     hasher: RandomState,
     buckets: DashMap<u64, Bucket>,
 }
@@ -56,35 +56,25 @@ impl Bucket {
 }
 
 impl Buckets {
-    /// Buckets that all have this rate.
-    pub fn new(rate: Rate) -> Self {
-        Self {
-            rate,
-            hasher: RandomState::new(),
-            buckets: DashMap::new(),
-        }
-    }
-
-    /// Takes a token of `key`.
+    /// Takes a token of `key`, of which there are as many as `rate` says.
     ///
     /// # Errors
     /// How long to wait until there is one.
-    pub fn take(&self, now: Moment, key: impl Hash) -> Result<(), Duration> {
+    pub fn take(&self, now: Moment, rate: Rate, key: impl Hash) -> Result<(), Duration> {
         let mut hash = self.hasher.hash_one(key);
         if self.buckets.len() >= CAPACITY && !self.buckets.contains_key(&hash) {
-            self.drop_full(now);
+            self.drop_full(now, rate);
             if self.buckets.len() >= CAPACITY {
                 // So many at once are an attack: newcomers share one bucket, and those known are not touched.
                 hash = 0;
             }
         }
-        let mut bucket = self.buckets.entry(hash).or_insert_with(|| Bucket::full(self.rate, now));
-        bucket.take(now, self.rate)
+        let mut bucket = self.buckets.entry(hash).or_insert_with(|| Bucket::full(rate, now));
+        bucket.take(now, rate)
     }
 
     /// Forgets keys whose bucket is full again: a new one would be the same.
-    fn drop_full(&self, now: Moment) {
-        let rate = self.rate;
+    fn drop_full(&self, now: Moment, rate: Rate) {
         self.buckets.retain(|_, bucket| {
             bucket.refill(now, rate);
             bucket.tokens < rate.burst
@@ -107,31 +97,57 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_through_and_then_the_rate() {
-        let buckets = Buckets::new(RATE);
-        assert_eq!((0..5).filter(|_| buckets.take(second(0), "a").is_ok()).count(), 3);
-        assert_eq!(buckets.take(second(0), "a"), Err(Duration::from_millis(500)));
-        assert_eq!((0..5).filter(|_| buckets.take(second(1), "a").is_ok()).count(), 2);
-        assert_eq!((0..9).filter(|_| buckets.take(second(100), "a").is_ok()).count(), 3);
+        let buckets = Buckets::default();
+        assert_eq!((0..5).filter(|_| buckets.take(second(0), RATE, "a").is_ok()).count(), 3);
+        assert_eq!(buckets.take(second(0), RATE, "a"), Err(Duration::from_millis(500)));
+        assert_eq!((0..5).filter(|_| buckets.take(second(1), RATE, "a").is_ok()).count(), 2);
+        assert_eq!(
+            (0..9).filter(|_| buckets.take(second(100), RATE, "a").is_ok()).count(),
+            3
+        );
+    }
+
+    #[test]
+    fn a_changed_rate_counts_at_once_and_fills_no_bucket() {
+        let buckets = Buckets::default();
+        while buckets.take(second(0), RATE, "a").is_ok() {}
+        let more = Rate {
+            per_second: 2.0,
+            burst: 300.0,
+        };
+        assert!(buckets.take(second(0), more, "a").is_err());
+        assert_eq!(
+            (0..500)
+                .filter(|_| buckets.take(second(100), more, "a").is_ok())
+                .count(),
+            200
+        );
+        assert_eq!(
+            (0..500)
+                .filter(|_| buckets.take(second(200), RATE, "a").is_ok())
+                .count(),
+            3
+        );
     }
 
     #[test]
     fn keys_do_not_share_a_bucket() {
-        let buckets = Buckets::new(RATE);
-        while buckets.take(second(0), "a").is_ok() {}
-        assert!(buckets.take(second(0), "b").is_ok());
+        let buckets = Buckets::default();
+        while buckets.take(second(0), RATE, "a").is_ok() {}
+        assert!(buckets.take(second(0), RATE, "b").is_ok());
     }
 
     #[test]
     fn a_flood_of_keys_takes_bounded_memory_and_does_not_lock_out_those_known() {
-        let buckets = Buckets::new(RATE);
-        assert!(buckets.take(second(0), "honest").is_ok());
+        let buckets = Buckets::default();
+        assert!(buckets.take(second(0), RATE, "honest").is_ok());
         for key in 0..CAPACITY + 1_000 {
-            let _ = buckets.take(second(0), key);
+            let _ = buckets.take(second(0), RATE, key);
         }
         assert!(buckets.buckets.len() <= CAPACITY + 1);
-        assert!(buckets.take(second(0), "honest").is_ok());
+        assert!(buckets.take(second(0), RATE, "honest").is_ok());
         assert!(
-            buckets.take(second(2), "newcomer").is_ok(),
+            buckets.take(second(2), RATE, "newcomer").is_ok(),
             "full buckets are dropped for newcomers"
         );
         assert!(buckets.buckets.len() < 10);

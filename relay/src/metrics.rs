@@ -38,6 +38,8 @@ pub struct Metrics {
     pub links: IntGaugeVec,
     /// `…_duplicate_agents`
     pub duplicate_agents: IntGauge,
+    /// `…_config_last_reload_successful`
+    pub config_last_reload_successful: IntGauge,
     /// `…_certificate_not_after_timestamp_seconds{use}`
     pub certificate_not_after: IntGaugeVec,
 }
@@ -75,7 +77,14 @@ impl Metrics {
             "Agents whose certificate is used by more than one live process.",
         )?;
         registry.register(Box::new(duplicate_agents.clone()))?;
+        let config_last_reload_successful = IntGauge::new(
+            "postern_relay_config_last_reload_successful",
+            "Whether the configuration, as its files stand, is in force as far as it can be without a restart.",
+        )?;
+        config_last_reload_successful.set(1);
+        registry.register(Box::new(config_last_reload_successful.clone()))?;
         Ok(Self {
+            config_last_reload_successful,
             signins: counter(
                 "signins_total",
                 "Sign-ins answered, by outcome.",

@@ -21,7 +21,7 @@ use hyper_util::server::conn::auto;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -33,10 +33,13 @@ use crate::shutdown::Shutdown;
 use crate::threads::Threads;
 use activity::Activity;
 use neighbours::Neighbours;
+use site::Handshaken;
+pub use site::{Site, SiteTls};
 
 mod activity;
 mod answer;
 mod neighbours;
+mod site;
 
 /// A TLS handshake that takes longer is a client that will not come; honest ones need a few round trips.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,8 +58,6 @@ const MAX_STREAMS: u32 = 64;
 /// How a listener serves.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// TLS; `None` serves in the clear.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Connections at once; more wait in the kernel's backlog.
     pub max_connections: usize,
     /// Connections at once from one address (IPv6: one /64); one more is closed at once, so that a single host cannot
@@ -80,7 +81,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            tls: None,
             max_connections: 1024,
             max_connections_per_address: None,
             trusted_proxies: Vec::new(),
@@ -129,12 +129,19 @@ impl Phases {
 pub struct Peer {
     /// The TCP peer's address. A proxy's, where there is one.
     pub address: SocketAddr,
-    /// The client certificate, verified in the handshake, where one was asked for and given.
+    /// The client certificate, verified, where one was asked for and given.
     pub certificate: Option<CertificateDer<'static>>,
 }
 
-/// Serves `app` on `listener` until the phases end it. Dropping it drops every connection.
+/// Serves `app` in the clear on `listener` until the phases end it. Dropping it drops every connection.
 pub async fn serve(listener: TcpListener, app: Router, options: Options, phases: Phases) {
+    serve_site(listener, Site::from(app).fixed(), options, phases).await;
+}
+
+/// As [`serve`], what `site` holds at each moment: a request gets the present application, a newcomer the present TLS.
+/// Connections made with another TLS are told to close with their next answer, and a client certificate that they showed
+/// counts only if it does now.
+pub async fn serve_site(listener: TcpListener, site: watch::Receiver<Site>, options: Options, phases: Phases) {
     let slots = Arc::new(Semaphore::new(options.max_connections));
     let threads = options.threads.clone().unwrap_or_else(Threads::here);
     let neighbours = Neighbours::new(options.most_per_address(), &options.trusted_proxies);
@@ -167,14 +174,14 @@ pub async fn serve(listener: TcpListener, app: Router, options: Options, phases:
                     tracing::debug!(%address, "closing a connection: its address holds as many as it may");
                     continue;
                 };
-                let (app, options, phases) = (app.clone(), options.clone(), phases.clone());
+                let (site, options, phases) = (site.clone(), options.clone(), phases.clone());
                 let executor = Streams(streams.clone());
                 let serving = async move {
                     let abort = phases.abort.clone();
                     tokio::select! {
                         biased;
                         () = abort.cancelled() => {}
-                        () = connection(stream, address, app, options, phases, executor) => {}
+                        () = connection(stream, address, site, options, phases, executor) => {}
                     }
                     drop((place, slot));
                 };
@@ -209,7 +216,7 @@ where
 async fn connection(
     stream: std::net::TcpStream,
     address: SocketAddr,
-    app: Router,
+    site: watch::Receiver<Site>,
     options: Options,
     phases: Phases,
     executor: Streams,
@@ -219,30 +226,38 @@ async fn connection(
     };
     // Answers are small and somebody waits for each.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = options.tls.clone() else {
-        let certificate = None;
-        return requests(stream, Peer { address, certificate }, app, &options, phases, executor).await;
+    let tls = site.borrow().tls.as_ref().map(|tls| tls.config.clone());
+    let Some(tls) = tls else {
+        return requests(stream, address, Handshaken::default(), site, &options, phases, executor).await;
     };
-    match timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {
+    match timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls.clone()).accept(stream)).await {
         Ok(Ok(stream)) => {
-            let certificate = stream
-                .get_ref()
-                .1
-                .peer_certificates()
-                .and_then(|chain| chain.first())
-                .map(|leaf| leaf.clone().into_owned());
-            requests(stream, Peer { address, certificate }, app, &options, phases, executor).await;
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let handshaken = Handshaken {
+                tls: Some(tls),
+                chain: chain
+                    .iter()
+                    .map(|certificate| certificate.clone().into_owned())
+                    .collect(),
+            };
+            requests(stream, address, handshaken, site, &options, phases, executor).await;
         }
         Ok(Err(error)) => tracing::debug!(%address, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
     }
 }
 
-async fn requests<S>(stream: S, peer: Peer, app: Router, options: &Options, phases: Phases, executor: Streams)
-where
+async fn requests<S>(
+    stream: S,
+    address: SocketAddr,
+    handshaken: Handshaken,
+    mut site: watch::Receiver<Site>,
+    options: &Options,
+    phases: Phases,
+    executor: Streams,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let address = peer.address;
     let activity = Arc::new(Activity::new(
         options.header_timeout,
         options.answer_timeout,
@@ -250,8 +265,15 @@ where
     ));
     let service = {
         let (activity, goodbye) = (activity.clone(), phases.goodbye.clone());
+        let (site, handshaken) = (site.clone(), handshaken.clone());
         hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let (app, goodbye, peer) = (app.clone(), goodbye.clone(), peer.clone());
+            let (goodbye, site) = (goodbye.clone(), site.borrow().clone());
+            let peer = Peer {
+                address,
+                certificate: handshaken.certificate(&site),
+            };
+            let outdated = !handshaken.is_as_now(&site);
+            let app = site.app;
             let http2 = request.version() == Version::HTTP_2;
             let guard = activity.request_begins(http2);
             async move {
@@ -264,7 +286,7 @@ where
                 if http2 {
                     return Ok(response.map(|body| answer::Watched::body(body, guard.answered())));
                 }
-                if goodbye.is_cancelled() {
+                if outdated || goodbye.is_cancelled() {
                     response
                         .headers_mut()
                         .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -305,7 +327,10 @@ where
     let mut closing = false;
     loop {
         let parting = async {
-            phases.goodbye.cancelled().await;
+            tokio::select! {
+                () = phases.goodbye.cancelled() => {}
+                () = handshaken.is_outdated(&mut site) => {}
+            }
             activity.http2_request().await;
         };
         tokio::select! {

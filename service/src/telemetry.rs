@@ -29,7 +29,7 @@ const SEES_PASSWORDS: [&str; 4] = ["h2", "hyper", "axum", "rustls"];
 const PRINTS_MESSAGES: &str = "ldap3";
 
 /// The `[log]` section.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// `human` (default: most first readers are people) or `json`.

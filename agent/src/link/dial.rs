@@ -105,9 +105,10 @@ impl Dialer {
     /// Whether the other end is a relay of ours.
     fn recognise(&self, connection: Connection) -> Result<Dialled, Trouble> {
         let facts = connection
-            .peer_certificate()
+            .peer_chain()
+            .first()
             .ok_or_else(|| "it showed no certificate".to_owned())
-            .and_then(|leaf| read_certificate(&leaf, &self.trust_domain).map_err(|error| error.to_string()));
+            .and_then(|leaf| read_certificate(leaf, &self.trust_domain).map_err(|error| error.to_string()));
         match facts {
             Ok(facts) => match facts.identity {
                 Identity::Relay(relay) => Ok(Dialled {

@@ -122,7 +122,7 @@ impl Relay {
             let facts = Facts {
                 local: None,
                 remote,
-                certificate: None,
+                chain: Vec::new(),
             };
             let limits = Limits {
                 open: 64,

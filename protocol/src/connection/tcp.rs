@@ -44,8 +44,8 @@ pub struct Facts {
     pub local: Option<IpAddr>,
     /// The address of the other.
     pub remote: SocketAddr,
-    /// The certificate that it showed.
-    pub certificate: Option<CertificateDer<'static>>,
+    /// The certificates that it showed, its own first.
+    pub chain: Vec<CertificateDer<'static>>,
 }
 
 /// How many streams there may be, besides the driver's own.
@@ -187,8 +187,8 @@ impl Tcp {
         self.facts.local
     }
 
-    pub(super) fn peer_certificate(&self) -> Option<CertificateDer<'static>> {
-        self.facts.certificate.clone()
+    pub(super) fn peer_chain(&self) -> &[CertificateDer<'static>] {
+        &self.facts.chain
     }
 }
 

@@ -69,7 +69,7 @@ impl ApiState {
         let now = self.clock.now();
         let of_caller = match caller.who {
             Who::ThisMachine => Ok(()),
-            who => self.per_caller.take(now, who),
+            who => self.memory.per_caller.take(now, self.limits.per_caller, who),
         };
         let refused = |reason, wait| {
             self.metrics.shed.with_label_values(&[reason]).inc();
@@ -78,8 +78,9 @@ impl ApiState {
                 .close()
         };
         of_caller.map_err(|wait| refused("per_caller", wait))?;
-        self.per_address
-            .take(now, address.map(host_of))
+        self.memory
+            .per_address
+            .take(now, self.limits.per_address, address.map(host_of))
             .map_err(|wait| refused("per_address", wait))
     }
 
@@ -130,7 +131,7 @@ impl ApiState {
         let realm = &destination.realm;
         // One bucket for all the forms and spellings of one name.
         let folded = user.folded();
-        if let Err(wait) = self.per_user.take(now, (realm, &folded)) {
+        if let Err(wait) = self.memory.per_user.take(now, self.limits.per_user, (realm, &folded)) {
             self.metrics.shed.with_label_values(&["per_user"]).inc();
             return (Some(realm), refuse(Outcome::TooManyRequests).retry_after(wait));
         }
@@ -219,7 +220,7 @@ impl ApiState {
                 return Err(answer.detail("fetch the realm's keys again and seal anew"));
             }
         }
-        match self.replays.take(now, id, authenticated.expires_unix_ms) {
+        match self.memory.replays.take(now, id, authenticated.expires_unix_ms) {
             Ok(()) => Ok(Envelope::sealed_by_caller(realm.clone(), jwe, parts)),
             Err(Refused::Seen) => Err(bad(
                 &"this request id was used before; take a new random one for each envelope",
@@ -231,7 +232,7 @@ impl ApiState {
     async fn settle(&self, now: Moment, realm: RealmIndex, folded_user: &str, envelope: Envelope) -> Answer {
         let sign_in = SignIn {
             realm,
-            user: self.user_hasher.hash_one((realm.0, folded_user)),
+            user: self.memory.user_hasher.hash_one((realm.0, folded_user)),
             deadline: now + self.timing.deadline,
             bytes: envelope.bytes(),
             recipients: envelope.recipients(),

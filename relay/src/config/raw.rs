@@ -1,6 +1,8 @@
 //! The configuration file, member by member. Everything is optional here, so that all that is missing is named at
 //! once; `validate` decides what may be.
 
+use std::path::{Path, PathBuf};
+
 use postern_service::telemetry::LogConfig;
 use serde::Deserialize;
 
@@ -29,6 +31,26 @@ pub struct Raw {
     pub(super) log: LogConfig,
 }
 
+impl Raw {
+    /// The files that are named, below `base`.
+    pub(super) fn files(&self, base: &Path) -> Vec<PathBuf> {
+        let api = self.api.as_ref();
+        let tls = api.and_then(|api| api.tls.as_ref());
+        let quic = self.quic.as_ref();
+        let own = [
+            quic.and_then(|quic| quic.certificate.as_ref()),
+            quic.and_then(|quic| quic.key.as_ref()),
+            tls.and_then(|tls| tls.certificate.as_ref()),
+            tls.and_then(|tls| tls.key.as_ref()),
+            api.and_then(|api| api.client_anchors.as_ref()),
+        ];
+        let tenants = self.tenants.iter();
+        let of_tenants = tenants.flat_map(|tenant| [tenant.anchors.as_ref(), tenant.logo.as_ref()]);
+        let named = own.into_iter().chain(of_tenants).flatten();
+        named.map(|path| base.join(path)).collect()
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRelay {
@@ -36,6 +58,7 @@ pub(super) struct RawRelay {
     pub(super) trust_domain: Option<String>,
     #[serde(default)]
     pub(super) replicas: Vec<String>,
+    pub(super) state: Option<String>,
     pub(super) drain_wait_ms: Option<u64>,
     pub(super) threads: Option<usize>,
 }

@@ -64,10 +64,12 @@ impl RawConfig for Raw {
 
     fn validate(self, base: &Path, problems: &mut Problems) -> Option<Config> {
         self.log.validate(problems);
+        let files = self.files(base);
         let relay = problems.require("relay", self.relay).unwrap_or(RawRelay {
             name: None,
             trust_domain: None,
             replicas: Vec::new(),
+            state: None,
             drain_wait_ms: None,
             threads: None,
         });
@@ -154,6 +156,8 @@ impl RawConfig for Raw {
             sign_in,
             deny,
             replicas: relay.replicas,
+            state: relay.state.map(|folder| base.join(folder)),
+            files,
             drain_wait: Duration::from_millis(drain_wait_ms),
             threads,
             log: self.log,

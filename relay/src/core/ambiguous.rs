@@ -36,6 +36,11 @@ impl AmbiguousPolicy {
         }
     }
 
+    /// Goes on by other rules. Who had an extra attempt is remembered.
+    pub(super) fn change(&mut self, policy: Ambiguous, window: Duration) {
+        (self.policy, self.window) = (policy, window);
+    }
+
     /// Whether there are second attempts at all.
     fn retries(&self) -> bool {
         self.policy == Ambiguous::RetryOnce

@@ -47,7 +47,7 @@ const STANDING_PART: u32 = 5;
 const TAU: f64 = 2.0;
 
 /// Bounds of a queue.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueRules {
     /// Sign-ins.
     pub length: usize,
@@ -96,6 +96,11 @@ impl Queue {
             resume: [i64::MIN; 2],
             service: None,
         }
+    }
+
+    /// Goes on by other rules. Whoever waits already goes on waiting.
+    pub(super) fn change(&mut self, rules: QueueRules) {
+        self.rules = rules;
     }
 
     /// How many wait.

@@ -12,6 +12,7 @@ use postern_protocol::transport::PING_INTERVAL;
 use postern_protocol::wire::{WireError, read_frame, write_frame};
 use tokio::time::timeout;
 
+use super::entry::Admitted;
 use super::link::{End, LinkContext};
 use super::registry::{Admission, Refusal};
 use crate::clock::unix_ms;
@@ -29,6 +30,7 @@ pub(super) struct Greeted {
     pub(super) hello: Hello,
     pub(super) key: SealingKey,
     pub(super) realm: RealmIndex,
+    pub(super) admitted: Admitted,
     pub(super) admission: Admission,
     pub(super) send: SendStream,
     pub(super) receive: ReceiveStream,
@@ -41,15 +43,10 @@ pub(super) async fn greet(
     facts: &CertificateFacts,
     context: &LinkContext,
 ) -> Result<Greeted, End> {
-    let realm = context.realms.get(&agent.realm).copied().ok_or_else(|| {
-        End::new(
-            CloseCode::Identity,
-            format!("the realm {} is not served by this relay", agent.realm),
-        )
-    })?;
-    if let Some(reason) = context.deny.borrow().reason(agent, facts) {
-        return Err(End::new(CloseCode::Denied, reason));
-    }
+    let entry = context.entry.borrow().clone();
+    let admitted = entry.admit(agent, facts, connection.peer_chain())?;
+    let realm = entry.realms.get(&agent.realm).copied();
+    let realm = realm.ok_or_else(|| End::new(CloseCode::Identity, "its realm is not served by this relay"))?;
     // Until this returns. A certificate whose holder is silent, or stays after looking, must not take memory without end.
     let _greeting = context
         .registry
@@ -71,7 +68,7 @@ pub(super) async fn greet(
         minor: MINOR,
         software: context.version.to_owned(),
         instance: context.instance,
-        replicas: context.replicas.clone(),
+        replicas: entry.replicas.clone(),
         ping_interval_ms: u32::try_from(PING_INTERVAL.as_millis()).unwrap_or(u32::MAX),
     };
     let written = timeout(
@@ -87,6 +84,7 @@ pub(super) async fn greet(
         hello,
         key,
         realm,
+        admitted,
         admission,
         send,
         receive,

@@ -16,19 +16,19 @@ use postern_protocol::frame::{
 use postern_protocol::identity::{CertificateFacts, Identity};
 use postern_protocol::seal::SealingKey;
 use postern_protocol::wire::{WireError, read_frame};
-use postern_protocol::{AgentIdentity, NotStarted, RealmKey, TrustDomain};
+use postern_protocol::{AgentIdentity, NotStarted, TrustDomain};
 use postern_service::shutdown::Shutdown;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::entry::{Admitted, Entry, Refusal};
 use super::greeting::{Greeted, check_slots, greet};
 use super::registry::{Predecessor, Registry};
 use super::sign_in::{StreamEnd, exchange};
 use crate::clock::{Clock, unix_ms};
 use crate::config::Rate;
-use crate::core::{AgentSession, Answer, RealmIndex, SessionId};
-use crate::deny::DenyList;
+use crate::core::{AgentSession, Answer, SessionId};
 use crate::driver::{Event, SessionCommand};
 use crate::limits::Bucket;
 use crate::metrics::Metrics;
@@ -60,14 +60,10 @@ pub struct LinkContext {
     pub instance: [u8; 16],
     /// The software's version.
     pub version: &'static str,
-    /// Addresses of all replicas.
-    pub replicas: Vec<String>,
-    /// The index of each realm that is served.
-    pub realms: std::collections::BTreeMap<RealmKey, RealmIndex>,
     /// Who is in session.
     pub registry: Registry,
-    /// The deny list as it stands.
-    pub deny: watch::Receiver<DenyList>,
+    /// Who may be, as it stands.
+    pub entry: watch::Receiver<Arc<Entry>>,
     /// The driver.
     pub events: mpsc::Sender<Event>,
     /// What is counted.
@@ -90,6 +86,12 @@ impl End {
             code,
             reason: reason.into(),
         }
+    }
+}
+
+impl From<Refusal> for End {
+    fn from((code, reason): Refusal) -> Self {
+        Self { code, reason }
     }
 }
 
@@ -164,6 +166,7 @@ impl Link {
             hello,
             key,
             realm,
+            mut admitted,
             admission,
             send,
             receive,
@@ -219,7 +222,7 @@ impl Link {
         let mut streams = JoinSet::new();
         let end = tokio::select! {
             biased;
-            end = link.outside_events(&admission.probe) => end,
+            end = link.outside_events(&admission.probe, &mut admitted) => end,
             end = link.read(receive, key_sender) => end,
             end = write(send, control_queue) => end,
             end = link.carry_out(&mut command_queue, &mut streams) => end,
@@ -245,9 +248,10 @@ impl Link {
         }
     }
 
-    /// What ends a session from outside: its certificate's end, the deny list, a successor, the process's end.
-    async fn outside_events(&self, probe: &tokio::sync::Notify) -> End {
-        let mut deny = self.context.deny.clone();
+    /// What ends a session from outside: its certificate's end, a changed configuration, a successor, the process's end.
+    async fn outside_events(&self, probe: &tokio::sync::Notify, admitted: &mut Admitted) -> End {
+        // Of a receiver that has seen nothing yet: a change between the greeting and here counts.
+        let mut entry = self.context.entry.clone();
         let mut certificate = std::pin::pin!(sleep(Duration::ZERO));
         let mut probed: Option<Instant> = None;
         loop {
@@ -262,12 +266,13 @@ impl Link {
                     sleep(Duration::from_millis(50)).await;
                     return End::new(CloseCode::Done, "the relay has drained");
                 }
-                changed = deny.changed() => {
+                changed = entry.changed() => {
                     if changed.is_err() {
                         return End::new(CloseCode::Stopping, "the relay is stopping");
                     }
-                    if let Some(reason) = deny.borrow_and_update().reason(&self.agent, &self.facts) {
-                        return End::new(CloseCode::Denied, reason);
+                    let entry = entry.borrow_and_update().clone();
+                    if let Err(refusal) = entry.readmit(&self.agent, &self.facts, admitted) {
+                        return refusal.into();
                     }
                 }
                 () = certificate.as_mut() => {

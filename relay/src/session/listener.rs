@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_protocol::connection::Connection;
 use postern_protocol::identity::{CertificateFacts, Identity, read_certificate};
 use postern_protocol::transport;
 use postern_service::net::{BindError, Udp, bind_tcp, bind_udp};
 use postern_service::threads::Threads;
 use quinn::crypto::rustls::QuicServerConfig;
+use rustls_pki_types::CertificateDer;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::handshakes::Handshakes;
@@ -17,6 +18,7 @@ use self::tcp::TcpDoor;
 use super::link::LinkContext;
 use super::verifier::TenantVerifier;
 use crate::config::{Config, Quic};
+use crate::state::{self, StateError};
 
 mod handshakes;
 mod quic;
@@ -37,6 +39,9 @@ pub enum ListenError {
     /// Certificate, key or anchors do not fit what TLS needs.
     #[error("TLS for agents: {0}")]
     Tls(String),
+    /// What outlives the relay.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The operating system refused the socket.
     #[error("QUIC endpoint: {0}")]
     Endpoint(#[from] std::io::Error),
@@ -48,12 +53,39 @@ pub struct Listener {
     /// Over QUIC.
     pub endpoint: quinn::Endpoint,
     tcp: Option<TcpDoor>,
+    /// How QUIC receives agents, where that can change, and what it shows as that stands.
+    server: Option<quinn::ServerConfig>,
+    tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>,
 }
 
 impl From<quinn::Endpoint> for Listener {
     /// Over QUIC alone.
     fn from(endpoint: quinn::Endpoint) -> Self {
-        Self { endpoint, tcp: None }
+        Self {
+            endpoint,
+            tcp: None,
+            server: None,
+            tls: None,
+        }
+    }
+}
+
+/// What agents are shown and asked for by a listener, to be exchanged while it listens.
+#[derive(Debug)]
+pub struct ShownToAgents(watch::Sender<Arc<rustls::ServerConfig>>);
+
+impl ShownToAgents {
+    /// This configuration's certificate, and asking for one of its tenants'. For [`ShownToAgents::show`].
+    ///
+    /// # Errors
+    /// [`ListenError::Tls`].
+    pub fn prepare(&self, config: &Config) -> Result<Arc<rustls::ServerConfig>, ListenError> {
+        tls_config(config)
+    }
+
+    /// To newcomers from now on.
+    pub fn show(&self, tls: Arc<rustls::ServerConfig>) {
+        self.0.send_replace(tls);
     }
 }
 
@@ -61,16 +93,26 @@ impl From<quinn::Endpoint> for Listener {
 ///
 /// # Errors
 /// [`ListenError`].
-pub fn open(config: &Config) -> Result<Listener, ListenError> {
+pub fn open(config: &Config) -> Result<(Listener, ShownToAgents), ListenError> {
     let tls = tls_config(config)?;
     let server = quic_config(&tls)?;
+    let (shown, tls) = watch::channel(tls);
     let (udp, tcp) = ports(&config.quic)?;
     let runtime = Arc::new(quinn::TokioRuntime);
-    let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(server), udp.socket, runtime)?;
-    Ok(Listener {
+    let secret = config.state.as_deref().map(state::reset_secret).transpose()?;
+    let endpoint = quinn::Endpoint::new(
+        secret.as_ref().map(transport::endpoint_config).unwrap_or_default(),
+        Some(server.clone()),
+        udp.socket,
+        runtime,
+    )?;
+    let listener = Listener {
         endpoint,
-        tcp: tcp.map(|listener| TcpDoor::new(listener, tls)),
-    })
+        tcp: tcp.map(|listener| TcpDoor::new(listener, tls.clone())),
+        server: Some(server),
+        tls: Some(tls),
+    };
+    Ok((listener, ShownToAgents(shown)))
 }
 
 /// The two sockets, with one number.
@@ -99,11 +141,16 @@ pub fn server_config(config: &Config) -> Result<quinn::ServerConfig, ListenError
 }
 
 fn quic_config(tls: &Arc<rustls::ServerConfig>) -> Result<quinn::ServerConfig, ListenError> {
-    let crypto = QuicServerConfig::try_from(tls.clone()).map_err(|error| ListenError::Tls(error.to_string()))?;
-    let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let mut server = quinn::ServerConfig::with_crypto(crypto(tls)?);
     // An agent opens one stream, for control.
     server.transport_config(Arc::new(transport::transport_config(1)));
     Ok(server)
+}
+
+fn crypto(tls: &Arc<rustls::ServerConfig>) -> Result<Arc<QuicServerConfig>, ListenError> {
+    QuicServerConfig::try_from(tls.clone())
+        .map(Arc::new)
+        .map_err(|error| ListenError::Tls(error.to_string()))
 }
 
 /// What is shown to agents and asked of them, over QUIC and over TCP alike.
@@ -138,6 +185,7 @@ pub async fn accept(listener: &Listener, context: Arc<LinkContext>, threads: &Th
         biased;
         () = context.shutdown.stop.cancelled() => {}
         () = context.goodbye.cancelled() => {}
+        () = quic::keep_up(listener) => {}
         () = quic::accept(&listener.endpoint, &ways) => {}
         () = tcp::accept(listener.tcp.as_ref(), &ways) => {}
     }
@@ -154,9 +202,9 @@ struct Ways {
 }
 
 /// What is known of who is at the other end. The verifier has read it before; this reads what it let through.
-fn facts(connection: &Connection, context: &LinkContext) -> Option<CertificateFacts> {
-    connection
-        .peer_certificate()
-        .and_then(|leaf| read_certificate(&leaf, &context.trust_domain).ok())
+fn facts(chain: &[CertificateDer<'_>], context: &LinkContext) -> Option<CertificateFacts> {
+    chain
+        .first()
+        .and_then(|leaf| read_certificate(leaf, &context.trust_domain).ok())
         .filter(|facts| matches!(facts.identity, Identity::Agent(_)))
 }

@@ -13,7 +13,7 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::config::Tenant;
@@ -22,6 +22,7 @@ use crate::config::Tenant;
 #[derive(Debug)]
 pub struct TenantVerifier {
     trust_domain: TrustDomain,
+    anchors: BTreeMap<Segment, Arc<RootCertStore>>,
     tenants: BTreeMap<Segment, Arc<dyn ClientCertVerifier>>,
     provider: Arc<CryptoProvider>,
     last_told: AtomicU64,
@@ -42,13 +43,20 @@ impl TenantVerifier {
             let built = WebPkiClientVerifier::builder_with_provider(anchors, provider.clone()).build()?;
             Ok::<_, rustls::server::VerifierBuilderError>((name.clone(), built as Arc<dyn ClientCertVerifier>))
         };
-        let tenants = tenants.iter().map(verifier).collect::<Result<_, _>>()?;
+        let anchors = |(name, tenant): (&Segment, &Tenant)| (name.clone(), tenant.anchors.clone());
         Ok(Self {
             trust_domain,
-            tenants,
+            anchors: tenants.iter().map(anchors).collect(),
+            tenants: tenants.iter().map(verifier).collect::<Result<_, _>>()?,
             provider,
             last_told: AtomicU64::new(0),
         })
+    }
+
+    /// Whether whoever one of the two lets in is let in by the other.
+    pub fn decides_like(&self, other: &Self) -> bool {
+        let roots = |(name, store): (&Segment, &Arc<RootCertStore>)| (name.clone(), store.roots.clone());
+        self.trust_domain == other.trust_domain && self.anchors.iter().map(roots).eq(other.anchors.iter().map(roots))
     }
 
     /// Logs why a certificate was refused, once a second at most: strangers can make this happen at will.

@@ -5,6 +5,7 @@
 mod envelopes;
 mod key_exchange;
 mod page;
+mod reload;
 mod rig;
 mod sessions;
 mod sign_ins;

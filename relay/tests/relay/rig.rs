@@ -1,7 +1,7 @@
 //! What the tests stand on: certificates, a relay, and agents played frame by frame.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -70,6 +70,8 @@ pub(crate) struct Rig {
     pub(crate) shutdown: Shutdown,
     pub(crate) relay: JoinSet<anyhow::Result<()>>,
     pub(crate) http: reqwest::Client,
+    /// Whether the connections of agents that are dialled from now on last though the agents say nothing.
+    pub(crate) keeps_alive: bool,
     /// Of connections over TCP.
     drivers: TaskTracker,
 }
@@ -102,12 +104,7 @@ impl Rig {
             &["relay.test"],
             |_| {},
         );
-        let relay_pem = format!(
-            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-            base64(&relay.chain[0])
-        );
-        std::fs::write(folder.join("relay.pem"), relay_pem).unwrap();
-        std::fs::write(folder.join("relay-key.pem"), relay.key.serialize_pem()).unwrap();
+        write_identity(&folder, &relay);
         std::fs::write(folder.join("acme.pem"), acme.pem()).unwrap();
         std::fs::write(folder.join("globex.pem"), globex.pem()).unwrap();
         let path = folder.join("relay.toml");
@@ -129,8 +126,17 @@ impl Rig {
             shutdown,
             relay,
             http,
+            keeps_alive: false,
             drivers: TaskTracker::new(),
         }
+    }
+
+    /// Exchanges the configuration while the relay serves; it is looked at every second.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(&str) -> String) {
+        let path = self.folder.join("relay.toml");
+        let unfinished = self.folder.join("relay.toml.new");
+        std::fs::write(&unfinished, change(&std::fs::read_to_string(&path).unwrap())).unwrap();
+        std::fs::rename(unfinished, path).unwrap();
     }
 
     /// Dials the relay showing `shown`, as far as the TLS handshake.
@@ -138,13 +144,31 @@ impl Rig {
         self.dial_with(shown, transport::crypto_provider()).await
     }
 
+    /// As [`Rig::dial`], a relay elsewhere.
+    pub(crate) async fn dial_at(&self, relay: SocketAddr, shown: Shown) -> Result<Connection, Ended> {
+        self.connect(relay, shown, transport::crypto_provider()).await
+    }
+
     /// As [`Rig::dial`], with the client's own choice of algorithms.
     pub(crate) async fn dial_with(&self, shown: Shown, provider: Arc<CryptoProvider>) -> Result<Connection, Ended> {
+        self.connect(self.quic, shown, provider).await
+    }
+
+    async fn connect(
+        &self,
+        relay: SocketAddr,
+        shown: Shown,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Connection, Ended> {
         let tls = self.client(shown, provider);
         let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
-        client.transport_config(Arc::new(transport::transport_config(transport::stream_limit(16))));
+        let mut transport = transport::transport_config(transport::stream_limit(16));
+        if self.keeps_alive {
+            transport.keep_alive_interval(Some(transport::PING_INTERVAL));
+        }
+        client.transport_config(Arc::new(transport));
         let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let dialled = endpoint.connect_with(client, self.quic, "relay.test").unwrap();
+        let dialled = endpoint.connect_with(client, relay, "relay.test").unwrap();
         Ok(dialled.await?.into())
     }
 
@@ -157,7 +181,7 @@ impl Rig {
         let facts = Facts {
             local: None,
             remote: self.quic,
-            certificate: None,
+            chain: Vec::new(),
         };
         let limits = Limits {
             open: 64,
@@ -203,6 +227,16 @@ impl Rig {
         let response = self.http.post(url).json(body).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
+}
+
+/// The relay's certificate and key, one after the other.
+pub(crate) fn write_identity(folder: &Path, relay: &Shown) {
+    let pem = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        base64(&relay.chain[0])
+    );
+    std::fs::write(folder.join("relay.pem"), pem).unwrap();
+    std::fs::write(folder.join("relay-key.pem"), relay.key.serialize_pem()).unwrap();
 }
 
 impl Drop for Rig {

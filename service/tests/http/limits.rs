@@ -124,10 +124,7 @@ async fn a_failed_tls_handshake_does_not_hurt_others() {
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let server = Server::start(Options {
-        tls: Some(Arc::new(server_tls)),
-        ..Options::default()
-    });
+    let server = Server::start_with_tls(Options::default(), Some(Arc::new(server_tls)));
 
     let silent = server.connect().await;
     let mut garbage = server.connect().await;

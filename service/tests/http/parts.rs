@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use postern_service::http::{Options, Phases, serve};
+use postern_service::http::{Options, Phases, Site, SiteTls, serve_site};
 use postern_service::net::bind_tcp;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,6 +30,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(options: Options) -> Self {
+        Self::start_with_tls(options, None)
+    }
+
+    pub(crate) fn start_with_tls(options: Options, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let (begun, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let held = {
             let (begun, release) = (begun.clone(), release.clone());
@@ -47,7 +51,9 @@ impl Server {
         let address = listener.local_addr().expect("its address");
         let phases = Phases::default();
         let mut running = JoinSet::new();
-        running.spawn(serve(listener, app, options, phases.clone()));
+        let tls = tls.map(|config| SiteTls { config, clients: None });
+        let site = Site { app, tls }.fixed();
+        running.spawn(serve_site(listener, site, options, phases.clone()));
         Self {
             address,
             phases,

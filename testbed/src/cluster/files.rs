@@ -188,6 +188,7 @@ impl Site<'_> {
             relay: RelayIdentity {
                 name: name.clone(),
                 trust_domain: self.pki.trust_domain().to_string(),
+                state: format!("{name}-state"),
             },
             api: Api {
                 listen: loopback(ports.api).to_string(),

@@ -52,11 +52,14 @@ impl Dialer {
             let text = "what answers there over TCP does not speak postern/1; is the address that of a relay?";
             return Err(Trouble::new(TroubleKind::Version, text.to_owned()));
         }
-        let certificate = session.peer_certificates().and_then(|chain| chain.first());
+        let chain = session.peer_certificates().unwrap_or_default();
         let facts = Facts {
             local: Some(connected.local.ip()),
             remote: address,
-            certificate: certificate.map(|leaf| leaf.clone().into_owned()),
+            chain: chain
+                .iter()
+                .map(|certificate| certificate.clone().into_owned())
+                .collect(),
         };
         // Its control stream, and what the relay opens.
         let limits = Limits {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Extension, Router};
-use postern_service::http::{Options, Peer, Phases, serve};
+use postern_service::http::{Options, Peer, Phases, Site, SiteTls, serve_site};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
@@ -73,12 +73,17 @@ impl Relay {
         };
         let app = Router::new().route("/v1/sign-in", post(answer));
         let address = listener.local_addr().unwrap();
-        let options = Options {
-            tls,
-            ..Options::default()
+        let site = Site {
+            app,
+            tls: tls.map(|config| SiteTls { config, clients: None }),
         };
         let mut task = JoinSet::new();
-        task.spawn(serve(listener, app, options, Phases::default()));
+        task.spawn(serve_site(
+            listener,
+            site.fixed(),
+            Options::default(),
+            Phases::default(),
+        ));
         Self { address, asked, task }
     }
 

@@ -23,7 +23,7 @@ fn facts() -> Facts {
     Facts {
         local: None,
         remote: "192.0.2.1:7011".parse().unwrap(),
-        certificate: None,
+        chain: Vec::new(),
     }
 }
 

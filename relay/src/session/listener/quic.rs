@@ -4,8 +4,26 @@ use postern_protocol::connection::Connection;
 use postern_protocol::identity::CertificateFacts;
 
 use super::handshakes::{Gate, Pending};
-use super::{HANDSHAKE_TIMEOUT, Ways, facts};
+use super::{HANDSHAKE_TIMEOUT, Listener, Ways, crypto, facts};
 use crate::session::link::{self, LinkContext};
+
+/// Shows to newcomers what `tls` holds from now on, for as long as it may change.
+pub(super) async fn keep_up(listener: &Listener) {
+    let (Some(mut tls), Some(mut server)) = (listener.tls.clone(), listener.server.clone()) else {
+        return std::future::pending().await;
+    };
+    while tls.changed().await.is_ok() {
+        match crypto(&tls.borrow_and_update()) {
+            Ok(crypto) => {
+                // All else as it was: tokens that were given out for a changed key of tokens would be refused.
+                server.crypto = crypto;
+                listener.endpoint.set_server_config(Some(server.clone()));
+            }
+            Err(error) => tracing::error!(%error, "the certificate for agents cannot be taken over"),
+        }
+    }
+    std::future::pending().await
+}
 
 /// Until the endpoint is closed.
 pub(super) async fn accept(endpoint: &quinn::Endpoint, ways: &Ways) {
@@ -53,6 +71,6 @@ async fn handshake(
         }
     };
     drop(pending);
-    let facts = facts(&connection, context)?;
+    let facts = facts(&connection.peer_chain(), context)?;
     Some((connection, facts))
 }

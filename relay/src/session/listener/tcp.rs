@@ -9,6 +9,7 @@ use postern_protocol::connection::tcp::{self, Facts, Limits, Side};
 use postern_protocol::transport::ALPN;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -31,25 +32,16 @@ const LIMITS: Limits = Limits {
 };
 
 /// The listener and its TLS.
+#[derive(Debug)]
 pub(super) struct TcpDoor {
     listener: TcpListener,
-    tls: TlsAcceptor,
-}
-
-impl std::fmt::Debug for TcpDoor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TcpDoor")
-            .field("listener", &self.listener)
-            .finish_non_exhaustive()
-    }
+    /// As it stands.
+    tls: watch::Receiver<Arc<rustls::ServerConfig>>,
 }
 
 impl TcpDoor {
-    pub(super) fn new(listener: TcpListener, tls: Arc<rustls::ServerConfig>) -> Self {
-        Self {
-            listener,
-            tls: tls.into(),
-        }
+    pub(super) fn new(listener: TcpListener, tls: watch::Receiver<Arc<rustls::ServerConfig>>) -> Self {
+        Self { listener, tls }
     }
 }
 
@@ -73,7 +65,8 @@ pub(super) async fn accept(door: Option<&TcpDoor>, ways: &Ways) {
         };
         // Out of this runtime's hands, for that of its thread.
         let Ok(stream) = stream.into_std() else { continue };
-        let (context, tls, tasks) = (ways.context.clone(), door.tls.clone(), ways.tasks.clone());
+        let tls = TlsAcceptor::from(door.tls.borrow().clone());
+        let (context, tasks) = (ways.context.clone(), ways.tasks.clone());
         let serving = async move {
             let Ok(stream) = TcpStream::from_std(stream) else {
                 return;
@@ -82,7 +75,7 @@ pub(super) async fn accept(door: Option<&TcpDoor>, ways: &Ways) {
                 return;
             };
             tasks.spawn(driver);
-            if let Some(facts) = facts(&connection, &context) {
+            if let Some(facts) = facts(&connection.peer_chain(), &context) {
                 link::serve(connection, facts, context).await;
             }
         };
@@ -124,11 +117,14 @@ async fn handshake(
         tracing::debug!(%address, "a client over TCP does not speak postern/1");
         return None;
     }
-    let certificate = session.peer_certificates().and_then(|chain| chain.first());
+    let chain = session.peer_certificates().unwrap_or_default();
     let facts = Facts {
         local,
         remote: address,
-        certificate: certificate.map(|leaf| leaf.clone().into_owned()),
+        chain: chain
+            .iter()
+            .map(|certificate| certificate.clone().into_owned())
+            .collect(),
     };
     let (connection, driver) = tcp::connection(stream, Side::Accepted, facts, LIMITS);
     Some((Connection::Tcp(connection), driver))

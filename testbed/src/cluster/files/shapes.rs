@@ -81,6 +81,7 @@ pub(super) struct Relay {
 pub(super) struct RelayIdentity {
     pub(super) name: String,
     pub(super) trust_domain: String,
+    pub(super) state: String,
 }
 
 #[derive(Serialize)]

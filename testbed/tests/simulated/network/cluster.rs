@@ -7,9 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use postern_agent::Service;
 use postern_protocol::seal::AuthenticatedData;
 use postern_protocol::{Outcome, Password, RealmKey, RequestId};
-use postern_relay::broker::{Access, Broker, Ending};
+use postern_relay::broker::{Access, Broker, Changes, Ending};
 use postern_relay::core::{RealmIndex, SignIn};
-use postern_relay::deny::DenyList;
 use postern_relay::envelope::Envelope;
 use postern_relay::metrics::Metrics;
 use postern_relay::session::listener;
@@ -17,7 +16,7 @@ use postern_service::shutdown::Shutdown;
 use postern_service::threads::Threads;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::{Arrival, Directory, name, password};
@@ -43,7 +42,7 @@ struct Relay {
     process: Process,
     access: Access,
     goodbye: CancellationToken,
-    _deny: watch::Sender<DenyList>,
+    _changes: Changes,
 }
 
 struct Agent {
@@ -119,21 +118,20 @@ impl Cluster {
         server.transport_config(Arc::new(self.plan.control.transport(1)));
         let socket = self.udp.socket(SocketAddr::new(RELAY, 7_011));
         let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-        let (deny_sender, deny) = watch::channel(self.relay_config.deny.clone());
         let (config, rng, ending) = (&self.relay_config, &mut self.rng, Ending::default());
         let goodbye = ending.goodbye.clone();
         let mut process = Process::new();
-        let access = process.enter(|tasks| {
-            let (broker, access) = Broker::new(config, &metrics, deny, ending, rng);
+        let (access, changes) = process.enter(|tasks| {
+            let (broker, access, changes) = Broker::new(config, &metrics, ending, rng).unwrap();
             tasks.spawn(broker.run(endpoint(socket, Some(server), seed).into(), Threads::here()));
-            access
+            (access, changes)
         });
         self.note("a relay starts");
         self.relay = Some(Relay {
             process,
             access,
             goodbye,
-            _deny: deny_sender,
+            _changes: changes,
         });
     }
 
