@@ -40,6 +40,8 @@ pub struct Config {
     /// The end of the certificate's validity, in seconds since 1970.
     pub(crate) not_after: i64,
     pub(crate) relays: RelaysConfig,
+    /// The files that these name, and that they change with.
+    pub(crate) files: Vec<PathBuf>,
     pub(crate) directory: DirectoryConfig,
     /// Time between two opening keys.
     pub(crate) renew_opening_key: Duration,
@@ -163,6 +165,7 @@ impl RawConfig for Raw {
     type Config = Config;
 
     fn validate(self, base: &Path, problems: &mut Problems) -> Option<Config> {
+        let files = self.files(base);
         // Every section is looked at before any of them is missed: all problems at once.
         let who = problems
             .require("agent", self.agent)
@@ -184,6 +187,7 @@ impl RawConfig for Raw {
             certificate: who.certificate,
             not_after: who.not_after,
             relays: relays?,
+            files,
             directory: directory?,
             renew_opening_key: renew_opening_key?,
             admin: admin?,

@@ -6,6 +6,7 @@
 //! [`machine`].
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use postern_service::http::{self, Options, Phases};
 use postern_service::net::{BindError, bind_tcp};
 use postern_service::program::{self, Program};
 use postern_service::shutdown::Shutdown;
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use config::Config;
@@ -38,6 +40,7 @@ mod metrics;
 pub mod network;
 mod opener;
 mod opening_keys;
+mod reload;
 mod sign_in;
 mod unwrapping;
 pub mod workshop;
@@ -86,17 +89,17 @@ impl From<KeyError> for RunError {
 
 /// The command `postern-agent` with its subcommand `check`, from its arguments (the first is its own name) to its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    program::run::<config::Raw, _, _, _>(PROGRAM, arguments, run)
+    program::run_reloading::<config::Raw, _, _, _>(PROGRAM, arguments, run)
 }
 
-/// Serves until the drain is over or the stop comes.
+/// Serves until the drain is over or the stop comes. `path` is watched for changes.
 ///
 /// # Errors
 /// [`RunError`] when the agent cannot start, or a part of it fails. Relays and directories that cannot be reached are no such reason.
-pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
+pub async fn run(config: Config, path: PathBuf, shutdown: Shutdown) -> Result<(), RunError> {
     // In the order of what can fail for the operator's reasons first.
     let listener = bind_tcp(config.admin)?;
-    let service = Service::new(config, Machine::this())?;
+    let service = Service::new(config, Machine::this())?.watching(path);
     let router = admin::router(service.registry.clone(), service.readiness.clone());
     // It shows how the rest ends, so it has no end of its own: it is aborted when this function returns.
     let phases = Phases::until_stop(&Shutdown::new());
@@ -113,6 +116,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
 #[derive(Debug)]
 pub struct Service {
     config: Config,
+    path: Option<PathBuf>,
     machine: Machine,
     metrics: Arc<Metrics>,
     registry: prometheus::Registry,
@@ -130,12 +134,19 @@ impl Service {
         let dialer = Dialer::new(machine.network.clone(), &config)?;
         Ok(Self {
             config,
+            path: None,
             machine,
             metrics: Arc::new(metrics),
             registry,
             readiness: Readiness::new(),
             dialer,
         })
+    }
+
+    /// As it is, and when its configuration at `path`, or what that names, changes, as that then says.
+    pub fn watching(mut self, path: PathBuf) -> Self {
+        self.path = Some(path);
+        self
     }
 
     /// Serves until the drain is over or the stop comes.
@@ -145,6 +156,7 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
         let Self {
             config,
+            path,
             machine,
             metrics,
             readiness,
@@ -171,7 +183,7 @@ impl Service {
         );
         let agent = Arc::new(Agent::new(
             &machine,
-            config.identity,
+            config.identity.clone(),
             config.directory.look_up.names,
             keys,
             directory.clone(),
@@ -187,6 +199,25 @@ impl Service {
             chance: machine.chance,
             shutdown: shutdown.clone(),
         });
+        let (relays_sender, relays) = watch::channel(config.relays);
+        let live = reload::Live {
+            context: context.clone(),
+            relays: relays_sender,
+            identity: config.identity,
+            trust_domain: config.trust_domain,
+            certificate: config.certificate,
+            files: config.files,
+        };
+        tasks.spawn(async move {
+            match path {
+                Some(path) => reload::keep_up(path, live).await,
+                // Kept, or the links would hear that nothing changes any more.
+                None => {
+                    std::future::pending::<()>().await;
+                    drop(live);
+                }
+            }
+        });
         let draining = shutdown.drain.clone();
         tasks.spawn(async move {
             draining.cancelled().await;
@@ -198,7 +229,7 @@ impl Service {
             biased;
             () = shutdown.stop.cancelled() => Ok(()),
             Some(ended) = tasks.join_next() => Err(part_ended(ended)),
-            () = link::keep(context.clone(), config.relays) => {
+            () = link::keep(context.clone(), relays) => {
                 tracing::info!("drained");
                 Ok(())
             }

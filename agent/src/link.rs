@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use postern_protocol::connection::Transport;
 use postern_service::shutdown::Shutdown;
 use rustls_pki_types::ServerName;
+use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -56,15 +57,16 @@ pub(crate) struct Context {
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Keeps the links until the drain is over: every session ended.
-pub(crate) async fn keep(context: Arc<Context>, relays: RelaysConfig) {
+pub(crate) async fn keep(context: Arc<Context>, mut relays: watch::Receiver<RelaysConfig>) {
     let mut tasks = JoinSet::new();
     let mut links: BTreeMap<SocketAddr, (Id, CancellationToken)> = BTreeMap::new();
     let drain = context.shutdown.drain.clone();
     while !drain.is_cancelled() {
+        let present = relays.borrow_and_update().clone();
         let targets = tokio::select! {
             biased;
             () = drain.cancelled() => break,
-            targets = targets(&context, &relays) => targets,
+            targets = targets(&context, &present) => targets,
         };
         for (&address, name) in &targets {
             links.entry(address).or_insert_with(|| {
@@ -99,6 +101,7 @@ pub(crate) async fn keep(context: Arc<Context>, relays: RelaysConfig) {
                 links.retain(|_, (of, _)| *of != task);
             }
             () = context.board.news() => {}
+            Ok(()) = relays.changed() => {}
             () = tokio::time::sleep(RESOLVE_INTERVAL) => {}
         }
     }
@@ -202,8 +205,8 @@ async fn link(way: Way, gone: CancellationToken) {
     context.board.forget(way.address);
 }
 
-/// Puts a session into `sessions`, and whatever takes its place over a better carrier. Returns when the relay is to be
-/// dialled anew, or is gone.
+/// Puts a session into `sessions`, and whatever takes its place over a better carrier or with renewed certificates.
+/// Returns when the relay is to be dialled anew, or is gone.
 async fn serve(
     way: &Way,
     mut established: Established,
@@ -212,37 +215,27 @@ async fn serve(
     sessions: &mut JoinSet<()>,
 ) {
     loop {
-        let (go_away, transport) = (established.go_away(), established.transport());
+        let present = established.present();
         // Cancelled also when the session's task panics.
-        let over = go_away.clone().drop_guard();
+        let over = present.over.clone().drop_guard();
         sessions.spawn(async move {
             let _over = over;
             established.run().await;
         });
-        if transport == Transport::Tcp {
+        if present.connection.transport() == Transport::Tcp {
             tracing::warn!(
                 relay = %way.address,
                 "no answer over UDP, so this session is over TCP, where one lost packet keeps all sign-ins waiting; let UDP \
                  to the relay's port pass. QUIC is tried again from time to time",
             );
         }
-        let better = async {
-            match transport {
-                Transport::Quic => {
-                    go_away.cancelled().await;
-                    None
-                }
-                Transport::Tcp => way.better(late.take(), &go_away).await,
-            }
-        };
-        established = tokio::select! {
+        (established, late) = tokio::select! {
             biased;
-            next = better => match next {
+            next = way.successor(&present, late) => match next {
                 Some(next) => next,
                 None => return,
             },
             () = gone.cancelled() => return,
         };
-        tracing::info!(relay = %way.address, "QUIC passes again; its session takes the place of the one over TCP");
     }
 }

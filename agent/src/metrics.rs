@@ -3,7 +3,7 @@
 use postern_protocol::Verdict;
 use postern_service::metrics as common;
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, opts};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, opts};
 
 /// Upper bounds in seconds: a bind takes from 0.2 ms (OpenLDAP) over 5 ms (Samba) to the bind timeout.
 const BIND_BUCKETS: [f64; 12] = [
@@ -58,6 +58,9 @@ pub(crate) struct Metrics {
     pub(crate) look_ups: IntCounterVec,
     /// Whether the directory refused the service account when it was last bound.
     pub(crate) service_account_refused: IntGauge,
+    /// Whether the configuration is in force as its files stand, as far as it can be without a restart.
+    pub(crate) config_last_reload_successful: IntGauge,
+    certificate_not_after: IntGaugeVec,
 }
 
 impl Metrics {
@@ -158,22 +161,37 @@ impl Metrics {
                     "Whether the directory refused the service account when it was last bound.",
                 )?,
             )?,
+            config_last_reload_successful: register(
+                &registry,
+                IntGauge::new(
+                    "postern_agent_config_last_reload_successful",
+                    "Whether the configuration, as its files stand, is in force as far as it can be without a restart.",
+                )?,
+            )?,
+            certificate_not_after: register(
+                &registry,
+                IntGaugeVec::new(
+                    opts!(
+                        "postern_agent_certificate_not_after_timestamp_seconds",
+                        "The end of a certificate's validity, in seconds since 1970."
+                    ),
+                    &["use"],
+                )?,
+            )?,
         };
         for result in look_up::ALL {
             metrics.look_ups.with_label_values(&[result]);
         }
-        let not_after = register(
-            &registry,
-            IntGaugeVec::new(
-                Opts::new(
-                    "postern_agent_certificate_not_after_timestamp_seconds",
-                    "The end of a certificate's validity, in seconds since 1970.",
-                ),
-                &["use"],
-            )?,
-        )?;
-        not_after.with_label_values(&["session"]).set(certificate_not_after);
+        metrics.set_certificate_end(certificate_not_after);
+        metrics.config_last_reload_successful.set(1);
         Ok((metrics, registry))
+    }
+
+    /// The end of the certificate that the agent shows to relays, in seconds since 1970.
+    pub(crate) fn set_certificate_end(&self, not_after: i64) {
+        self.certificate_not_after
+            .with_label_values(&["session"])
+            .set(not_after);
     }
 
     /// Removes what is said of a domain controller that is gone.

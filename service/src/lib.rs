@@ -14,6 +14,7 @@ pub mod net;
 pub mod open_files;
 pub mod program;
 pub mod prompt;
+pub mod reload;
 pub mod shutdown;
 pub mod telemetry;
 pub mod threads;

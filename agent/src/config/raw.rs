@@ -1,6 +1,6 @@
 //! The file's content as serde reads it. What is missing and what cannot be is found by validation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use postern_service::telemetry::LogConfig;
 use serde::Deserialize;
@@ -15,6 +15,20 @@ pub struct Raw {
     pub(super) opening_key: Option<OpeningKey>,
     pub(super) admin: Option<Admin>,
     pub(super) log: Option<LogConfig>,
+}
+
+impl Raw {
+    /// The files that are named, below `base`, and that a running agent reads again.
+    pub(super) fn files(&self, base: &Path) -> Vec<PathBuf> {
+        let agent = self.agent.as_ref();
+        let relays = self.relays.as_ref();
+        let named = [
+            agent.and_then(|agent| agent.certificate.as_ref()),
+            agent.and_then(|agent| agent.key.as_ref()),
+            relays.and_then(|relays| relays.anchors.as_ref()),
+        ];
+        named.into_iter().flatten().map(|path| base.join(path)).collect()
+    }
 }
 
 /// One section of it.

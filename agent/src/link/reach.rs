@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use postern_protocol::close::CloseCode;
+use postern_protocol::connection::{Connection, Transport};
 use rustls_pki_types::ServerName;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use super::dial::Dialled;
+use super::dial::{Credentials, Dialled};
 use super::explain::{Trouble, TroubleKind};
 use super::session::{Established, Place};
+use crate::core::backoff::Backoff;
 use crate::core::upgrade::Upgrade;
 
 /// How long QUIC has to itself. Its handshake takes two round trips, and a lost packet of it half a second more.
@@ -23,8 +26,24 @@ const HEAD_START: Duration = Duration::from_millis(1_500);
 /// How long it is still waited for once TCP was faster.
 const LATE: Duration = Duration::from_secs(2);
 
+/// Between two attempts to replace a session after a change of certificates. The old one serves, so nothing is urgent until
+/// its certificate ends.
+const RENEWAL_REST: Duration = Duration::from_secs(1);
+
 /// An attempt over QUIC.
 pub(super) type Attempt = BoxFuture<'static, Result<Dialled, Trouble>>;
+
+/// A session that takes the place of another, and, where it is over TCP, what has become of QUIC.
+pub(super) type Successor = (Established, Option<Attempt>);
+
+/// A session that serves.
+pub(super) struct Present {
+    pub(super) connection: Connection,
+    /// What it was made with.
+    pub(super) credentials: Arc<Credentials>,
+    /// Cancelled when it is over, or its relay asks to be dialled anew.
+    pub(super) over: CancellationToken,
+}
 
 /// The way to one address.
 #[derive(Debug)]
@@ -89,29 +108,76 @@ impl Way {
         Established::greet(self.context.clone(), self.address, dialled, place).await
     }
 
-    /// Waits until there is a session over QUIC that takes the place of one over TCP. `None` if that one is over first.
-    pub(super) async fn better(&self, late: Option<Attempt>, over: &CancellationToken) -> Option<Established> {
-        if let Some(late) = late {
-            let dialled = async { timeout(LATE, late).await.ok().and_then(Result::ok) };
-            if let Some(dialled) = over.run_until_cancelled(dialled).await?
-                && let Some(established) = self.take_over(dialled).await
-            {
-                return Some(established);
-            }
-        }
+    /// Waits until there is a session that takes the place of `present`: over QUIC where that is over TCP, or with the
+    /// certificates that this agent has by then. `None` if `present` is over first, or its relay is not believed any more.
+    pub(super) async fn successor(&self, present: &Present, late: Option<Attempt>) -> Option<Successor> {
+        let mut late = late.map(|late| Box::pin(timeout(LATE, late)));
         let mut tries = Upgrade::default();
+        let mut backoff = Backoff::default();
+        let mut rest = Duration::ZERO;
         loop {
-            let attempt = async {
-                sleep(tries.next_delay(self.context.chance.draw())).await;
-                self.quic().await.ok()
+            let renewed = async {
+                self.is_outdated(present).await;
+                sleep(rest).await;
+                self.dial().await
             };
+            let upgraded = async {
+                if let Some(late) = &mut late
+                    && let Ok(Ok(dialled)) = late.await
+                {
+                    return dialled;
+                }
+                loop {
+                    sleep(tries.next_delay(self.context.chance.draw())).await;
+                    if let Ok(dialled) = self.quic().await {
+                        return dialled;
+                    }
+                }
+            };
+            let over_tcp = present.connection.transport() == Transport::Tcp;
+            let (dialled, carrier, why) = tokio::select! {
+                biased;
+                () = present.over.cancelled() => return None,
+                dialled = renewed => match dialled {
+                    Ok((dialled, carrier)) => (Some(dialled), carrier, "certificates were renewed"),
+                    Err(trouble) => {
+                        tracing::warn!(
+                            relay = %self.address, kind = trouble.kind.as_str(), %trouble,
+                            "the renewed certificates bring no session; the one before goes on",
+                        );
+                        (None, None, "")
+                    }
+                },
+                dialled = upgraded, if over_tcp => (Some(dialled), None, "QUIC passes again"),
+            };
+            late = None;
             // The greeting is let go on to its end: the relay closes the older session as soon as it has admitted the
             // newer one, whose `Welcome` may come after that.
-            if let Some(dialled) = over.run_until_cancelled(attempt).await?
+            if let Some(dialled) = dialled
                 && let Some(established) = self.take_over(dialled).await
             {
-                return Some(established);
+                tracing::info!(relay = %self.address, because = why, "another session takes the place of the one before");
+                return Some((established, carrier));
             }
+            rest = RENEWAL_REST + backoff.next_delay(self.context.chance.draw());
+        }
+    }
+
+    /// Until this agent has other certificates than a session was made with. Does not come back where its relay is not
+    /// believed any more: then the session is closed.
+    async fn is_outdated(&self, present: &Present) {
+        let mut credentials = self.context.dialer.credentials();
+        let others = credentials
+            .wait_for(|now| !Arc::ptr_eq(now, &present.credentials))
+            .await;
+        let Some(now) = others.ok().map(|now| Arc::clone(&now)) else {
+            return std::future::pending().await;
+        };
+        if let Err(error) = now.believe(&present.connection, &self.name) {
+            tracing::warn!(relay = %self.address, %error, "the relay's certificate is no longer accepted; closing the session");
+            let reason = "the agent no longer accepts the relay's certificate";
+            present.connection.close(CloseCode::Identity, reason);
+            std::future::pending().await
         }
     }
 
@@ -121,7 +187,7 @@ impl Way {
             Err(trouble) => {
                 tracing::info!(
                     relay = %self.address, kind = trouble.kind.as_str(), %trouble,
-                    "QUIC passes again, but the session over TCP goes on",
+                    "no session could take the place of the one before, which goes on",
                 );
                 None
             }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use postern_protocol::close::CloseCode;
-use postern_protocol::connection::{Connection, Ended, ReceiveStream, SendStream, Transport};
+use postern_protocol::connection::{Connection, Ended, ReceiveStream, SendStream};
 use postern_protocol::frame::{
     Control, DirectoryHealth, Draining, Hello, KeyChange, MAJOR, MAX_CONTROL_BYTES, MINOR, Status, Welcome,
 };
@@ -22,8 +22,9 @@ use tokio_util::task::TaskTracker;
 
 use super::Context;
 use super::board::Joined;
-use super::dial::{Dialer, Dialled};
+use super::dial::{Credentials, Dialer, Dialled};
 use super::explain::{Trouble, TroubleKind};
+use super::reach::Present;
 use crate::clock::Clock;
 use crate::core::fence::Fence;
 use crate::core::slots::slots;
@@ -92,7 +93,7 @@ impl Session {
 pub(crate) enum Place {
     /// Nobody's.
     New,
-    /// That of a session of ours with the same relay, over another carrier.
+    /// That of a session of ours with the same relay, over another carrier or with another certificate.
     OfOurOwn,
 }
 
@@ -100,6 +101,7 @@ pub(crate) enum Place {
 pub(crate) struct Established {
     context: Arc<Context>,
     session: Arc<Session>,
+    credentials: Arc<Credentials>,
     welcome: Welcome,
     relay_not_after: i64,
     control: (SendStream, ReceiveStream),
@@ -181,6 +183,7 @@ impl Established {
         Ok(Self {
             context,
             session,
+            credentials: dialled.credentials,
             welcome,
             relay_not_after: dialled.not_after,
             control,
@@ -194,14 +197,13 @@ impl Established {
         })
     }
 
-    /// What carries it.
-    pub(super) fn transport(&self) -> Transport {
-        self.session.connection.transport()
-    }
-
-    /// Cancelled when the relay is to be dialled anew: it asks for that, or the session is over.
-    pub(super) fn go_away(&self) -> CancellationToken {
-        self.go_away.clone()
+    /// What is to be known of it while it runs.
+    pub(super) fn present(&self) -> Present {
+        Present {
+            connection: self.session.connection.clone(),
+            credentials: self.credentials.clone(),
+            over: self.go_away.clone(),
+        }
     }
 
     /// Serves until the session ends and the board knows why; then waits for what was bound.
@@ -209,6 +211,7 @@ impl Established {
         let Self {
             context,
             session,
+            credentials: _,
             welcome,
             relay_not_after,
             control: (send, recv),

@@ -131,8 +131,9 @@ impl Bed {
 
     pub(crate) fn run(&mut self, config: Config) {
         let shutdown = self.shutdown.clone();
+        let path = self.folder.path().join("agent.toml");
         self.tasks.spawn(async move {
-            postern_agent::run(config, shutdown).await.unwrap();
+            postern_agent::run(config, path, shutdown).await.unwrap();
         });
     }
 

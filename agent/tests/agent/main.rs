@@ -22,6 +22,7 @@ mod look_up;
 mod pki;
 #[cfg(test)]
 mod relay;
+mod reload;
 #[cfg(test)]
 mod second_try;
 #[cfg(test)]

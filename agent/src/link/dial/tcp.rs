@@ -10,7 +10,7 @@ use rustls_pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{Dialer, Dialled};
+use super::{Credentials, Dialer, Dialled};
 use crate::link::explain::{Trouble, TroubleKind};
 use crate::network::Place;
 
@@ -25,8 +25,10 @@ impl Dialer {
                 format!("no answer over TCP ({why}); is the relay up, and does the firewall let TCP to it pass?");
             Trouble::new(TroubleKind::NoTcp, text)
         };
-        match timeout(HANDSHAKE_TIMEOUT, self.connect(address, name, &no_tcp)).await {
-            Ok(connection) => self.recognise(Connection::Tcp(connection?)),
+        let credentials = self.credentials.borrow().clone();
+        let connecting = self.connect(address, name, &credentials, &no_tcp);
+        match timeout(HANDSHAKE_TIMEOUT, connecting).await {
+            Ok(connection) => self.recognise(Connection::Tcp(connection?), credentials),
             Err(_) => Err(no_tcp(&format!("within {} seconds", HANDSHAKE_TIMEOUT.as_secs()))),
         }
     }
@@ -35,6 +37,7 @@ impl Dialer {
         &self,
         address: SocketAddr,
         name: &ServerName<'static>,
+        credentials: &Credentials,
         no_tcp: &impl Fn(&str) -> Trouble,
     ) -> Result<tcp::Tcp, Trouble> {
         let place = Place {
@@ -44,7 +47,7 @@ impl Dialer {
         };
         let connected = self.network.connect(place).await;
         let connected = connected.map_err(|error| no_tcp(&error.to_string()))?;
-        let tls = TlsConnector::from(self.tls.clone());
+        let tls = TlsConnector::from(credentials.tls.clone());
         let stream = tls.connect(name.clone(), connected.stream).await;
         let stream = stream.map_err(|error| self.explain(&Ended::of_tls_stream(&error)))?;
         let session = stream.get_ref().1;
