@@ -267,6 +267,7 @@ mod tests {
             },
             about: About {
                 planned_s: 1.0,
+                lasted_s: 1.0,
                 ..About::default()
             },
             valid: true,

@@ -107,6 +107,14 @@ impl fmt::Debug for User {
     }
 }
 
+/// What the cluster tells of a process, as far as it is used here.
+#[derive(Debug, Deserialize)]
+struct Child {
+    name: String,
+    aliases: Vec<String>,
+    pid: u32,
+}
+
 /// What the cluster answers to an order, as far as it is used here.
 #[derive(Debug, Deserialize)]
 struct Ordered {
@@ -189,6 +197,28 @@ impl Cluster {
         // All simulated domain controllers are one.
         let directory = dcs.iter().find_map(|dc| Some((DIRECTORY.to_owned(), dc.pid?)));
         parts.chain(directory).collect()
+    }
+
+    /// The processes as the cluster knows them now: a part that was restarted is another one. Asked once, when a run begins.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or is of a version that does not tell.
+    pub async fn present_processes(&self) -> anyhow::Result<Vec<(String, u32)>> {
+        let url = format!("{}/children", self.about.control);
+        let answer = self.ask(Method::GET, &url, None).await?;
+        let children: Vec<Child> = serde_json::from_str(&answer).context("the cluster's processes")?;
+        let present = |name: &str| {
+            let goes_by = |child: &&Child| child.name == name || child.aliases.iter().any(|alias| alias == name);
+            children.iter().find(goes_by).map(|child| child.pid)
+        };
+        let directory = self.about.dcs.first().map_or(DIRECTORY, |dc| &dc.name);
+        let known = self.processes().into_iter();
+        Ok(known
+            .map(|(name, then)| {
+                let now = present(if name == DIRECTORY { directory } else { &name });
+                (name, now.unwrap_or(then))
+            })
+            .collect())
     }
 
     /// Kills, stops, continues, ends or restarts a part. Its process, which is another one after a restart.
@@ -363,6 +393,27 @@ mod tests {
             names(about(r#"[{"name":"dc1","ldaps":"ldaps://dc1"}]"#)),
             ["relay-1", "agent-1"]
         );
+    }
+
+    #[tokio::test]
+    async fn a_restarted_part_is_looked_at_in_its_new_process() {
+        let now = json!([
+            {"name": "agent-1", "aliases": [], "pid": 7, "state": "running"},
+            {"name": "mock-dc", "aliases": ["dc-1", "dc-2"], "pid": 9, "state": "running"},
+        ]);
+        let app = axum::Router::new().route("/children", axum::routing::get(move || async move { now.to_string() }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut about = json!({"tenant": "t", "ca": "x", "dir": "x", "realm": "r", "relays": []});
+        about["control"] = json!(format!("http://{}", listener.local_addr().unwrap()));
+        about["agents"] = json!([{"name": "agent-1", "pid": 1, "log": "x", "admin": "x"},
+            {"name": "agent-2", "pid": 2, "log": "x", "admin": "x"}]);
+        about["dcs"] = json!([{"name": "dc-1", "pid": 3}, {"name": "dc-2", "pid": 3}]);
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let cluster = Cluster::of(about);
+        let present = cluster.present_processes().await.unwrap();
+        let present: Vec<_> = present.iter().map(|(name, pid)| (name.as_str(), *pid)).collect();
+        assert_eq!(present, [("agent-1", 7), ("agent-2", 2), (DIRECTORY, 9)]);
     }
 
     #[tokio::test]

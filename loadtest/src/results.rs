@@ -188,15 +188,22 @@ pub struct AgentShare {
     pub samples: Vec<(f64, u64)>,
 }
 
+impl About {
+    /// Seconds in which sign-ins were sent: those that were planned, if it was not ended before.
+    pub fn sending_s(&self) -> f64 {
+        self.planned_s.min(self.lasted_s)
+    }
+}
+
 impl Results {
     /// Whether it is what was wanted: a load as planned, nobody let in who must not be, and every threshold kept.
     pub fn is_good(&self) -> bool {
         self.valid && self.counts.false_successes == 0 && self.thresholds.iter().all(|threshold| threshold.ok)
     }
 
-    /// Right answers a second, over the time that was planned.
+    /// Right answers a second, over [`About::sending_s`].
     pub fn goodput(&self) -> f64 {
-        per_second(self.counts.right, self.about.planned_s)
+        per_second(self.counts.right, self.about.sending_s())
     }
 }
 

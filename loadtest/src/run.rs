@@ -1,5 +1,6 @@
 //! One run from beginning to end: the load, what is done meanwhile, what is seen, and what it came to.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +22,11 @@ use crate::generator::{Generator, GeneratorReport, Pace};
 use crate::hdr::Log;
 use crate::ledger::{Ledger, Recent};
 use crate::load::{Arrivals, Load};
+use crate::mix::Kind;
 use crate::people::People;
 use crate::record::{Ended, Record};
 use crate::require::Requirement;
-use crate::results::{About, Counts, Results, per_second};
+use crate::results::{About, Counts, ProcessUse, Results, per_second};
 use crate::sampler::{Pids, Sampler};
 use crate::summary::Latency;
 use crate::sync::lock;
@@ -158,10 +160,6 @@ async fn make(request: Request, stop: &Stop, view: &mut impl View) -> anyhow::Re
         hdr,
     } = request;
     people.suffice(&load.mix, load.expected())?;
-    if let Some(fault) = faults.iter().find(|fault| fault.at >= load.lasts()) {
-        let (what, at, lasts) = (&fault.action, told(fault.at), told(load.lasts()));
-        anyhow::bail!("the fault {what} is at {at}, and the load ends after {lasts}; it would not be done");
-    }
     let targets = reach.targets.iter().map(ToString::to_string).collect();
     let generator = Generator {
         route: stop.unless_at_once(Box::pin(reach.prepare())).await?,
@@ -170,8 +168,20 @@ async fn make(request: Request, stop: &Stop, view: &mut impl View) -> anyhow::Re
         patience,
     };
     let pids: Pids = Arc::default();
-    let watched = cluster.iter().flat_map(Cluster::processes).chain(processes);
-    lock(&pids).extend(watched);
+    let mut unknown = None;
+    if let Some(cluster) = &cluster {
+        let present = stop
+            .unless_at_once(async { Ok(cluster.present_processes().await) })
+            .await?;
+        let present = present.unwrap_or_else(|error| {
+            unknown = Some(format!(
+                "whether parts of the cluster were restarted is not known: {error:#}"
+            ));
+            cluster.processes()
+        });
+        lock(&pids).extend(present);
+    }
+    lock(&pids).extend(processes);
     let player = Player::new(cluster.clone(), pids.clone(), &faults);
     let player = stop.unless_at_once(player).await?;
     let about = About {
@@ -279,6 +289,18 @@ async fn make(request: Request, stop: &Stop, view: &mut impl View) -> anyhow::Re
         agents,
         ..seen.results()
     };
+    results.notes.extend(unknown);
+    results.notes.extend(not_seen(&lock(&pids), &results.processes));
+    let corrections = results
+        .kinds
+        .iter()
+        .filter(|kind| kind.kind == Kind::Corrected.to_string());
+    match corrections.map(|kind| kind.counts.sent).sum() {
+        0 => {}
+        corrections => results.notes.push(format!(
+            "{corrections} of the sign-ins correct a typing error; they come on top of the planned rate"
+        )),
+    }
     if let Some(cluster) = &cluster
         && seen.keeps
     {
@@ -345,6 +367,21 @@ async fn binds(
     Ok((BindSummary::of(&*records), without))
 }
 
+/// Which processes were to be looked at and were not there.
+fn not_seen(wanted: &BTreeMap<String, u32>, seen: &[ProcessUse]) -> Option<String> {
+    let missing: Vec<String> = wanted
+        .iter()
+        .filter(|(name, _)| seen.iter().all(|process| process.name != **name))
+        .map(|(name, pid)| format!("{name} (process {pid})"))
+        .collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "what these use is not known, since there are no such processes on this machine: {}",
+            missing.join(", ")
+        )
+    })
+}
+
 /// Whether the load was what was planned, and whether what was required holds.
 fn judge(results: &mut Results, requirements: &[Requirement]) {
     let GeneratorReport {
@@ -353,8 +390,12 @@ fn judge(results: &mut Results, requirements: &[Requirement]) {
     let mut invalid = Vec::new();
     if dropped > 0 {
         invalid.push(format!(
-            "{dropped} sign-ins were not made: too many were under way, or everybody was in one or would be locked by a \
-             wrong password; --at-once and --user-count allow more"
+            "{} not made: too many were under way (--at-once allows more), or there was nobody left who is in none and would not be \
+             locked by another wrong password (more users: --user-count, or a longer file)",
+            match dropped {
+                1 => "1 sign-in was".to_owned(),
+                dropped => format!("{dropped} sign-ins were"),
+            }
         ));
     }
     if !results.generator.is_valid() && dropped == 0 {

@@ -17,6 +17,9 @@ use crate::sync::lock;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Seconds that a sample is of, at least.
+const SHORTEST: f64 = 0.25;
+
 /// Of a process or an agent so many are kept.
 const MOST_SAMPLES: usize = 1_800;
 
@@ -122,8 +125,11 @@ impl Watched {
             .saturating_sub(self.last.map_or(Duration::ZERO, |(at, _)| at))
             .as_secs_f64();
         let used = usage.cpu.saturating_sub(before).as_secs_f64();
-        if self.last.is_some() && since > 0.0 {
+        if self.last.is_some() {
             self.used.cpu_s += used;
+        }
+        // The last look comes a moment after the one before, and says nothing of that moment: a tick of the clock or none.
+        if self.last.is_some() && since >= SHORTEST {
             self.used.samples.push(ProcessSample {
                 at_s: at.as_secs_f64(),
                 cpu: used / since,

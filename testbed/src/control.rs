@@ -1,7 +1,7 @@
 //! The cluster's control: `POST /children/NAME` `{"do":"kill|stop|cont|term|restart"}`, on loopback; with
 //! `--net-faults` also what its network does (`control/links.rs`).
 //!
-//! Answers `{"name","pid","state"}`, after `kill` when the process has ended and after `restart` when the new one is
+//! `GET /children` tells of all: `[{"name","aliases","pid","state"}]`. An order is answered with `{"name","pid","state"}`, after `kill` when the process has ended and after `restart` when the new one is
 //! ready; the other signals when they are sent. Errors are `{"error"}`: 404 no such part, 400 no such order, 409 not
 //! possible now.
 
@@ -10,13 +10,13 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::links::Links;
 use crate::supervisor::ready::wait_ready;
-use crate::supervisor::{self, Order, Supervisor};
+use crate::supervisor::{Order, Supervisor};
 
 mod links;
 
@@ -36,9 +36,29 @@ struct Request {
 /// restarted process is ready.
 pub fn router(supervisor: Supervisor, links: Option<Links>, http: reqwest::Client) -> Router {
     Router::new()
+        .route("/children", get(children))
         .route("/children/{name}", post(order))
+        .fallback(elsewhere)
         .with_state(Shared { supervisor, http })
         .merge(links::router(links))
+}
+
+/// Every process as it is now. One that was restarted is not the one of when the cluster came up.
+async fn children(State(shared): State<Shared>) -> Response {
+    let supervisor = &shared.supervisor;
+    let told = supervisor.parts().filter_map(|part| {
+        let state = supervisor.watch(&part.name)?.borrow().clone();
+        Some(json!({ "name": part.name, "aliases": part.aliases, "pid": state.pid(), "state": state.as_str() }))
+    });
+    answer(StatusCode::OK, &told.collect())
+}
+
+async fn elsewhere() -> Response {
+    refuse(
+        StatusCode::NOT_FOUND,
+        "there is nothing here; there are GET /children, POST /children/NAME {\"do\":\"kill|stop|cont|term|restart\"} and, of a \
+         cluster that was started with --net-faults, GET /links and PUT /links/AGENT/RELAY",
+    )
 }
 
 async fn order(State(shared): State<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
@@ -66,14 +86,9 @@ async fn order(State(shared): State<Shared>, Path(name): Path<String>, body: Byt
             {
                 return refuse(StatusCode::CONFLICT, &error.to_string());
             }
-            let state = match now {
-                supervisor::State::Running { .. } => "running",
-                supervisor::State::Ended { .. } => "ended",
-            };
-            let pid = now.pid();
             answer(
                 StatusCode::OK,
-                &json!({ "name": part.name, "pid": pid, "state": state }),
+                &json!({ "name": part.name, "pid": now.pid(), "state": now.as_str() }),
             )
         }
         Some(Err(refusal)) => refuse(StatusCode::CONFLICT, &format!("{name}: {refusal}")),
@@ -95,7 +110,7 @@ fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
 mod tests {
     use super::*;
     use crate::scratch::Scratch;
-    use crate::supervisor::{Keepers, Kind, Part};
+    use crate::supervisor::{self, Keepers, Kind, Part};
     use tokio::sync::mpsc;
 
     struct Fixture {
@@ -137,6 +152,23 @@ mod tests {
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), 65_536).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn all_parts_are_told_as_they_are_now() {
+        let fixture = fixture();
+        let told = async || {
+            let response = children(State(fixture.shared.clone())).await;
+            let body = axum::body::to_bytes(response.into_body(), 65_536).await.unwrap();
+            serde_json::from_slice::<serde_json::Value>(&body).unwrap()
+        };
+        let before = told().await;
+        assert_eq!(before[0]["name"], "mock-dc");
+        assert_eq!(before[0]["aliases"], json!(["dc-1"]));
+        assert_eq!(before[0]["state"], "running");
+        assert_eq!(before[0]["pid"], fixture.shared.supervisor.pid("dc-1").unwrap());
+        ask(&fixture, "dc-1", r#"{"do":"kill"}"#).await;
+        assert_eq!(told().await[0]["state"], "ended");
     }
 
     #[tokio::test]

@@ -78,6 +78,14 @@ pub enum State {
 }
 
 impl State {
+    /// As the cluster's control tells it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Running { .. } => "running",
+            Self::Ended { .. } => "ended",
+        }
+    }
+
     /// The process id that it has or had.
     pub fn pid(&self) -> u32 {
         match self {
@@ -147,6 +155,11 @@ impl Supervisor {
             .flat_map(|child| std::iter::once(&child.part.name).chain(&child.part.aliases))
             .map(String::as_str)
             .collect()
+    }
+
+    /// Every part.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.children.iter().map(|child| &child.part)
     }
 
     /// The part that goes by `name`.

@@ -29,11 +29,11 @@ pub(super) struct Arguments {
     pub(super) cluster: Option<PathBuf>,
     /// Where sign-ins go instead: http:// or https:// of a relay's API, ldaps:// or ldap:// (StartTLS) of a directory; repeat
     /// it for several, which get sign-ins in turn
-    #[arg(long, value_name = "URL", help_heading = "What is tested")]
+    #[arg(long, value_name = "URL", value_parser = Discreet(str::parse::<Target>), help_heading = "What is tested")]
     pub(super) target: Vec<Target>,
     /// Compare several: NAME=URL, NAME=relay or NAME=directory of the cluster, NAME=@FILE for another cluster's line; the
     /// others with the first
-    #[arg(long, value_name = "NAME=WHAT", conflicts_with_all = ["target", "find_max"], value_parser = arm, help_heading = "What is tested")]
+    #[arg(long, value_name = "NAME=WHAT", conflicts_with_all = ["target", "find_max"], value_parser = Discreet(arm), help_heading = "What is tested")]
     pub(super) arm: Vec<Arm>,
     /// How often each arm is played, in turn
     #[arg(long, value_name = "N", default_value_t = 3, requires = "arm", value_parser = clap::value_parser!(u16).range(1..=100), help_heading = "What is tested")]
@@ -166,6 +166,28 @@ impl TypedValueParser for Unquoted {
             const WRONG: &str = "the value of --password has no number; write it as in 'Secret-%06d' (passwords without one \
                                  belong into a file: --users)\n";
             clap::Error::raw(ErrorKind::ValueValidation, WRONG).with_cmd(command)
+        })
+    }
+}
+
+/// Reads what may hold a URL, and does not repeat one that has a user or a password in it.
+#[derive(Clone)]
+struct Discreet<T>(fn(&str) -> Result<T, String>);
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Discreet<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let text = value.to_string_lossy();
+        (self.0)(&text).map_err(|why| {
+            let shown = if text.contains('@') {
+                String::new()
+            } else {
+                format!("{text:?} ")
+            };
+            let argument = argument.map(ToString::to_string).unwrap_or_default();
+            let message = format!("invalid value {shown}for '{argument}': {why}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::people::{Pattern, People};
 use crate::require::{Requirement, Scope};
 use crate::run::Request;
 use crate::scenario::Scenario;
+use crate::text::told;
 
 /// Three in ten are wrong where nothing else is asked for.
 const MIX: &str = "right=70,wrong=30";
@@ -26,8 +27,11 @@ const MIX: &str = "right=70,wrong=30";
 /// What is required of a rate where nothing else is.
 const FAST: &str = "p99<50ms";
 
-/// What is required of every run.
-const NONE_WRONG: &str = "wrong_outcomes==0";
+/// What is required of every run: a service that answers nobody is not one that holds.
+const ALWAYS: [&str; 2] = ["wrong_outcomes==0", "right>0"];
+
+/// What is required of a run where nothing else is.
+const MOSTLY: &str = "failed<=1%";
 
 /// What a search begins with.
 const FIRST_RATE: f64 = 500.0;
@@ -194,6 +198,15 @@ impl Arguments {
         for requirement in &requirements {
             requirement.check(&scope).map_err(anyhow::Error::msg)?;
         }
+        let faults = match scenario {
+            // Whoever gives faults of their own means those.
+            Some(scenario) if self.fault.is_empty() => scenario.faults.clone(),
+            _ => self.fault.clone(),
+        };
+        if let Some(fault) = faults.iter().find(|fault| fault.at >= load.lasts()) {
+            let (what, at, lasts) = (&fault.action, told(fault.at), told(load.lasts()));
+            bail!("the fault {what} is at {at}, and the load ends after {lasts}; it would not be done");
+        }
         let name = scenario.map_or_else(|| "run".to_owned(), |scenario| scenario.name.clone());
         let hdr = self.outputs.hdr();
         Ok(Request {
@@ -213,17 +226,14 @@ impl Arguments {
             load,
             cluster,
             processes: self.process.clone(),
-            faults: match scenario {
-                // Whoever gives faults of their own means those.
-                Some(scenario) if self.fault.is_empty() => scenario.faults.clone(),
-                _ => self.fault.clone(),
-            },
+            faults,
             requirements,
             is_clusters,
             command,
         })
     }
 
+    /// What must hold: what is asked for, or what is usual, and what always must.
     fn requirements(&self, scenario: Option<&Scenario>) -> anyhow::Result<Vec<Requirement>> {
         let parsed = |text: &str| text.parse().map_err(|why: String| anyhow::anyhow!(why));
         let of_scenario = scenario.filter(|_| !self.require_nothing);
@@ -232,11 +242,13 @@ impl Arguments {
         all.extend(self.require.iter().cloned());
         if all.is_empty() && self.find_max {
             all.push(parsed(FAST)?);
+        } else if all.is_empty() && !self.require_nothing {
+            all.push(parsed(MOSTLY)?);
         }
         // Quick refusals are no rate.
         let always: &[&str] = match (self.require_nothing, self.find_max) {
-            (_, true) => &[NONE_WRONG, "failed==0"],
-            (false, false) => &[NONE_WRONG],
+            (_, true) => &["wrong_outcomes==0", "failed==0"],
+            (false, false) => &ALWAYS,
             (true, false) => &[],
         };
         for text in always {
@@ -313,8 +325,13 @@ impl Arguments {
         if let Some(path) = &self.users {
             return users::read(path);
         }
+        let nobody_known = cluster.is_some_and(|cluster| cluster.about.users.is_empty());
         let names = match (&self.user, cluster) {
             (Some(names), _) => names.clone(),
+            (None, Some(_)) if nobody_known => bail!(
+                "the cluster is in front of a directory of your own, and knows nobody in it; say who signs in: --users FILE, or \
+                 --user user%06d@corp.example.com --password 'Secret-%06d'"
+            ),
             (None, Some(cluster)) => Pattern::new("user", 6, format!("@{}", cluster.about.realm)),
             (None, None) => {
                 bail!("say who signs in: --user user%06d@corp.example.com --password 'Secret-%06d', or --users FILE")
@@ -322,8 +339,8 @@ impl Arguments {
         };
         let passwords = match (&self.password, cluster) {
             (Some(passwords), _) => passwords.clone(),
-            (None, Some(_)) => Pattern::new("Postern-", 6, ""),
-            (None, None) => bail!("--user needs --password, a pattern as well"),
+            (None, Some(_)) if !nobody_known => Pattern::new("Postern-", 6, ""),
+            (None, _) => bail!("--user needs --password, a pattern as well"),
         };
         let people = People::generated(names, passwords, self.first_user, self.user_count);
         let listed = cluster.map(|cluster| cluster.people().collect::<Vec<_>>());
@@ -362,6 +379,96 @@ mod tests {
         let words = ["x"].into_iter().chain(arms.iter().map(String::as_str));
         let typed = Typed::try_parse_from(words.chain(more.iter().copied())).map_err(|error| error.to_string())?;
         typed.arguments.check_arms().map_err(|error| error.to_string())
+    }
+
+    fn typed(words: &[&str]) -> Result<Arguments, clap::Error> {
+        let words = ["x", "--target", "http://127.0.0.1:1"]
+            .into_iter()
+            .chain(words.iter().copied());
+        Ok(Typed::try_parse_from(words)?.arguments)
+    }
+
+    fn required(words: &[&str]) -> Vec<String> {
+        let all = typed(words).unwrap().requirements(None).unwrap();
+        all.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_run_of_which_nothing_is_asked_must_mostly_succeed_and_no_run_must_fail_altogether() {
+        let always = ["wrong_outcomes==0", "right>0"];
+        assert_eq!(required(&[]), ["failed<=1%", always[0], always[1]]);
+        assert_eq!(required(&["--require", "p99<1s"]), ["p99<1s", always[0], always[1]]);
+        assert!(required(&["--require-nothing"]).is_empty());
+        assert_eq!(
+            required(&["--find-max"]),
+            ["p99<50ms", "wrong_outcomes==0", "failed==0"]
+        );
+    }
+
+    #[test]
+    fn a_url_with_a_password_in_it_is_refused_and_not_repeated() {
+        for words in [
+            ["--target", "http://ada:hunter2@127.0.0.1:1"],
+            ["--arm", "a=http://ada:hunter2@127.0.0.1:1"],
+        ] {
+            let error = Typed::try_parse_from(["x"].into_iter().chain(words))
+                .err()
+                .unwrap()
+                .to_string();
+            assert!(
+                !error.contains("hunter2") && error.contains("no password in it"),
+                "{error}"
+            );
+        }
+        // What holds none is told as it is.
+        let error = Typed::try_parse_from(["x", "--target", "ftp://host"])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("ftp://host") && error.contains("--target"), "{error}");
+    }
+
+    #[test]
+    fn a_fault_after_the_end_is_bad_usage() {
+        let arguments = typed(&[
+            "--user",
+            "u%06d@x",
+            "--password",
+            "p-%06d",
+            "--rate",
+            "5",
+            "--duration",
+            "1s",
+            "--fault",
+            "2s kill agent-9",
+        ])
+        .unwrap();
+        let target = Target::parse("http://127.0.0.1:1").unwrap();
+        let error = arguments
+            .request(None, None, vec![target], String::new())
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("after 1.00 s"), "{error}");
+    }
+
+    #[test]
+    fn nobody_is_made_up_for_a_directory_of_somebodys_own() {
+        postern_service::tls::install_provider();
+        let scratch = std::env::temp_dir().join(format!("postern-loadtest-nobody-{}", std::process::id()));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&scratch, made.cert.pem()).unwrap();
+        let line = serde_json::json!({
+            "ca": scratch, "dir": "/", "tenant": "acme", "realm": "x", "control": "http://127.0.0.1:1", "relays": [],
+            "agents": [], "dcs": [], "users": [],
+        });
+        let cluster = Cluster::read(&line.to_string()).unwrap();
+        std::fs::remove_file(scratch).unwrap();
+        for (words, needed) in [(&[][..], "--users FILE"), (&["--user", "u%06d@x"], "--password")] {
+            let error = typed(words).unwrap().people(Some(&cluster)).unwrap_err().to_string();
+            assert!(error.contains(needed), "{error}");
+        }
+        let given = typed(&["--user", "u%06d@x", "--password", "p-%06d"]).unwrap();
+        assert!(given.people(Some(&cluster)).is_ok());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) fn groups(run: &Results) -> Vec<Group> {
 fn answers(run: &Results) -> Group {
     let counts = run.counts;
     let share = |part| percent(part, counts.sent);
-    let sent = rate(per_second(run.sent, run.about.planned_s));
+    let sent = rate(per_second(run.sent, run.about.sending_s()));
     let mut figures = vec![
         figure("sent", count(run.sent), sent),
         figure("right", count(counts.right), share(counts.right)),

@@ -70,7 +70,10 @@ impl Verdict {
         let (wrong, locked) = (run.counts.wrong, run.counts.locked_out);
         if wrong > run.counts.false_successes {
             let verdicts = some(wrong, "wrong verdict");
-            reasons.push(format!("{verdicts} in all: the service said something untrue."));
+            reasons.push(format!(
+                "{verdicts} in all: the service said something untrue, unless the people are not what \
+                 --user or --users says."
+            ));
         }
         if locked > 0 {
             reasons.push(format!(
@@ -127,7 +130,7 @@ pub(super) fn sentence(run: &Results) -> String {
     let mut sentence = format!(
         "{} in {}: {} right, {}, {}. Half were answered within {}, 99 % within {}.",
         some(run.sent, "sign-in"),
-        numbers::seconds(run.about.planned_s.min(run.about.lasted_s)),
+        numbers::seconds(run.about.sending_s()),
         percent(counts.right, counts.sent),
         none(counts.failed, "failed"),
         none(counts.wrong, "wrong"),

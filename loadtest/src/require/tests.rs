@@ -31,6 +31,7 @@ fn results() -> Results {
         latency_ms: latency(40),
         about: About {
             planned_s: 3.0,
+            lasted_s: 3.0,
             ..About::default()
         },
         outcomes: [("success".to_owned(), 297)].into(),

@@ -37,6 +37,24 @@ fn mark(planned_s: Option<f64>, ordered_s: f64, error: Option<&str>) -> Mark {
 }
 
 #[test]
+fn processes_that_are_not_there_are_named() {
+    let wanted = [("agent-1".to_owned(), 7), ("agent-2".to_owned(), 8)].into();
+    let seen = |names: &[&str]| -> Vec<ProcessUse> {
+        let named = |name: &&str| ProcessUse {
+            name: (*name).to_owned(),
+            ..ProcessUse::default()
+        };
+        names.iter().map(named).collect()
+    };
+    assert_eq!(not_seen(&wanted, &seen(&["agent-2", "agent-1"])), None);
+    let note = not_seen(&wanted, &seen(&["agent-1"])).unwrap();
+    assert!(
+        note.contains("agent-2 (process 8)") && !note.contains("agent-1"),
+        "{note}"
+    );
+}
+
+#[test]
 fn a_run_is_valid_when_the_load_and_the_faults_were_what_was_planned() {
     assert!(judged(&mut results()).is_empty());
     for (spoilt, why) in [
