@@ -178,7 +178,7 @@ impl Service {
             tracing::warn!("every user of this machine can read agent.key; take the right from others");
         }
         tracing::info!(
-            identity = %config.identity, certificate_not_after = config.not_after, relays = config.relays.addresses.len(),
+            identity = %config.identity, certificate_not_after = date(config.not_after), relays = config.relays.addresses.len(),
             domain_controllers = config.directory.servers.len(), "serving",
         );
         let agent = Arc::new(Agent::new(
@@ -238,6 +238,13 @@ impl Service {
         directory.close().await;
         outcome
     }
+}
+
+/// A time in seconds since 1970, for people.
+fn date(unix: i64) -> String {
+    let time = time::OffsetDateTime::from_unix_timestamp(unix).ok();
+    let told = time.and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok());
+    told.unwrap_or_else(|| unix.to_string())
 }
 
 fn part_ended(ended: Result<(), JoinError>) -> RunError {

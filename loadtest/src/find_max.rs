@@ -162,7 +162,8 @@ impl Search {
             (Some(held), None) => Some((held * 2.0).min(self.up_to)),
             (None, Some(failed)) if failed <= self.from * GIVE_UP => None,
             (None, Some(failed)) => Some(failed / 2.0),
-            (Some(held), Some(failed)) if failed > held * CLOSE => Some((held * failed).sqrt()),
+            // A round number: it is for people to read and to type.
+            (Some(held), Some(failed)) if failed > held * CLOSE => Some(rounded((held * failed).sqrt())),
             (Some(held), Some(_)) => self.beyond(held, steps),
         }
     }
@@ -176,7 +177,7 @@ impl Search {
                 .iter()
                 .any(|step| (step.rate / rate).max(rate / step.rate) <= CLOSE)
         };
-        let mut wanted = BEYOND.into_iter().map(|times| times * held);
+        let mut wanted = BEYOND.into_iter().map(|times| rounded(times * held));
         wanted.find(|rate| *rate < end && !tried(*rate))
     }
 
@@ -229,6 +230,12 @@ impl fmt::Display for Found {
             None => writeln!(f, "  => no rate held; {}", self.ended_by),
         }
     }
+}
+
+/// To three digits, which is closer than the answer is known.
+fn rounded(rate: f64) -> f64 {
+    let step = 10_f64.powf((rate.log10() - 2.0).floor());
+    (rate / step).round() * step
 }
 
 /// The highest rate that held, of those below the lowest that did not; and that.

@@ -136,6 +136,7 @@ pub fn parse<R: RawConfig>(
             if problems.is_empty() {
                 problems.add("(file)", "does not describe a complete configuration");
             }
+            problems.name_variables();
             Err(ConfigError::Invalid {
                 path: path.to_path_buf(),
                 problems,

@@ -171,11 +171,26 @@ async fn play(request: &Request, context: &Context) -> anyhow::Result<Proof> {
             write_json(path, &all)?;
         }
     }
+    let short: Vec<String> = all
+        .iter()
+        .flat_map(|report| report.shortcomings(context.strictness))
+        .collect();
+    if request.scenarios.len() > 1 {
+        print(&in_all(all.len(), &short));
+    }
     if !not_played.is_empty() {
         bail!("could not be played: {}", not_played.join(", "));
     }
-    let proves = all.iter().all(|report| report.proves(context.strictness));
-    Ok(if proves { Proof::Held } else { Proof::Missed })
+    Ok(if short.is_empty() { Proof::Held } else { Proof::Missed })
+}
+
+/// What is to be known at the end of many scenarios: whoever scrolls back through all of them may miss one line.
+fn in_all(runs: usize, short: &[String]) -> String {
+    if short.is_empty() {
+        return format!("\nAll {runs} runs show what was promised.\n");
+    }
+    let lines: String = short.iter().map(|line| format!("  {line}\n")).collect();
+    format!("\nOf {runs} runs these show something else:\n{lines}")
 }
 
 fn print(text: &str) {

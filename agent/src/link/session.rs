@@ -169,7 +169,7 @@ impl Established {
             return Err(Trouble::new(TroubleKind::Duplicate, text.to_owned()));
         };
         tracing::info!(
-            relay, name = %dialled.relay, %transport, software = %welcome.software, local = ?connection.local_ip(),
+            relay, name = %dialled.relay, %transport, software = %welcome.software, local = connection.local_ip().map(tracing::field::display),
             "session with a relay",
         );
         let clock = context.agent.clock.clone();

@@ -48,20 +48,30 @@ pub(super) fn write(html: &mut String, group: &Group, views: &[View<'_>]) -> fmt
                 Some(false) => (" class=\"worse\"", " worse"),
                 None => ("", ""),
             };
+            if group.is_search {
+                write!(html, "<td>{value}</td>")?;
+                continue;
+            }
             let ratio = ratio.unwrap_or_default();
             write!(html, "<td{class}>{value}<small>{ratio}{word}</small></td>")?;
         }
         html.push_str("</tr>\n");
     }
     html.push_str("</tbody></table></div>\n<p class=\"quiet\">");
-    let first = runs.first().map(|run| name_of(run, 1)).unwrap_or_default();
-    writeln!(
-        html,
-        "Ratios are to the first arm, {}. Better and worse are said of differences over {:.0} %.</p>\n</section>\n<section class=\"part\">",
-        Text(&first),
-        SAME * 100.0
-    )?;
+    if !group.is_search {
+        let first = runs.first().map(|run| name_of(run, 1)).unwrap_or_default();
+        write!(
+            html,
+            "Ratios are to the first arm, {}. Better and worse are said of differences over {:.0} %. ",
+            Text(&first),
+            SAME * 100.0
+        )?;
+    }
     let drawn = views.get(..MOST_COLOURS).unwrap_or(views);
+    if drawn.len() < views.len() {
+        write!(html, "The charts show the first {} of {}.", drawn.len(), views.len())?;
+    }
+    html.push_str("</p>\n</section>\n<section class=\"part\">\n");
     percentiles(html, drawn)?;
     p99_over_time(html, drawn)?;
     html.write_str("</section>\n")

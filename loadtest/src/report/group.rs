@@ -16,6 +16,8 @@ pub struct Group {
     pub(super) shown: Vec<Results>,
     /// What is compared: of each arm, every round's.
     pub(super) rounds: Vec<Vec<Results>>,
+    /// They are one service at different rates: there is nothing to be better or worse than another.
+    pub(super) is_search: bool,
 }
 
 impl Group {
@@ -26,6 +28,7 @@ impl Group {
             lead: None,
             shown: runs.to_vec(),
             rounds: runs.iter().map(|run| vec![run.clone()]).collect(),
+            is_search: false,
         }
     }
 
@@ -50,6 +53,7 @@ impl Group {
             lead,
             shown: comparison.typical(),
             rounds,
+            is_search: false,
         }
     }
 
@@ -74,6 +78,7 @@ impl Group {
             lead: Some(format!("{steps} rates were tried; {}.", found.ended_by)),
             rounds: shown.iter().map(|run| vec![run.clone()]).collect(),
             shown,
+            is_search: true,
         }
     }
 }

@@ -53,10 +53,11 @@ const PER_ADDRESS: Rate = Rate {
     per_second: 50.0,
     burst: 200.0,
 };
-/// Nobody types faster; slows down guessing before the directory's lockout does.
+/// Nobody types faster; slows down guessing before the directory's lockout does: thresholds of Active Directory are 5 to 10,
+/// mostly, and a burst below them leaves no stranger a way to lock an account at once.
 const PER_USER: Rate = Rate {
     per_second: 0.5,
-    burst: 10.0,
+    burst: 4.0,
 };
 
 impl RawConfig for Raw {

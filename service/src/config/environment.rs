@@ -21,6 +21,7 @@ pub(super) fn override_from(
         match section_of(table, sections) {
             Some(section) if fits => {
                 section.insert(key.clone(), environment_value(&text));
+                problems.is_from(name, path.join("."));
             }
             _ => problems.add(name, "does not name a key of a section (POSTERN_SECTION__KEY)"),
         }

@@ -11,6 +11,37 @@ pub struct Problems {
     unreadable: BTreeSet<String>,
     /// Which elements were taken out of an array, by the array's key in the file: those after them moved up.
     gaps: BTreeMap<String, BTreeSet<usize>>,
+    /// Keys that are not the file's but the environment's, with the names of their variables.
+    variables: Vec<(String, String)>,
+}
+
+/// With the names of types as people say them.
+fn for_people(message: &str) -> String {
+    const WORDS: [(&str, &str); 9] = [
+        ("usize", "a whole number"),
+        ("u8", "a whole number"),
+        ("u16", "a whole number"),
+        ("u32", "a whole number"),
+        ("u64", "a whole number"),
+        ("i64", "a whole number"),
+        ("f64", "a number"),
+        ("a boolean", "true or false"),
+        ("path string", "a path"),
+    ];
+    let word = |rest: &str| {
+        WORDS.iter().find_map(|(name, words)| {
+            let after = rest.strip_prefix(name)?;
+            let whole = !after.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+            whole.then(|| format!("{words}{after}"))
+        })
+    };
+    match message.split_once("expected ") {
+        Some((before, rest)) => match word(rest) {
+            Some(said) => format!("{before}expected {said}"),
+            None => message.to_owned(),
+        },
+        None => message.to_owned(),
+    }
 }
 
 impl Problems {
@@ -29,6 +60,21 @@ impl Problems {
         }
     }
 
+    /// The file does not have `key`, or it does not count: the variable `name` of the environment does.
+    pub(super) fn is_from(&mut self, name: String, key: String) {
+        self.variables.push((key, name));
+    }
+
+    /// Says of what the environment set that it did.
+    pub(super) fn name_variables(&mut self) {
+        for (key, message) in &mut self.list {
+            let variable = self.variables.iter().find(|(set, _)| is_part_of(key, set));
+            if let Some((_, name)) = variable {
+                *message = format!("{message} (set by {name} in the environment)");
+            }
+        }
+    }
+
     /// Notes what could not be read and is about to be taken out.
     pub(super) fn add_unreadable(&mut self, path: &serde_path_to_error::Path, message: String) {
         let key = self.in_file(&path.to_string());
@@ -37,7 +83,7 @@ impl Problems {
         {
             self.gaps.entry(array.to_owned()).or_default().insert(index);
         }
-        self.list.push((key.clone(), message));
+        self.list.push((key.clone(), for_people(&message)));
         self.unreadable.insert(key);
     }
 

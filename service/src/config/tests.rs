@@ -171,3 +171,23 @@ fn a_file_that_is_no_toml_says_where() {
     let error = read("[api\n", &[]).unwrap_err().to_string();
     assert!(error.contains("line 1"), "{error}");
 }
+
+#[test]
+fn what_the_environment_set_is_not_called_the_files() {
+    let text = "[api]\nlisten = \"127.0.0.1:1\"\n";
+    let error = read(text, &[("POSTERN_API__LISTEN", "nowhere")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("(set by POSTERN_API__LISTEN in the environment)"),
+        "{error}"
+    );
+    let error = read(text, &[("POSTERN_API__RATE", "many")]).unwrap_err().to_string();
+    assert!(error.contains("expected a whole number"), "{error}");
+    assert!(
+        error.contains("(set by POSTERN_API__RATE in the environment)"),
+        "{error}"
+    );
+    let error = read("[api]\nlisten = \"nowhere\"\n", &[]).unwrap_err().to_string();
+    assert!(!error.contains("environment"), "{error}");
+}

@@ -50,6 +50,32 @@ impl Report {
         as_planned && self.missed(strictness) == 0
     }
 
+    /// Why it does not show what was promised, in a line each; none where it does.
+    pub fn shortcomings(&self, strictness: Strictness) -> Vec<String> {
+        let missed = self
+            .goals
+            .iter()
+            .filter(|goal| goal.verdict(strictness) == Verdict::Missed);
+        let mut lines: Vec<String> = missed
+            .map(|goal| {
+                format!(
+                    "{}: {} is {} and was to be {}",
+                    self.title,
+                    goal.what(),
+                    goal.shown(),
+                    goal.wanted()
+                )
+            })
+            .collect();
+        if lines.is_empty() && !self.proves(strictness) {
+            lines.push(format!(
+                "{}: the load was not as planned; this machine was too busy",
+                self.title
+            ));
+        }
+        lines
+    }
+
     /// The table, the goals, and the verdict in the last line.
     pub fn text(&self, strictness: Strictness) -> String {
         let mut text = String::new();
@@ -180,6 +206,21 @@ mod tests {
         );
         assert!(text.ends_with("=> 1 of 2 goals MISSED\n"), "{text}");
         assert_eq!(report.missed(Strictness::Short), 1);
+    }
+
+    #[test]
+    fn a_shortcoming_is_told_in_a_line_with_the_scenario_and_what_was_wanted() {
+        let goals = || vec![Goal::none("sign-ins failed", 2), Goal::none("wrong verdicts", 0)];
+        let lines = report(goals()).shortcomings(Strictness::Full);
+        assert_eq!(
+            lines,
+            ["agent-killed: an agent is killed: sign-ins failed is 2 and was to be ≤ 0"]
+        );
+        assert!(report(Vec::new()).shortcomings(Strictness::Full).is_empty());
+        let mut late = report(Vec::new());
+        late.generator.lag_p99_ms = 5.1;
+        assert!(late.shortcomings(Strictness::Full)[0].contains("not as planned"));
+        assert!(late.shortcomings(Strictness::Short).is_empty());
     }
 
     #[test]
