@@ -23,11 +23,13 @@ use crate::directory::trust::{Anchors, Trust};
 
 pub(crate) use discover::Discover;
 pub(crate) use look_up::{AccountConfig, LookUpConfig, PasswordFileError, could_be_dn};
+pub(crate) use proxy::Proxy;
 pub(crate) use raw::DirectoryAlone as RawDirectoryAlone;
 pub use raw::Raw;
 
 mod discover;
 mod look_up;
+mod proxy;
 mod raw;
 mod url;
 
@@ -56,6 +58,8 @@ pub(crate) struct RelaysConfig {
     /// The name that every relay's certificate must have; otherwise the host of each address.
     pub(crate) server_name: Option<ServerName<'static>>,
     pub(crate) anchors: Arc<RootCertStore>,
+    /// Through whom TCP goes.
+    pub(crate) proxy: Option<Proxy>,
 }
 
 /// The directory.
@@ -270,6 +274,7 @@ impl raw::Relays {
         if texts.is_empty() {
             problems.add("relays.addresses", "needs at least one HOST:PORT");
         }
+        let proxy = proxy::validate(self.proxy, self.proxy_user, self.proxy_password_file, base, problems);
         let server_name = self.server_name.map(|text| {
             ServerName::try_from(text.clone()).map_err(|_| {
                 problems.add(
@@ -285,6 +290,7 @@ impl raw::Relays {
             addresses,
             server_name: server_name.transpose().ok()?,
             anchors: Arc::new(anchors?),
+            proxy,
         })
     }
 }

@@ -23,7 +23,7 @@ use crate::config::{RelayAddress, RelaysConfig, literal};
 use crate::core::backoff::Backoff;
 use crate::sign_in::Agent;
 use board::Board;
-use dial::Dialer;
+use dial::{Dialer, Spot};
 use explain::{Trouble, TroubleKind};
 use reach::Way;
 use session::Established;
@@ -59,7 +59,7 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Keeps the links until the drain is over: every session ended.
 pub(crate) async fn keep(context: Arc<Context>, mut relays: watch::Receiver<RelaysConfig>) {
     let mut tasks = JoinSet::new();
-    let mut links: BTreeMap<SocketAddr, (Id, CancellationToken)> = BTreeMap::new();
+    let mut links: BTreeMap<Spot, (Id, CancellationToken)> = BTreeMap::new();
     let drain = context.shutdown.drain.clone();
     while !drain.is_cancelled() {
         let present = relays.borrow_and_update().clone();
@@ -68,21 +68,21 @@ pub(crate) async fn keep(context: Arc<Context>, mut relays: watch::Receiver<Rela
             () = drain.cancelled() => break,
             targets = targets(&context, &present) => targets,
         };
-        for (&address, name) in &targets {
-            links.entry(address).or_insert_with(|| {
+        for (spot, name) in &targets {
+            links.entry(spot.clone()).or_insert_with(|| {
                 let gone = CancellationToken::new();
                 let way = Way {
                     context: context.clone(),
-                    address,
+                    spot: spot.clone(),
                     name: name.clone(),
                 };
                 let task = tasks.spawn(link(way, gone.clone()));
                 (task.id(), gone)
             });
         }
-        for (address, (_, gone)) in &links {
+        for (spot, (_, gone)) in &links {
             // One that is in session stays: its relay is there, whatever the name says.
-            if !targets.contains_key(address) && !context.board.is_up(*address) {
+            if !targets.contains_key(spot) && !context.board.is_up(spot) {
                 gone.cancel();
             }
         }
@@ -109,14 +109,14 @@ pub(crate) async fn keep(context: Arc<Context>, mut relays: watch::Receiver<Rela
 }
 
 /// Every address that there should be a link to, with the name that its certificate must have.
-async fn targets(context: &Context, relays: &RelaysConfig) -> BTreeMap<SocketAddr, ServerName<'static>> {
+async fn targets(context: &Context, relays: &RelaysConfig) -> BTreeMap<Spot, ServerName<'static>> {
     let told = context.board.replicas();
     let addresses: BTreeSet<&RelayAddress> = relays.addresses.iter().chain(&told).collect();
     context
         .board
         .keep_names(&addresses.iter().map(ToString::to_string).collect());
     // All at once: a name that nobody answers for must not keep the others waiting.
-    let resolved = join_all(addresses.iter().map(|address| resolve(context, address))).await;
+    let resolved = join_all(addresses.iter().map(|address| resolve(context, relays, address))).await;
     let mut targets = BTreeMap::new();
     for (address, resolved) in addresses.into_iter().zip(resolved) {
         let Some(name) = certificate_name(relays, address) else {
@@ -129,15 +129,20 @@ async fn targets(context: &Context, relays: &RelaysConfig) -> BTreeMap<SocketAdd
     targets
 }
 
-async fn resolve(context: &Context, address: &RelayAddress) -> Vec<SocketAddr> {
+async fn resolve(context: &Context, relays: &RelaysConfig, address: &RelayAddress) -> Vec<Spot> {
     if let Some(literal) = literal(address) {
-        return vec![literal];
+        return vec![Spot::Address(literal)];
     }
     let label = address.to_string();
     match look_up(address).await {
         Ok(found) => {
             context.board.resolved(&label);
-            found
+            found.into_iter().map(Spot::Address).collect()
+        }
+        // Where a proxy leads out, names of outside are often known to it alone.
+        Err(_) if relays.proxy.is_some() => {
+            context.board.resolved(&label);
+            vec![Spot::Named(address.clone())]
         }
         Err(trouble) => {
             context.board.trouble(&label, &trouble);
@@ -167,7 +172,7 @@ pub(crate) fn certificate_name(relays: &RelaysConfig, address: &RelayAddress) ->
 /// One link: dials, keeps a session, dials again.
 async fn link(way: Way, gone: CancellationToken) {
     let context = &way.context;
-    let label = way.address.to_string();
+    let label = way.spot.to_string();
     let mut backoff = Backoff::default();
     let mut sessions = JoinSet::new();
     let drain = &context.shutdown.drain;
@@ -202,7 +207,7 @@ async fn link(way: Way, gone: CancellationToken) {
         while sessions.try_join_next().is_some() {}
     }
     while sessions.join_next().await.is_some() {}
-    context.board.forget(way.address);
+    context.board.forget(&way.spot);
 }
 
 /// Puts a session into `sessions`, and whatever takes its place over a better carrier or with renewed certificates.
@@ -224,7 +229,7 @@ async fn serve(
         });
         if present.connection.transport() == Transport::Tcp {
             tracing::warn!(
-                relay = %way.address,
+                relay = %way.spot,
                 "no answer over UDP, so this session is over TCP, where one lost packet keeps all sign-ins waiting; let UDP \
                  to the relay's port pass. QUIC is tried again from time to time",
             );

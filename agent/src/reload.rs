@@ -74,7 +74,8 @@ impl Live {
         let present = self.relays.borrow().clone();
         let renewed = new.certificate.chain != self.certificate.chain || new.certificate.key != self.certificate.key;
         let anchors = new.relays.anchors.roots != present.anchors.roots;
-        if renewed || anchors {
+        let proxy = new.relays.proxy != present.proxy;
+        if renewed || anchors || proxy {
             // Sessions hear of it from the dialer, and are replaced one by one.
             self.context.dialer.change(&new).map_err(|error| error.to_string())?;
             self.context.agent.metrics.set_certificate_end(new.not_after);
@@ -82,6 +83,7 @@ impl Live {
         for (key, changed) in [
             ("agent.certificate", renewed),
             ("relays.anchors", anchors),
+            ("relays.proxy", proxy),
             ("relays.addresses", new.relays.addresses != present.addresses),
         ] {
             if changed {

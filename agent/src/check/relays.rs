@@ -1,7 +1,6 @@
 //! The doctor at the relays: name, UDP, both certificates, version, clock. Each address is looked at by itself, since
 //! replicas may differ.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -10,7 +9,7 @@ use rustls_pki_types::ServerName;
 use super::certificate;
 use super::report::{Name, Step, in_two};
 use crate::config::{Config, RelayAddress, literal};
-use crate::link::dial::{Dialer, Dialled};
+use crate::link::dial::{Dialer, Dialled, Spot};
 use crate::link::explain::{Trouble, TroubleKind};
 use crate::link::probe::{Seen, probe};
 use crate::link::{certificate_name, look_up};
@@ -78,10 +77,19 @@ async fn at_address(
         )];
     };
     if let Some(literal) = literal(address) {
-        return at(dialer, &label, literal, &name, usable, now).await;
+        return at(dialer, &label, &Spot::Address(literal), &name, usable, now).await;
     }
     let found = match look_up(address).await {
         Ok(found) => found,
+        Err(trouble) if dialer.proxy().is_some() => {
+            let (what, _) = in_two(&trouble.text);
+            let detail = format!("{what}, so it is left to the proxy, and only TCP can be used");
+            let advice = "this machine's DNS: if it knew the relay's name, UDP could be tried";
+            let named = Spot::Named(address.clone());
+            let mut steps = vec![Step::warning(Name::RelayResolves, &label, detail, advice)];
+            steps.extend(at(dialer, &label, &named, &name, usable, now).await);
+            return steps;
+        }
         Err(trouble) => {
             let mut steps = vec![failed(Name::RelayResolves, &label, &trouble)];
             steps.extend(STEPS.map(|step| Step::skipped(step, &label, "the relay's name does not resolve")));
@@ -96,7 +104,7 @@ async fn at_address(
     );
     let looks = found.into_iter().map(async |socket| {
         let target = format!("{label} ({})", socket.ip());
-        at(dialer, &target, socket, &name, usable, now).await
+        at(dialer, &target, &Spot::Address(socket), &name, usable, now).await
     });
     let steps = join_all(looks).await.into_iter().flatten();
     std::iter::once(resolved).chain(steps).collect()
@@ -105,12 +113,12 @@ async fn at_address(
 async fn at(
     dialer: &Dialer,
     target: &str,
-    socket: SocketAddr,
+    spot: &Spot,
     name: &ServerName<'static>,
     usable: bool,
     now: i64,
 ) -> Vec<Step> {
-    let (dialled, carrier) = match dial(dialer, target, socket, name).await {
+    let (dialled, carrier) = match dial(dialer, target, spot, name).await {
         Ok(dialled) => dialled,
         Err(trouble) => {
             let certificate = Step::ok(
@@ -147,26 +155,31 @@ async fn at(
 async fn dial(
     dialer: &Dialer,
     target: &str,
-    socket: SocketAddr,
+    spot: &Spot,
     name: &ServerName<'static>,
 ) -> Result<(Dialled, Step), Trouble> {
-    let no_udp = match dialer.quic(socket, name).await {
-        Ok(dialled) => return Ok((dialled, Step::ok(Name::RelayUdp, target, "answers"))),
-        Err(trouble) if trouble.kind != TroubleKind::NoUdp => return Err(trouble),
-        Err(trouble) => trouble,
+    let no_udp = match spot {
+        Spot::Named(_) => None,
+        Spot::Address(address) => match dialer.quic(*address, name).await {
+            Ok(dialled) => return Ok((dialled, Step::ok(Name::RelayUdp, target, "answers"))),
+            Err(trouble) if trouble.kind != TroubleKind::NoUdp => return Err(trouble),
+            Err(trouble) => Some(trouble),
+        },
     };
-    match dialer.tcp(socket, name).await {
-        Ok(dialled) => {
-            let carrier = Step::warning(
-                Name::RelayUdp,
-                target,
-                "no answer over UDP, but over TCP: sign-ins will go over TCP, and wait for each other where packets are lost",
-                "the firewall: let UDP out to the relay's port, and its answers in",
+    match (dialer.tcp(spot, name).await, no_udp) {
+        (Ok(dialled), _) => {
+            let way = dialer
+                .proxy()
+                .map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
+            let detail = format!(
+                "no answer over UDP, but over TCP{way}: sign-ins will go over TCP, and wait for each other where packets are lost"
             );
-            Ok((dialled, carrier))
+            let advice = "the firewall: let UDP out to the relay's port, and its answers in";
+            Ok((dialled, Step::warning(Name::RelayUdp, target, detail, advice)))
         }
-        Err(no_tcp) if no_tcp.kind == TroubleKind::NoTcp => Err(no_udp),
-        Err(trouble) => Err(trouble),
+        // Without a proxy nothing more is known by TCP's silence; what a proxy says is said.
+        (Err(no_tcp), Some(no_udp)) if no_tcp.kind == TroubleKind::NoTcp && dialer.proxy().is_none() => Err(no_udp),
+        (Err(trouble), _) => Err(trouble),
     }
 }
 

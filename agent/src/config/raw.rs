@@ -26,6 +26,7 @@ impl Raw {
             agent.and_then(|agent| agent.certificate.as_ref()),
             agent.and_then(|agent| agent.key.as_ref()),
             relays.and_then(|relays| relays.anchors.as_ref()),
+            relays.and_then(|relays| relays.proxy_password_file.as_ref()),
         ];
         named.into_iter().flatten().map(|path| base.join(path)).collect()
     }
@@ -52,6 +53,9 @@ pub(super) struct Relays {
     pub(super) addresses: Option<Vec<String>>,
     pub(super) server_name: Option<String>,
     pub(super) anchors: Option<PathBuf>,
+    pub(super) proxy: Option<String>,
+    pub(super) proxy_user: Option<String>,
+    pub(super) proxy_password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

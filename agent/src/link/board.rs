@@ -1,7 +1,6 @@
 //! What is known of all links: which are in session, what stands against the others, which replicas were told of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use postern_protocol::connection::Transport;
@@ -9,6 +8,7 @@ use postern_service::admin::Readiness;
 use prometheus::IntGauge;
 use tokio::sync::{Notify, watch};
 
+use super::dial::Spot;
 use super::explain::{Trouble, TroubleKind};
 use super::session::Place;
 use crate::config::RelayAddress;
@@ -41,7 +41,7 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    address: SocketAddr,
+    spot: Spot,
     relay: [u8; 16],
     replicas: Vec<RelayAddress>,
 }
@@ -68,36 +68,36 @@ impl Board {
     /// with that process already, under whatever address, and this one does not take its place.
     pub(crate) fn join(
         self: &Arc<Self>,
-        address: SocketAddr,
+        spot: &Spot,
         relay: [u8; 16],
         replicas: Vec<RelayAddress>,
         (transport, place): (Transport, Place),
     ) -> Option<Joined> {
         let number = {
             let mut state = self.lock();
-            let ours = |entry: &Entry| entry.relay == relay && (place == Place::New || entry.address != address);
+            let ours = |entry: &Entry| entry.relay == relay && (place == Place::New || entry.spot != *spot);
             if state.sessions.values().any(ours) {
                 return None;
             }
             state.next_session += 1;
             let number = state.next_session;
-            state.troubles.remove(&address.to_string());
+            state.troubles.remove(&spot.to_string());
             state.sessions.insert(
                 number,
                 Entry {
-                    address,
+                    spot: spot.clone(),
                     relay,
                     replicas,
                 },
             );
             number
         };
-        self.carried(address, transport).inc();
-        self.publish(address);
+        self.carried(spot, transport).inc();
+        self.publish(spot);
         self.news.notify_one();
         Some(Joined {
             board: self.clone(),
-            address,
+            spot: spot.clone(),
             number,
             transport,
         })
@@ -117,7 +117,7 @@ impl Board {
                 .lock()
                 .sessions
                 .values()
-                .any(|entry| entry.address.to_string() == relay);
+                .any(|entry| entry.spot.to_string() == relay);
             self.count(relay, up);
         }
         self.tell_readiness();
@@ -156,8 +156,8 @@ impl Board {
     }
 
     /// Whether an address is in session.
-    pub(crate) fn is_up(&self, address: SocketAddr) -> bool {
-        self.lock().sessions.values().any(|entry| entry.address == address)
+    pub(crate) fn is_up(&self, spot: &Spot) -> bool {
+        self.lock().sessions.values().any(|entry| entry.spot == *spot)
     }
 
     /// What the relays in session told of other replicas.
@@ -176,8 +176,8 @@ impl Board {
     }
 
     /// There is no link to that address any more.
-    pub(crate) fn forget(&self, address: SocketAddr) {
-        let relay = address.to_string();
+    pub(crate) fn forget(&self, spot: &Spot) {
+        let relay = spot.to_string();
         self.lock().troubles.remove(&relay);
         for state in STATES {
             // An error says that there was no such series.
@@ -191,21 +191,21 @@ impl Board {
         self.tell_readiness();
     }
 
-    fn carried(&self, address: SocketAddr, transport: Transport) -> IntGauge {
-        let labels = [&address.to_string(), transport.as_str()];
+    fn carried(&self, spot: &Spot, transport: Transport) -> IntGauge {
+        let labels = [&spot.to_string(), transport.as_str()];
         self.metrics.link_sessions.with_label_values(&labels)
     }
 
-    fn leave(&self, address: SocketAddr, number: u64, transport: Transport) {
+    fn leave(&self, spot: &Spot, number: u64, transport: Transport) {
         self.lock().sessions.remove(&number);
-        self.carried(address, transport).dec();
-        self.publish(address);
+        self.carried(spot, transport).dec();
+        self.publish(spot);
     }
 
-    fn publish(&self, address: SocketAddr) {
+    fn publish(&self, spot: &Spot) {
         let numbers: Vec<u64> = self.lock().sessions.keys().copied().collect();
         self.sessions.send_replace(numbers);
-        self.count(&address.to_string(), self.is_up(address));
+        self.count(&spot.to_string(), self.is_up(spot));
         self.tell_readiness();
     }
 
@@ -245,7 +245,7 @@ impl Board {
 #[derive(Debug)]
 pub(crate) struct Joined {
     board: Arc<Board>,
-    address: SocketAddr,
+    spot: Spot,
     number: u64,
     transport: Transport,
 }
@@ -261,7 +261,7 @@ impl Joined {
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        self.board.leave(self.address, self.number, self.transport);
+        self.board.leave(&self.spot, self.number, self.transport);
     }
 }
 
@@ -277,8 +277,8 @@ mod tests {
         (Board::new(metrics.clone(), readiness.clone()), readiness, metrics)
     }
 
-    fn address(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn address(port: u16) -> Spot {
+        Spot::Address(([127, 0, 0, 1], port).into())
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
             reason.contains("127.0.0.1:1: no answer") && reason.contains("127.0.0.1:2: denied"),
             "{reason}"
         );
-        let joined = board.join(address(1), [1; 16], Vec::new(), NEW).unwrap();
+        let joined = board.join(&address(1), [1; 16], Vec::new(), NEW).unwrap();
         assert!(readiness.reasons().is_empty());
         assert_eq!(metrics.links.with_label_values(&["127.0.0.1:1", "up"]).get(), 1);
         drop(joined);
@@ -303,13 +303,13 @@ mod tests {
     #[test]
     fn one_relay_process_has_one_session_under_whatever_address() {
         let (board, _, _) = board();
-        let first = board.join(address(1), [1; 16], Vec::new(), NEW).unwrap();
-        assert!(board.join(address(2), [1; 16], Vec::new(), NEW).is_none());
-        let second = board.join(address(2), [2; 16], Vec::new(), NEW).unwrap();
+        let first = board.join(&address(1), [1; 16], Vec::new(), NEW).unwrap();
+        assert!(board.join(&address(2), [1; 16], Vec::new(), NEW).is_none());
+        let second = board.join(&address(2), [2; 16], Vec::new(), NEW).unwrap();
         let sessions = board.sessions().borrow().clone();
         assert_eq!((first.place(&sessions), second.place(&sessions)), ((0, 2), (1, 2)));
         drop(first);
-        assert!(board.join(address(2), [1; 16], Vec::new(), NEW).is_some());
+        assert!(board.join(&address(2), [1; 16], Vec::new(), NEW).is_some());
         assert_eq!(second.place(&board.sessions().borrow()), (0, 1));
     }
 
@@ -317,17 +317,17 @@ mod tests {
     fn a_session_may_take_the_place_of_one_with_the_same_process_at_the_same_address() {
         let (board, ..) = board();
         let tcp = board
-            .join(address(1), [1; 16], Vec::new(), (Transport::Tcp, Place::New))
+            .join(&address(1), [1; 16], Vec::new(), (Transport::Tcp, Place::New))
             .unwrap();
         let better = (Transport::Quic, Place::OfOurOwn);
-        assert!(board.join(address(2), [1; 16], Vec::new(), better).is_none());
-        let quic = board.join(address(1), [1; 16], Vec::new(), better).unwrap();
-        let carried = |transport| board.carried(address(1), transport).get();
+        assert!(board.join(&address(2), [1; 16], Vec::new(), better).is_none());
+        let quic = board.join(&address(1), [1; 16], Vec::new(), better).unwrap();
+        let carried = |transport| board.carried(&address(1), transport).get();
         assert_eq!((carried(Transport::Quic), carried(Transport::Tcp)), (1, 1));
         drop(tcp);
-        assert!(board.is_up(address(1)));
+        assert!(board.is_up(&address(1)));
         assert_eq!((carried(Transport::Quic), carried(Transport::Tcp)), (1, 0));
         drop(quic);
-        assert!(!board.is_up(address(1)));
+        assert!(!board.is_up(&address(1)));
     }
 }

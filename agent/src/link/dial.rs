@@ -1,5 +1,6 @@
 //! Dialling a relay, over QUIC or over TCP: TLS with both ends' certificates, and the check that the other end is a relay.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +19,10 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::task::TaskTracker;
 
 use super::explain::{Trouble, TroubleKind, explain};
-use crate::config::Config;
+use crate::config::{Config, Proxy, RelayAddress};
 use crate::network::Network;
 
+mod proxy;
 mod tcp;
 
 /// How long the last packets may take to leave when the process ends.
@@ -65,6 +67,8 @@ pub(crate) struct Credentials {
     verifier: Arc<WebPkiServerVerifier>,
     /// The end of this agent's own certificate, for explanations.
     not_after: i64,
+    /// Through whom TCP goes.
+    proxy: Option<Proxy>,
 }
 
 impl Credentials {
@@ -85,6 +89,7 @@ impl Credentials {
             tls,
             verifier: WebPkiServerVerifier::builder_with_provider(anchors.clone(), crypto_provider()).build()?,
             not_after: config.not_after,
+            proxy: config.relays.proxy.clone(),
         })
     }
 
@@ -95,6 +100,24 @@ impl Credentials {
         self.verifier
             .verify_server_cert(leaf, intermediates, name, &[], UnixTime::now())
             .map(|_| ())
+    }
+}
+
+/// Where a relay is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Spot {
+    /// At an address.
+    Address(SocketAddr),
+    /// At a name that this machine cannot resolve: the proxy may.
+    Named(RelayAddress),
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Named(name) => name.fmt(f),
+        }
     }
 }
 
@@ -137,6 +160,12 @@ impl Dialer {
     /// What is dialled with, as it changes.
     pub(crate) fn credentials(&self) -> watch::Receiver<Arc<Credentials>> {
         self.credentials.subscribe()
+    }
+
+    /// Through whom TCP goes, for people.
+    pub(crate) fn proxy(&self) -> Option<String> {
+        let credentials = self.credentials.borrow();
+        credentials.proxy.as_ref().map(|proxy| proxy.address.to_string())
     }
 
     /// Connects to `address` over QUIC; its certificate must be for `name` and name a relay of our trust domain.

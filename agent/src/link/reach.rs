@@ -1,6 +1,5 @@
 //! Reaching a relay by what its network lets through: QUIC first, TCP where QUIC does not answer, and QUIC again later.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use super::dial::{Credentials, Dialled};
+use super::dial::{Credentials, Dialled, Spot};
 use super::explain::{Trouble, TroubleKind};
 use super::session::{Established, Place};
 use crate::core::backoff::Backoff;
@@ -49,7 +48,7 @@ pub(super) struct Present {
 #[derive(Debug)]
 pub(super) struct Way {
     pub(super) context: Arc<Context>,
-    pub(super) address: SocketAddr,
+    pub(super) spot: Spot,
     pub(super) name: ServerName<'static>,
 }
 
@@ -60,7 +59,7 @@ impl Way {
             .agent
             .metrics
             .link_connects
-            .with_label_values(&[&self.address.to_string()])
+            .with_label_values(&[&self.spot.to_string()])
             .inc();
         let (dialled, late) = self.dial().await?;
         let established = self.greet(dialled, Place::New).await?;
@@ -69,6 +68,9 @@ impl Way {
 
     /// Nothing is remembered of what failed before: each time QUIC comes first.
     async fn dial(&self) -> Result<(Dialled, Option<Attempt>), Trouble> {
+        if matches!(self.spot, Spot::Named(_)) {
+            return Ok((self.context.dialer.tcp(&self.spot, &self.name).await?, None));
+        }
         let mut quic = self.quic();
         let no_udp = match timeout(HEAD_START, &mut quic).await {
             Ok(Ok(dialled)) => return Ok((dialled, None)),
@@ -79,7 +81,7 @@ impl Way {
             Ok(Err(trouble)) => Some(trouble),
             Err(_) => None,
         };
-        let mut tcp = pin!(self.context.dialer.tcp(self.address, &self.name));
+        let mut tcp = pin!(self.context.dialer.tcp(&self.spot, &self.name));
         if let Some(no_udp) = no_udp {
             return match tcp.await {
                 Ok(dialled) => Ok((dialled, None)),
@@ -100,12 +102,19 @@ impl Way {
     }
 
     fn quic(&self) -> Attempt {
-        let (context, address, name) = (self.context.clone(), self.address, self.name.clone());
-        async move { context.dialer.quic(address, &name).await }.boxed()
+        let (context, spot, name) = (self.context.clone(), self.spot.clone(), self.name.clone());
+        async move {
+            match spot {
+                Spot::Address(address) => context.dialer.quic(address, &name).await,
+                // Until the name resolves here, and then there is another link.
+                Spot::Named(_) => Err(Trouble::new(TroubleKind::NoUdp, "no proxy carries UDP".to_owned())),
+            }
+        }
+        .boxed()
     }
 
     async fn greet(&self, dialled: Dialled, place: Place) -> Result<Established, Trouble> {
-        Established::greet(self.context.clone(), self.address, dialled, place).await
+        Established::greet(self.context.clone(), &self.spot, dialled, place).await
     }
 
     /// Waits until there is a session that takes the place of `present`: over QUIC where that is over TCP, or with the
@@ -142,7 +151,7 @@ impl Way {
                     Ok((dialled, carrier)) => (Some(dialled), carrier, "certificates were renewed"),
                     Err(trouble) => {
                         tracing::warn!(
-                            relay = %self.address, kind = trouble.kind.as_str(), %trouble,
+                            relay = %self.spot, kind = trouble.kind.as_str(), %trouble,
                             "the renewed certificates bring no session; the one before goes on",
                         );
                         (None, None, "")
@@ -156,7 +165,7 @@ impl Way {
             if let Some(dialled) = dialled
                 && let Some(established) = self.take_over(dialled).await
             {
-                tracing::info!(relay = %self.address, because = why, "another session takes the place of the one before");
+                tracing::info!(relay = %self.spot, because = why, "another session takes the place of the one before");
                 return Some((established, carrier));
             }
             rest = RENEWAL_REST + backoff.next_delay(self.context.chance.draw());
@@ -174,7 +183,7 @@ impl Way {
             return std::future::pending().await;
         };
         if let Err(error) = now.believe(&present.connection, &self.name) {
-            tracing::warn!(relay = %self.address, %error, "the relay's certificate is no longer accepted; closing the session");
+            tracing::warn!(relay = %self.spot, %error, "the relay's certificate is no longer accepted; closing the session");
             let reason = "the agent no longer accepts the relay's certificate";
             present.connection.close(CloseCode::Identity, reason);
             std::future::pending().await
@@ -186,7 +195,7 @@ impl Way {
             Ok(established) => Some(established),
             Err(trouble) => {
                 tracing::info!(
-                    relay = %self.address, kind = trouble.kind.as_str(), %trouble,
+                    relay = %self.spot, kind = trouble.kind.as_str(), %trouble,
                     "no session could take the place of the one before, which goes on",
                 );
                 None

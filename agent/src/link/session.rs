@@ -3,7 +3,6 @@
 //! The session owns its sign-ins' tasks. Its own parts (reading and writing the control stream, keeping time, telling
 //! what changes, accepting sign-ins, draining) run side by side in one task; the first that ends, ends the session.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Context;
 use super::board::Joined;
-use super::dial::{Credentials, Dialer, Dialled};
+use super::dial::{Credentials, Dialer, Dialled, Spot};
 use super::explain::{Trouble, TroubleKind};
 use super::reach::Present;
 use crate::clock::Clock;
@@ -118,12 +117,12 @@ impl Established {
     /// Opens the control stream and exchanges `Hello` and `Welcome`.
     pub(super) async fn greet(
         context: Arc<Context>,
-        address: SocketAddr,
+        spot: &Spot,
         dialled: Dialled,
         place: Place,
     ) -> Result<Self, Trouble> {
         let connection = dialled.connection;
-        let relay = address.to_string();
+        let relay = spot.to_string();
         // Subscribed before they are told, so that no change falls between.
         let mut keys = context.agent.keys.current();
         let mut capacity = context.agent.directory.capacity();
@@ -160,10 +159,7 @@ impl Established {
             .filter_map(|text| text.parse().ok())
             .collect();
         let transport = connection.transport();
-        let Some(joined) = context
-            .board
-            .join(address, welcome.instance, replicas, (transport, place))
-        else {
+        let Some(joined) = context.board.join(spot, welcome.instance, replicas, (transport, place)) else {
             let text = "there is a session with this relay process already, under another address";
             connection.close(CloseCode::Superseded, text);
             return Err(Trouble::new(TroubleKind::Duplicate, text.to_owned()));

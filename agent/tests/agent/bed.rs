@@ -110,8 +110,11 @@ impl Bed {
 
     /// As [`Self::config`], with other contents of the section `directory`.
     pub(crate) fn config_with(&self, relays: &[SocketAddr], agent: &Issued, directory: &str) -> Config {
-        let text = self.text(relays, agent, directory);
-        config::parse::<Raw>(&text, Path::new("agent.toml"), self.folder.path(), [])
+        self.parse(&self.text(relays, agent, directory))
+    }
+
+    pub(crate) fn parse(&self, text: &str) -> Config {
+        config::parse::<Raw>(text, Path::new("agent.toml"), self.folder.path(), [])
             .unwrap_or_else(|error| panic!("{error}"))
     }
 

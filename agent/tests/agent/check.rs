@@ -14,6 +14,7 @@ use crate::bed::{Bed, RELAY_NAME};
 use crate::dc::{Dc, Manner, Reply, done, entry};
 use crate::dns::Dns;
 use crate::pki::{AGENT_URI, Ca, Issued, RELAY_URI};
+use crate::proxy::Proxy;
 use crate::relay::Relay;
 
 mod directory;
@@ -31,6 +32,7 @@ const LOOK_UP: &str = "[directory.look_up]\naccount = \"svc@corp.example.com\"\n
 #[derive(Clone, Copy)]
 enum Manners {
     Shows { ahead: Duration },
+    ShowsOverTcp,
     Refuses(CloseCode),
 }
 
@@ -107,6 +109,7 @@ impl Patient {
         let relay = async {
             match self.manners {
                 Manners::Shows { ahead } => self.relay.show(ahead).await,
+                Manners::ShowsOverTcp => self.relay.show_over_tcp().await,
                 Manners::Refuses(code) => self.relay.refuse(code).await,
             }
         };
@@ -331,5 +334,32 @@ async fn a_test_sign_in_is_one_bind_whatever_comes_of_it() {
         };
         patient.finds(Some(USER), "directory.sign-in", USER, key).await;
         assert_eq!(patient.bed.binds(), [(USER.to_owned(), PASSWORD.to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn a_relay_behind_a_proxy_is_looked_at_through_it_and_what_the_proxy_says_is_told() {
+    for (shown, failed) in [(None, false), (Some("Basic b3RoZXI="), true)] {
+        let mut patient = Patient::new().await;
+        // Only over TCP, which is all that a proxy carries.
+        patient.relay = patient.bed.blocked_relay();
+        let proxy = Proxy::start(patient.relay.address, shown).await;
+        patient.replace(
+            format!("[\"{}\"]", patient.relay.address),
+            format!("[\"relay.invalid:7011\"]\nproxy = \"http://{}\"", proxy.address),
+        );
+        patient.manners = Manners::ShowsOverTcp;
+        let said = patient.check(None).await;
+        assert_eq!(said.code, i32::from(failed), "{}", said.text);
+        let named = said.steps.iter().find(|step| step["step"] == "relay.name").unwrap();
+        assert_eq!(named["status"], "warning", "{named}");
+        let reached = said.steps.iter().find(|step| step["step"] == "relay.udp").unwrap();
+        let (status, word) = if failed {
+            ("failed", "(407)")
+        } else {
+            ("warning", "through the proxy 127.0.0.1")
+        };
+        assert_eq!(reached["status"], status, "{reached}");
+        assert!(reached["detail"].as_str().unwrap().contains(word), "{reached}");
     }
 }

@@ -21,10 +21,14 @@ mod look_up;
 #[cfg(test)]
 mod pki;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod relay;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod second_try;
 #[cfg(test)]
 mod session;
+#[cfg(test)]
 mod tcp;

@@ -147,23 +147,33 @@ impl Relay {
     /// Shows itself to everybody who only looks, with a wall clock that is so much ahead of this machine's.
     pub(crate) async fn show(&self, ahead: Duration) {
         loop {
-            let connection = self.connection().await;
-            // Whoever does not like the certificate asks nothing.
-            let Ok((mut send, mut recv)) = connection.accept_bi().await else {
-                continue;
-            };
-            let probe = read_frame(&mut recv, MAX_CONTROL_BYTES, Control::decode).await.unwrap();
-            assert!(matches!(probe, Control::Probe(_)), "{probe:?}");
-            let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + ahead;
-            let probed = Control::Probed(Probed {
-                major: MAJOR,
-                minor: MINOR,
-                software: "test".to_owned(),
-                unix_ms: u64::try_from(clock.as_millis()).unwrap(),
-            });
-            write_frame(&mut send, &probed.encode()).await.unwrap();
-            connection.closed().await;
+            Self::show_to(self.connection().await, ahead).await;
         }
+    }
+
+    /// As [`Self::show`], over TCP.
+    pub(crate) async fn show_over_tcp(&self) {
+        loop {
+            Self::show_to(self.connection_over_tcp().await, Duration::ZERO).await;
+        }
+    }
+
+    async fn show_to(connection: Connection, ahead: Duration) {
+        // Whoever does not like the certificate asks nothing.
+        let Ok((mut send, mut recv)) = connection.accept_bi().await else {
+            return;
+        };
+        let probe = read_frame(&mut recv, MAX_CONTROL_BYTES, Control::decode).await.unwrap();
+        assert!(matches!(probe, Control::Probe(_)), "{probe:?}");
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + ahead;
+        let probed = Control::Probed(Probed {
+            major: MAJOR,
+            minor: MINOR,
+            software: "test".to_owned(),
+            unix_ms: u64::try_from(clock.as_millis()).unwrap(),
+        });
+        write_frame(&mut send, &probed.encode()).await.unwrap();
+        connection.closed().await;
     }
 
     /// Refuses everybody, for this reason.
